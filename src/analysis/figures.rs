@@ -1,0 +1,43 @@
+//! What charts are drawn from: curves that do not fit into the summary.
+
+use std::collections::BTreeMap;
+
+/// The curves of one point, one entry a strategy, in the order of the summary's strategies.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PointFigures {
+    /// The swept parameters, as written in the scenario; empty without a sweep.
+    pub parameters: BTreeMap<String, String>,
+    /// Time before the measured window, in nanoseconds.
+    pub warm_up: u64,
+    /// Warm-up and window together, in nanoseconds.
+    pub end: u64,
+    /// The strategies' curves.
+    pub strategies: Vec<StrategyFigures>,
+}
+
+/// The curves of one strategy. Latencies are nanoseconds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StrategyFigures {
+    /// The name the scenario gives it.
+    pub name: String,
+    /// Points (latency, share of emitted events that are usable by then) in rising order, at
+    /// most a few hundred, pooled over the blocks. Lost events keep it below one.
+    pub ecdf: Vec<(u64, f64)>,
+    /// The closed form's curve (latency, share), if the form claims one.
+    pub ecdf_model: Option<Vec<(u64, f64)>>,
+    /// Points (quantile below one, latency) in rising order, as far as the sample supports.
+    pub percentiles: Vec<(f64, u64)>,
+    /// Latency over the time at which events were due, warm-up included, pooled over the blocks.
+    pub timeline: Vec<TimelineBin>,
+}
+
+/// The latencies of events due in one stretch of a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimelineBin {
+    /// Middle of the stretch, in nanoseconds after the trial's epoch.
+    pub at: u64,
+    /// Median latency.
+    pub p50: u64,
+    /// Greatest latency.
+    pub max: u64,
+}

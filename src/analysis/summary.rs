@@ -1,0 +1,316 @@
+//! `summary.json`: the result of a run. All times are integer nanoseconds, all sizes bytes.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The version of [`Summary`].
+pub const SUMMARY_SCHEMA: &str = "pollpush/summary/1";
+
+/// The result of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Summary {
+    /// Always `pollpush/summary/1`.
+    pub schema: String,
+    /// Identifies the run.
+    pub run_id: String,
+    /// The program that made the run.
+    pub tool: Tool,
+    /// The scenario that was run.
+    pub scenario: ScenarioSummary,
+    /// Whether the run reached its planned end.
+    pub complete: bool,
+    /// May the result be used?
+    pub verdict: Verdict,
+    /// One entry for each combination of swept parameters.
+    pub points: Vec<PointSummary>,
+}
+
+/// The program that made a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tool {
+    /// Release version.
+    pub version: String,
+    /// Source revision, or `unknown`.
+    pub commit: String,
+}
+
+/// The scenario that was run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScenarioSummary {
+    /// The scenario's title.
+    pub title: String,
+    /// The question it answers.
+    pub question: Option<String>,
+    /// SHA-256 of the scenario file.
+    pub sha256: String,
+}
+
+/// May the result be used?
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Verdict {
+    /// The worst of the checks.
+    pub status: VerdictStatus,
+    /// Every check, in order.
+    pub checks: Vec<Check>,
+}
+
+/// A verdict in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum VerdictStatus {
+    /// Every check passed.
+    Valid,
+    /// At least one check warns.
+    Caveats,
+    /// At least one check failed: do not use the numbers.
+    Invalid,
+}
+
+/// One check of the run's own soundness.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    /// A stable name.
+    pub id: String,
+    /// The outcome.
+    pub status: CheckStatus,
+    /// What was found, in words for the user.
+    pub message: String,
+    /// The figure that was judged.
+    pub value: Option<f64>,
+    /// What it was judged against.
+    pub limit: Option<f64>,
+}
+
+/// The outcome of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckStatus {
+    /// Nothing to report.
+    Pass,
+    /// Something to know.
+    Info,
+    /// Something to doubt.
+    Warn,
+    /// The numbers cannot be used.
+    Fail,
+}
+
+/// The results at one combination of swept parameters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PointSummary {
+    /// The swept parameters, as written in the scenario; empty without a sweep.
+    pub parameters: BTreeMap<String, String>,
+    /// One entry a strategy, in the scenario's order.
+    pub strategies: Vec<StrategySummary>,
+}
+
+/// What was measured of one strategy at one point.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StrategySummary {
+    /// The name the scenario gives it.
+    pub name: String,
+    /// The mechanism.
+    pub mechanism: String,
+    /// Simulated subscribers.
+    pub subscribers: u32,
+    /// Settings, defaults included.
+    pub settings: serde_json::Value,
+    /// Blocks that were measured.
+    pub blocks: u32,
+    /// Blocks that were planned.
+    pub blocks_planned: u32,
+    /// What became of the events.
+    pub events: Events,
+    /// Usable minus due.
+    pub latency: LatencySummary,
+    /// Emitted minus due: the harness's own lateness, part of every latency.
+    pub lag: Lag,
+    /// Exchanges, counted at the source's sockets inside the window.
+    pub requests: Requests,
+    /// Frames on a stream.
+    pub messages: Messages,
+    /// Connections.
+    pub connections: Connections,
+    /// Bytes on the source's sockets inside the window.
+    pub bytes: WireBytes,
+    /// CPU time inside the window; the pacer's is excluded.
+    pub cpu: Cpu,
+    /// Resident memory.
+    pub memory: Memory,
+    /// What theory expects.
+    pub model: Option<Model>,
+}
+
+/// What became of the deliveries due inside the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Events {
+    /// Deliveries owed: events due in the window times subscribers.
+    pub emitted: u64,
+    /// Delivered at least once.
+    pub delivered: u64,
+    /// Never delivered. Lost events have no latency and are in no percentile.
+    pub lost: u64,
+    /// Copies beyond the first.
+    pub duplicated: u64,
+    /// First copies that arrived after a later event.
+    pub reordered: u64,
+}
+
+/// A distribution of latency, in nanoseconds.
+///
+/// Quantiles are the median over blocks of each block's own quantile; a quantile is `null`
+/// where the blocks hold fewer than ten events beyond it. Mean, least and greatest are over
+/// all delivered events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LatencySummary {
+    /// Delivered events.
+    pub count: u64,
+    /// Arithmetic mean.
+    pub mean: Option<u64>,
+    /// Least.
+    pub min: Option<u64>,
+    /// Median.
+    pub p50: Option<u64>,
+    /// 90 % are at most this.
+    pub p90: Option<u64>,
+    /// 95 % are at most this.
+    pub p95: Option<u64>,
+    /// 99 % are at most this.
+    pub p99: Option<u64>,
+    /// 99.9 % are at most this.
+    pub p999: Option<u64>,
+    /// Greatest.
+    pub max: Option<u64>,
+    /// Confidence intervals over blocks.
+    pub ci95: LatencyIntervals,
+}
+
+/// Confidence intervals of at least 95 % from order statistics over blocks; `null` with fewer
+/// than six blocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LatencyIntervals {
+    /// Of the median block's mean.
+    pub mean: Option<[u64; 2]>,
+    /// Of the median block's p50.
+    pub p50: Option<[u64; 2]>,
+    /// Of the median block's p99.
+    pub p99: Option<[u64; 2]>,
+}
+
+/// The harness's own lateness, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Lag {
+    /// Median.
+    pub p50: Option<u64>,
+    /// 99 % are at most this.
+    pub p99: Option<u64>,
+    /// Greatest.
+    pub max: Option<u64>,
+}
+
+/// Exchanges inside the window by outcome, summed over the blocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Requests {
+    /// All of them.
+    pub total: u64,
+    /// Carried at least one event.
+    pub useful: u64,
+    /// Carried no event.
+    pub empty: u64,
+    /// Answered 304.
+    pub not_modified: u64,
+    /// Answered 429.
+    pub rate_limited: u64,
+    /// Failed otherwise.
+    pub failed: u64,
+    /// Of the total, repeats of an earlier attempt.
+    pub retried: u64,
+    /// Total divided by delivered events.
+    pub per_event: Option<f64>,
+}
+
+/// Frames on streams inside the window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Messages {
+    /// All of them.
+    pub total: u64,
+}
+
+/// Connections of the strategy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Connections {
+    /// Opened over the whole of every trial, set-up included.
+    pub opened: u64,
+}
+
+/// Bytes on the source's sockets inside the window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WireBytes {
+    /// Towards the source.
+    pub to_source: u64,
+    /// From the source.
+    pub from_source: u64,
+    /// Both directions divided by delivered events.
+    pub per_event: Option<f64>,
+}
+
+/// CPU time in nanoseconds inside the window, summed over the blocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Cpu {
+    /// The strategy's lane of the source.
+    pub source: u64,
+    /// The subscribers' process.
+    pub subscriber: u64,
+    /// Both divided by delivered events.
+    pub per_event: Option<f64>,
+}
+
+/// Largest resident memory of any block, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Memory {
+    /// The source process, which holds every lane.
+    pub source_peak: u64,
+    /// The subscribers' process.
+    pub subscriber_peak: u64,
+    /// Lanes that shared the source process; above one, `source_peak` is not this strategy's alone.
+    pub source_lanes: u32,
+}
+
+/// What theory expects under the measured conditions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// Mean latency.
+    pub latency_mean: Option<u64>,
+    /// Median latency.
+    pub latency_p50: Option<u64>,
+    /// 99th percentile of latency.
+    pub latency_p99: Option<u64>,
+    /// Exchanges inside the windows of all blocks.
+    pub requests: f64,
+    /// Exchanges that carry no event.
+    pub empty: f64,
+    /// Whether the measurement agrees; `null` where the sample is too small to say.
+    pub agrees: Option<bool>,
+    /// What the form is and where the measurement stands.
+    pub note: String,
+}

@@ -1,0 +1,59 @@
+//! What was counted on one side of a conversation: exchanges, connections and bytes.
+
+use std::ops::Sub;
+
+use serde::{Deserialize, Serialize};
+
+/// Totals since a side started, or over a part of its life.
+///
+/// An exchange is counted once, under exactly one outcome, at the moment the outcome is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counts {
+    /// Exchanges that carried at least one event.
+    pub useful: u64,
+    /// Exchanges that succeeded and carried no event.
+    pub empty: u64,
+    /// Exchanges that ended in an error status, a broken connection, or a missed deadline.
+    pub failed: u64,
+    /// Exchanges that carry no events by their nature, such as registering a webhook.
+    pub overhead: u64,
+    /// Connections accepted or dialled.
+    pub connections: u64,
+    /// Bytes read from the sockets.
+    pub bytes_received: u64,
+    /// Bytes written to the sockets.
+    pub bytes_sent: u64,
+    /// Time from sending a request to holding its whole response, summed over the exchanges
+    /// this side started, in nanoseconds.
+    pub exchange_ns: u64,
+    /// The number of exchanges in `exchange_ns`.
+    pub exchanges_timed: u64,
+}
+
+impl Counts {
+    /// Exchanges of every outcome.
+    #[must_use]
+    pub fn exchanges(&self) -> u64 {
+        self.useful + self.empty + self.failed + self.overhead
+    }
+}
+
+impl Sub for Counts {
+    type Output = Counts;
+
+    /// What was counted since `earlier`, a snapshot of the same totals.
+    fn sub(self, earlier: Counts) -> Counts {
+        Counts {
+            useful: self.useful - earlier.useful,
+            empty: self.empty - earlier.empty,
+            failed: self.failed - earlier.failed,
+            overhead: self.overhead - earlier.overhead,
+            connections: self.connections - earlier.connections,
+            bytes_received: self.bytes_received - earlier.bytes_received,
+            bytes_sent: self.bytes_sent - earlier.bytes_sent,
+            exchange_ns: self.exchange_ns - earlier.exchange_ns,
+            exchanges_timed: self.exchanges_timed - earlier.exchanges_timed,
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! What a run keeps of one strategy in one trial: one line of `trials.jsonl`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::counts::Counts;
+use crate::schedule::Arrivals;
+use crate::theory::Theory;
+use crate::units::{Bytes, Rate, duration_text};
+
+/// The version of [`TrialRecord`]; a reader refuses any other.
+pub const TRIAL_SCHEMA: &str = "pollpush/trial/1";
+
+/// One strategy in one trial: what was asked, and what was measured or went wrong.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrialRecord {
+    /// Always [`TRIAL_SCHEMA`].
+    pub schema: String,
+    /// The trial's place in the plan, counted from zero. In a side-by-side layout all
+    /// strategies of a trial share it.
+    pub trial: u32,
+    /// The point's place in the plan, counted from zero.
+    pub point: u32,
+    /// The swept parameters of the point, as written in the scenario.
+    pub parameters: BTreeMap<String, String>,
+    /// The block, counted from zero.
+    pub block: u32,
+    /// The strategy that was run.
+    pub strategy: StrategyRecord,
+    /// The events that were asked for.
+    pub workload: Workload,
+    /// When the trial began, RFC 3339 in UTC. A label, never a measurement.
+    pub started: String,
+    /// Whether the trial may be used.
+    pub outcome: Outcome,
+    /// What was measured; absent unless the outcome is [`Outcome::Completed`].
+    pub measured: Option<Measured>,
+}
+
+/// A strategy as it was run, every default resolved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StrategyRecord {
+    /// The name the scenario gives it.
+    pub name: String,
+    /// The mechanism's name.
+    pub mechanism: String,
+    /// Simulated subscribers.
+    pub subscribers: u32,
+    /// The mechanism's settings, defaults included.
+    pub settings: serde_json::Value,
+    /// The closed form that describes it, if there is one.
+    pub theory: Option<Theory>,
+}
+
+/// The events a trial asked its source for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Workload {
+    /// Mean events per second.
+    pub rate: Rate,
+    /// How they are spaced.
+    pub arrivals: Arrivals,
+    /// Size of an event's `data`.
+    pub payload: Bytes,
+    /// Seed of the schedule.
+    pub seed: u64,
+    /// Time before the measured window, in which events flow but do not count.
+    #[serde(with = "duration_text")]
+    pub warm_up: Duration,
+    /// Length of the measured window.
+    #[serde(with = "duration_text")]
+    pub window: Duration,
+}
+
+/// How a trial ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Outcome {
+    /// It ran to its end and was measured.
+    Completed,
+    /// Something went wrong; it is kept to be seen, and never averaged into a result.
+    Spoilt {
+        /// What went wrong, in words for the user.
+        reason: String,
+    },
+    /// The user stopped the run.
+    Interrupted,
+}
+
+/// Everything measured in a completed trial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measured {
+    /// Counts over all events due inside the window.
+    pub events: EventCounts,
+    /// The source's side of the strategy.
+    pub source: SourceSide,
+    /// The subscribers' side.
+    pub subscriber: SubscriberSide,
+    /// Where the per-event ledger is, relative to the run folder; absent when the trial
+    /// delivered more rows than are kept.
+    pub ledger: Option<String>,
+    /// Where the histogram log is, relative to the run folder.
+    pub histogram: String,
+}
+
+/// What became of the events due inside the window, summed over the subscribers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventCounts {
+    /// Deliveries owed: events due in the window times subscribers.
+    pub emitted: u64,
+    /// Deliveries of which at least one copy arrived before the drain ended.
+    pub delivered: u64,
+    /// Deliveries of which no copy arrived: `emitted - delivered`.
+    pub lost: u64,
+    /// Copies beyond the first.
+    pub duplicated: u64,
+    /// First copies that arrived after a later event (RFC 4737, Type-P-Reordered).
+    pub reordered: u64,
+}
+
+/// The source's side of one strategy: its lane, and what all lanes share.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceSide {
+    /// Inside the window.
+    pub window: Counts,
+    /// From the lane's start to its end.
+    pub whole: Counts,
+    /// CPU time of the lane's thread inside the window, in nanoseconds.
+    pub cpu_ns: u64,
+    /// CPU time of the pacer's thread inside the window, in nanoseconds. Shared by all lanes
+    /// and part of none: a real source has no pacer.
+    pub pacer_cpu_ns: u64,
+    /// The process, shared by all lanes of the trial.
+    pub process: ProcessUse,
+    /// Lanes the process served: with more than one, memory cannot be told apart.
+    pub lanes: u32,
+}
+
+/// The subscribers' side of one strategy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubscriberSide {
+    /// Inside the window.
+    pub window: Counts,
+    /// From the process's start to its end.
+    pub whole: Counts,
+    /// CPU time of the process inside the window, in nanoseconds.
+    pub cpu_ns: u64,
+    /// Deliveries that were not accepted: a wrong signature, a body that is no event of ours.
+    pub refused: u64,
+    /// The process.
+    pub process: ProcessUse,
+}
+
+/// What one worker process used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessUse {
+    /// Largest resident set inside window and drain, in bytes (`VmHWM`).
+    pub memory_peak: u64,
+    /// CPU time of the whole life up to the report, as the process read it, in nanoseconds.
+    pub cpu_ns_inside: u64,
+    /// The same, as the coordinator read it from the scheduler's statistics of every thread.
+    pub cpu_ns_outside: u64,
+    /// Time threads stood ready but had no CPU over the whole life, in nanoseconds.
+    pub run_queue_ns: u64,
+}

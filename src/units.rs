@@ -1,0 +1,375 @@
+//! Quantities as users write them: rates, sizes and durations.
+//!
+//! Inside the program a rate is a [`Rate`], a size is [`Bytes`] and a span of time is a
+//! [`Duration`]; none of them can hold a value that makes no sense. As text they carry
+//! their unit: `20/s`, `1 KiB`, `250ms`.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A quantity that could not be understood, in words that name the remedy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnitError {
+    /// The text is not a rate at all.
+    #[error("`{0}` is not a rate; write a number and a unit of time, such as `20/s` or `4.5/day`")]
+    NotARate(String),
+    /// The rate is a number, but not one that can be offered.
+    #[error("a rate of `{0}` is not possible; it must lie between 1/year and 1000000/s")]
+    RateOutOfRange(String),
+    /// The text is not a size.
+    #[error("`{0}` is not a size; write a whole number and a unit, such as `512 B` or `1 KiB`")]
+    NotASize(String),
+    /// The text is not a duration.
+    #[error("`{0}` is not a duration; write a number and a unit, such as `250ms`, `8s` or `1h 30m`")]
+    NotADuration(String),
+    /// The duration is longer than any scenario may ask for.
+    #[error("`{0}` is too long; a duration is at most 7 days (`168h`)")]
+    DurationTooLong(String),
+}
+
+const SECONDS_PER_YEAR: f64 = 365.0 * 86_400.0;
+
+/// A positive number of events per second.
+///
+/// Between one a year and a million a second, so that the mean gap between two events is
+/// always a representable [`Duration`].
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Rate(f64);
+
+impl Rate {
+    /// The highest rate that can be asked for, in events per second.
+    pub const MAX_PER_SECOND: f64 = 1_000_000.0;
+
+    /// Fails unless `events` is a number from one a year to a million a second.
+    ///
+    /// # Errors
+    ///
+    /// [`UnitError::RateOutOfRange`] for everything else, NaN and infinities included.
+    pub fn per_second(events: f64) -> Result<Rate, UnitError> {
+        if (SECONDS_PER_YEAR.recip()..=Rate::MAX_PER_SECOND).contains(&events) {
+            Ok(Rate(events))
+        } else {
+            Err(UnitError::RateOutOfRange(format!("{events}/s")))
+        }
+    }
+
+    /// Events per second.
+    #[must_use]
+    pub fn events_per_second(self) -> f64 {
+        self.0
+    }
+
+    /// The mean time from one event to the next.
+    #[must_use]
+    pub fn interval(self) -> Duration {
+        Duration::from_secs_f64(self.0.recip())
+    }
+
+    /// The mean number of events in a span of time.
+    #[must_use]
+    pub fn events_in(self, span: Duration) -> f64 {
+        self.0 * span.as_secs_f64()
+    }
+}
+
+/// Units of time a rate may be given in, with their seconds; the first is the one displayed.
+const RATE_UNITS: &[(&str, f64)] = &[
+    ("s", 1.0),
+    ("sec", 1.0),
+    ("second", 1.0),
+    ("min", 60.0),
+    ("minute", 60.0),
+    ("h", 3_600.0),
+    ("hour", 3_600.0),
+    ("day", 86_400.0),
+    ("week", 604_800.0),
+    ("year", SECONDS_PER_YEAR),
+];
+
+impl FromStr for Rate {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Rate, UnitError> {
+        let unknown = || UnitError::NotARate(text.to_owned());
+        let (number, unit) = text.split_once('/').ok_or_else(unknown)?;
+        let number: f64 = number.trim().parse().map_err(|_| unknown())?;
+        let (_, seconds) =
+            RATE_UNITS.iter().find(|(name, _)| *name == unit.trim()).ok_or_else(unknown)?;
+        Rate::per_second(number / seconds)
+            .map_err(|_| UnitError::RateOutOfRange(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Rate {
+    /// In the largest unit that leaves at least one event, so `0.5/s` reads `30/min`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (unit, seconds) = [("s", 1.0), ("min", 60.0), ("h", 3_600.0), ("day", 86_400.0)]
+            .into_iter()
+            .find(|(_, seconds)| self.0 * seconds >= 1.0)
+            .unwrap_or(("year", SECONDS_PER_YEAR));
+        let events = self.0 * seconds;
+        // Twelve significant digits hide the rounding of dividing by a unit and multiplying back.
+        let digits = 11 - events.log10().floor().clamp(0.0, 11.0) as usize;
+        let text = format!("{events:.digits$}");
+        let text = if text.contains('.') {
+            text.trim_end_matches('0').trim_end_matches('.')
+        } else {
+            &text
+        };
+        write!(f, "{text}/{unit}")
+    }
+}
+
+/// A number of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Bytes(pub u64);
+
+impl Bytes {
+    /// The number of bytes as a length in memory.
+    #[must_use]
+    pub fn as_usize(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+/// Units a size may be given in: decimal and binary prefixes (IEC 80000-13).
+const SIZE_UNITS: &[(&str, u64)] = &[
+    ("MiB", 1 << 20),
+    ("MB", 1_000_000),
+    ("KiB", 1 << 10),
+    ("kB", 1_000),
+    ("B", 1),
+];
+
+impl FromStr for Bytes {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Bytes, UnitError> {
+        let unknown = || UnitError::NotASize(text.to_owned());
+        let text = text.trim();
+        let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(unknown)?;
+        let (number, unit) = text.split_at(digits);
+        let number: u64 = number.parse().map_err(|_| unknown())?;
+        let (_, size) =
+            SIZE_UNITS.iter().find(|(name, _)| *name == unit.trim()).ok_or_else(unknown)?;
+        number.checked_mul(*size).map(Bytes).ok_or_else(unknown)
+    }
+}
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (unit, size) = SIZE_UNITS
+            .iter()
+            .find(|(_, size)| self.0 >= *size && self.0.is_multiple_of(*size))
+            .unwrap_or(&("B", 1));
+        write!(f, "{} {unit}", self.0 / size)
+    }
+}
+
+/// The longest duration a scenario may ask for anywhere.
+pub const LONGEST_DURATION: Duration = Duration::from_secs(7 * 86_400);
+
+/// Reads a duration such as `250ms`, `8s` or `1h 30m`.
+///
+/// # Errors
+///
+/// When the text has no unit or is no duration, is negative, or exceeds [`LONGEST_DURATION`].
+pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
+    static PARSER: jiff::fmt::friendly::SpanParser = jiff::fmt::friendly::SpanParser::new();
+    let unknown = |_| UnitError::NotADuration(text.to_owned());
+    let duration = PARSER.parse_unsigned_duration(text).map_err(unknown)?;
+    if duration > LONGEST_DURATION {
+        return Err(UnitError::DurationTooLong(text.to_owned()));
+    }
+    Ok(duration)
+}
+
+/// Writes a duration the way [`parse_duration`] reads it.
+#[must_use]
+pub fn format_duration(duration: Duration) -> String {
+    static PRINTER: jiff::fmt::friendly::SpanPrinter = jiff::fmt::friendly::SpanPrinter::new();
+    if duration.is_zero() { "0ms".to_owned() } else { PRINTER.unsigned_duration_to_string(&duration) }
+}
+
+/// Nanoseconds of a duration, as every file of a run stores them.
+#[must_use]
+pub fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Deserialises any quantity from its text, or says what was expected instead.
+struct TextVisitor<T> {
+    expected: &'static str,
+    parse: fn(&str) -> Result<T, UnitError>,
+}
+
+impl<T> serde::de::Visitor<'_> for TextVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.expected)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+        (self.parse)(text).map_err(E::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Rate {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Rate, D::Error> {
+        input.deserialize_str(TextVisitor {
+            expected: "a rate as text, such as \"20/s\"",
+            parse: str::parse,
+        })
+    }
+}
+
+impl Serialize for Rate {
+    fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
+        output.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Bytes, D::Error> {
+        input.deserialize_str(TextVisitor {
+            expected: "a size as text, such as \"1 KiB\"",
+            parse: str::parse,
+        })
+    }
+}
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
+        output.collect_str(self)
+    }
+}
+
+/// Serde for durations as text; use with `#[serde(with = "duration_text")]`.
+pub mod duration_text {
+    use std::time::Duration;
+
+    use serde::{Deserializer, Serializer};
+
+    /// Reads `"250ms"`.
+    ///
+    /// # Errors
+    ///
+    /// When the value is not text or the text is not a duration.
+    pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
+        input.deserialize_str(super::TextVisitor {
+            expected: "a duration as text, such as \"250ms\"",
+            parse: super::parse_duration,
+        })
+    }
+
+    /// Writes `"250ms"`.
+    ///
+    /// # Errors
+    ///
+    /// Only those of the output itself.
+    pub fn serialize<S: Serializer>(duration: &Duration, output: S) -> Result<S::Ok, S::Error> {
+        output.serialize_str(&super::format_duration(*duration))
+    }
+}
+
+/// Names a kind of text in the JSON Schema of scenario files.
+macro_rules! text_schema {
+    ($type:ident, $pattern:literal, $description:literal) => {
+        #[doc = $description]
+        #[derive(Debug)]
+        pub enum $type {}
+
+        impl schemars::JsonSchema for $type {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($type).trim_end_matches("Text").into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({
+                    "type": "string",
+                    "pattern": $pattern,
+                    "description": $description,
+                })
+            }
+        }
+    };
+}
+
+text_schema!(
+    RateText,
+    r"^\s*[0-9.eE+]+\s*/\s*(s|sec|second|min|minute|h|hour|day|week|year)\s*$",
+    "A rate: a positive number and a unit of time, such as `20/s` or `4.5/day`."
+);
+text_schema!(
+    SizeText,
+    r"^\s*[0-9]+\s*(B|kB|KiB|MB|MiB)\s*$",
+    "A size: a whole number and a unit, such as `512 B` or `1 KiB`."
+);
+text_schema!(
+    DurationText,
+    r"^\s*[0-9].*[a-zµ]\s*$",
+    "A duration: a number and a unit, such as `250ms`, `8s` or `1h 30m`."
+);
+
+#[cfg(test)]
+mod tests {
+    use super::{Bytes, Rate, UnitError, format_duration, parse_duration};
+    use std::time::Duration;
+
+    #[test]
+    fn rates_read_and_write_in_their_natural_unit() {
+        for (text, per_second, shown) in [
+            ("20/s", 20.0, "20/s"),
+            ("4.5/day", 4.5 / 86_400.0, "4.5/day"),
+            ("0.5/s", 0.5, "30/min"),
+            (" 3 / min ", 0.05, "3/min"),
+            ("1000000/s", 1e6, "1000000/s"),
+        ] {
+            let rate: Rate = text.parse().expect(text);
+            assert!((rate.events_per_second() - per_second).abs() < 1e-12, "{text}");
+            assert_eq!(rate.to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn impossible_rates_are_refused() {
+        for text in ["0/s", "-1/s", "NaN/s", "inf/s", "1e308/s", "1e-300/s", "1000001/s"] {
+            assert_eq!(text.parse::<Rate>(), Err(UnitError::RateOutOfRange(text.into())), "{text}");
+        }
+        for text in ["20", "20/fortnight", "/s", "many/s", ""] {
+            assert_eq!(text.parse::<Rate>(), Err(UnitError::NotARate(text.into())), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_read_decimal_and_binary_prefixes() {
+        assert_eq!("1 KiB".parse(), Ok(Bytes(1024)));
+        assert_eq!("1kB".parse(), Ok(Bytes(1000)));
+        assert_eq!(Bytes(2048).to_string(), "2 KiB");
+        assert_eq!(Bytes(1500).to_string(), "1500 B");
+        for text in ["1", "1 kb", "1.5 KiB", "-1 B", "99999999999999999999 B", "18446744073709551615 MiB"] {
+            assert!(text.parse::<Bytes>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_survive_a_round_trip() {
+        for text in ["250ms", "8s", "1h 30m", "0ms", "1µs"] {
+            let duration = parse_duration(text).expect(text);
+            assert_eq!(parse_duration(&format_duration(duration)), Ok(duration), "{text}");
+        }
+        assert_eq!(parse_duration("1m"), Ok(Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn impossible_durations_are_refused() {
+        for text in ["8", "", "-1s", "8 parsecs", "NaNs"] {
+            assert_eq!(parse_duration(text), Err(UnitError::NotADuration(text.into())), "{text}");
+        }
+        assert_eq!(parse_duration("169h"), Err(UnitError::DurationTooLong("169h".into())));
+    }
+}
