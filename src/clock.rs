@@ -80,6 +80,30 @@ pub fn wall() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }
 
+/// Translates moments of the monotonic clock into wall-clock time, for labels.
+#[derive(Clone, Copy, Debug)]
+pub struct WallAnchor {
+    moment: Moment,
+    wall: jiff::Timestamp,
+}
+
+impl WallAnchor {
+    /// Pairs the two clocks as they are now; later steps of the wall clock are not followed.
+    #[must_use]
+    pub fn now() -> WallAnchor {
+        WallAnchor { moment: now(), wall: wall() }
+    }
+
+    /// The wall-clock time of a moment.
+    #[must_use]
+    pub fn at(&self, moment: Moment) -> jiff::Timestamp {
+        let later = moment.since(self.moment);
+        let earlier = self.moment.since(moment);
+        // Only a moment centuries away overflows; its label is then the anchor's.
+        self.wall.checked_add(later).and_then(|t| t.checked_sub(earlier)).unwrap_or(self.wall)
+    }
+}
+
 /// Waits until `deadline` on the calling thread; returns at once if it has passed.
 ///
 /// An absolute deadline cannot drift, and a signal does not cut the wait short.

@@ -23,6 +23,9 @@ pub const EVENT_TYPE: &str = "pollpush.order.updated";
 /// The media type of one event (CloudEvents JSON format, section 3).
 pub const EVENT_MEDIA_TYPE: &str = "application/cloudevents+json";
 
+/// The most events a source emits in one trial; a scenario that could exceed it is refused.
+pub const MOST_EVENTS: u64 = 1 << 26;
+
 /// An event's place in the source's log; the first is 1.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -168,7 +171,8 @@ impl Encoder {
     pub fn new(payload: Bytes) -> Encoder {
         let bare = r#"{"order":"000000000000","note":""}"#.len();
         let padding = payload.max(Encoder::SMALLEST_PAYLOAD).as_usize() - bare;
-        Encoder { note: PADDING.chars().cycle().take(padding).collect() }
+        let note: String = PADDING.chars().cycle().take(padding).collect();
+        Encoder { note: note.into() }
     }
 
     /// Appends one event to `buffer`.

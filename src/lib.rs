@@ -9,6 +9,7 @@ pub mod counts;
 pub mod event;
 pub mod schedule;
 pub mod theory;
+pub mod timer;
 pub mod units;
 
 // The measuring wing.

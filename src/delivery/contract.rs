@@ -10,9 +10,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::source::lane::Lane;
+use crate::source::lane::{Lane, SourceHalf};
 use crate::subscriber::post::Post;
 use crate::theory::Theory;
+use crate::wire::routes::Routes;
 
 /// A way of getting events from the source to the subscriber.
 ///
@@ -39,6 +40,9 @@ pub trait Mechanism: Sync {
         &self,
         settings: toml::de::ValueDeserializer<'_>,
     ) -> Result<Arc<dyn Strategy>, toml::de::Error>;
+
+    /// A strategy whose source half serves clients of unknown habits, for a source alone.
+    fn standing_alone(&self) -> Arc<dyn Strategy>;
 
     /// Turns resolved settings, as [`Strategy::settings`] gave them, into a strategy again.
     ///
@@ -75,7 +79,7 @@ pub trait Strategy: Debug + Send + Sync {
     fn connections_per_subscriber(&self) -> u32;
 
     /// Offers or pushes the log until the lane is told to stop, then lets open exchanges finish.
-    fn source(self: Arc<Self>, lane: Lane) -> Half;
+    fn source(self: Arc<Self>, lane: &Lane, routes: Routes) -> SourceHalf<Half>;
 
     /// Hands every event it receives to the inbox until the post is told to stop.
     fn subscriber(self: Arc<Self>, post: Post) -> Half;
@@ -92,6 +96,9 @@ pub trait Settings:
     const NAME: &'static str;
     /// The mechanism in one sentence.
     const SUMMARY: &'static str;
+
+    /// Settings with which the source half serves clients of unknown habits.
+    fn standing_alone() -> Self;
 }
 
 /// The mechanism that a kind of settings makes.
@@ -129,6 +136,10 @@ impl<S: Settings> Mechanism for Kind<S> {
         settings: toml::de::ValueDeserializer<'_>,
     ) -> Result<Arc<dyn Strategy>, toml::de::Error> {
         Ok(Arc::new(S::deserialize(settings)?))
+    }
+
+    fn standing_alone(&self) -> Arc<dyn Strategy> {
+        Arc::new(S::standing_alone())
     }
 
     fn restore(&self, settings: serde_json::Value) -> Result<Arc<dyn Strategy>, serde_json::Error> {

@@ -1,0 +1,15 @@
+//! The ways of delivering an event: what varies, one file each.
+//!
+//! A mechanism's file holds both halves of its conversation, its settings and its tests. The
+//! scenario language, the listing, the contract tests and the plots learn of it from the one
+//! list below.
+
+pub mod contract;
+pub mod poll;
+pub mod webhook;
+
+use contract::{Kind, Mechanism};
+
+/// Every mechanism, in the order they are listed.
+pub const MECHANISMS: &[&dyn Mechanism] =
+    &[&Kind::<poll::Poll>::new(), &Kind::<webhook::Webhook>::new()];

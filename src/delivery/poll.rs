@@ -1,0 +1,224 @@
+//! `poll`: the subscriber asks the source's REST feed for news at intervals.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::delivery::contract::{DeliveryError, Half, Settings, SettingsError, Strategy};
+use crate::source::feed::{PAGE_DEFAULT, PAGE_LIMIT, Page, page_path, with_feed};
+use crate::source::lane::{Lane, SourceHalf};
+use crate::subscriber::beat::Clockwork;
+use crate::subscriber::inbox::{Acceptance, Inbox};
+use crate::subscriber::post::{Epoch, Post};
+use crate::theory::{Beat, Theory};
+use crate::units::{DurationText, duration_text};
+use crate::wire::client::{Client, ClientKind, Dial, Received};
+use crate::wire::routes::Routes;
+use crate::wire::tally::{Outcome, Tally};
+
+/// The longest a poll may take before it counts as failed.
+const POLL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Settings of `poll`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Poll {
+    /// Time between polls; `0ms` polls back to back.
+    #[serde(with = "duration_text")]
+    #[schemars(with = "DurationText")]
+    pub every: Duration,
+    /// What the interval is measured from.
+    #[serde(default)]
+    pub beat: Beat,
+    /// Events a page may hold; a full page is followed by the next at once.
+    #[serde(default = "default_limit")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub limit: u32,
+    /// Whether one connection serves all polls of a subscriber.
+    #[serde(default = "default_keep_alive")]
+    pub keep_alive: bool,
+    /// Which HTTP client polls.
+    #[serde(default)]
+    pub client: ClientKind,
+}
+
+fn default_limit() -> u32 {
+    PAGE_DEFAULT
+}
+
+fn default_keep_alive() -> bool {
+    true
+}
+
+impl Settings for Poll {
+    const NAME: &'static str = "poll";
+    const SUMMARY: &'static str =
+        "The subscriber asks a REST feed for events after its cursor, at intervals.";
+
+    fn standing_alone() -> Poll {
+        Poll {
+            every: Duration::ZERO,
+            beat: Beat::default(),
+            limit: default_limit(),
+            keep_alive: default_keep_alive(),
+            client: ClientKind::default(),
+        }
+    }
+}
+
+impl Strategy for Poll {
+    fn settings(&self) -> serde_json::Value {
+        serde_json::to_value(self).expect("settings are plain values")
+    }
+
+    fn check(&self) -> Result<(), SettingsError> {
+        if !(1..=PAGE_LIMIT).contains(&self.limit) {
+            return Err(SettingsError {
+                key: "limit",
+                message: format!("a page cannot hold {} events", self.limit),
+                remedy: format!("write a whole number from 1 to {PAGE_LIMIT}"),
+            });
+        }
+        Ok(())
+    }
+
+    fn theory(&self) -> Option<Theory> {
+        Some(Theory::IntervalPoll { every: self.every, beat: self.beat })
+    }
+
+    fn patience(&self) -> Duration {
+        // The first poll comes within an interval of the epoch, the next an interval later.
+        self.every * 2
+    }
+
+    fn connections_per_subscriber(&self) -> u32 {
+        1
+    }
+
+    fn source(self: Arc<Self>, lane: &Lane, routes: Routes) -> SourceHalf<Half> {
+        let routes = with_feed(routes, lane.log.clone(), lane.writer.clone());
+        SourceHalf { routes, work: Box::pin(std::future::ready(Ok(()))) }
+    }
+
+    fn subscriber(self: Arc<Self>, mut post: Post) -> Half {
+        Box::pin(async move {
+            let mut pollers = JoinSet::new();
+            for number in 0..post.subscribers {
+                let poller = Poller::new(&self, &post, number)?;
+                pollers.spawn(poller.run(post.epoch.clone(), post.stop.clone()));
+            }
+            post.ready.announce();
+            while let Some(ended) = pollers.join_next().await {
+                ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// One simulated subscriber.
+struct Poller {
+    settings: Poll,
+    number: u32,
+    phase: Duration,
+    client: Client,
+    cursor: String,
+    inbox: Inbox,
+    tally: Tally,
+}
+
+/// What a poll brought.
+enum Polled {
+    /// The subscriber has caught up, or has to wait for the next beat.
+    Done,
+    /// There is another page already.
+    More,
+}
+
+impl Poller {
+    fn new(settings: &Poll, post: &Post, number: u32) -> Result<Poller, DeliveryError> {
+        let dial = Dial {
+            peer: post.source,
+            keep_alive: settings.keep_alive,
+            timeout: POLL_TIMEOUT,
+            tally: post.tally.clone(),
+        };
+        let client = Client::new(settings.client, dial)
+            .map_err(|error| DeliveryError::Refused(error.to_string()))?;
+        Ok(Poller {
+            settings: settings.clone(),
+            number,
+            phase: post.phase(number, settings.every),
+            client,
+            cursor: "0".to_owned(),
+            inbox: post.inbox.clone(),
+            tally: post.tally.clone(),
+        })
+    }
+
+    async fn run(mut self, mut epoch: Epoch, stop: CancellationToken) -> Result<(), DeliveryError> {
+        let timer = |source| DeliveryError::Socket { doing: "setting a timer", source };
+        let epoch = tokio::select! {
+            epoch = epoch.known() => epoch,
+            () = stop.cancelled() => None,
+        };
+        let Some(epoch) = epoch else { return Ok(()) };
+        let mut clockwork =
+            Clockwork::new(self.settings.beat, self.settings.every, epoch.after(self.phase))
+                .map_err(timer)?;
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                beat = clockwork.beat() => beat.map_err(timer)?,
+            }
+            // A poll under way is finished, so that both sides count the same exchanges.
+            while let Polled::More = self.poll().await {}
+            clockwork.completed();
+        }
+    }
+
+    async fn poll(&mut self) -> Polled {
+        let path = page_path(&self.cursor, self.settings.limit);
+        let taken = match self.client.get(&path).await {
+            Ok(received) if received.status.is_success() => self.take(&received),
+            Ok(_) | Err(_) => None,
+        };
+        let Some((outcome, polled)) = taken else {
+            self.tally.exchanged(Outcome::Failed);
+            return Polled::Done;
+        };
+        self.tally.exchanged(outcome);
+        polled
+    }
+
+    /// Hands a page's events to the inbox; `None` if it is not a page of ours.
+    fn take(&mut self, received: &Received) -> Option<(Outcome, Polled)> {
+        let Ok(page) = serde_json::from_slice::<Page<'_>>(&received.body) else {
+            self.inbox.refuse();
+            return None;
+        };
+        let mut outcome = Outcome::Empty;
+        for event in &page.events {
+            match event.sequence() {
+                Ok(sequence) => {
+                    if self.inbox.accept(self.number, sequence, received.arrived) == Acceptance::First {
+                        outcome = Outcome::Useful;
+                    }
+                }
+                Err(_) => self.inbox.refuse(),
+            }
+        }
+        let more = if page.more { Polled::More } else { Polled::Done };
+        match page.next {
+            Cow::Borrowed(next) if next == self.cursor => {}
+            next => self.cursor = next.into_owned(),
+        }
+        Some((outcome, more))
+    }
+}

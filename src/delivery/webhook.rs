@@ -1,0 +1,415 @@
+//! `webhook`: the source posts every event to the subscriber as it happens.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::{Method, Request, StatusCode};
+use hyper::body::Incoming;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::delivery::contract::{DeliveryError, Half, Settings, SettingsError, Strategy};
+use crate::event::{self, EVENT_MEDIA_TYPE};
+use crate::source::feed::EventWriter;
+use crate::source::lane::{Lane, SourceHalf};
+use crate::source::log::{Entry, LogReader};
+use crate::source::subscriptions::{
+    Change, Registration, SUBSCRIPTIONS_PATH, Subscription, with_subscriptions,
+};
+use crate::subscriber::inbox::{Acceptance, Inbox};
+use crate::subscriber::post::Post;
+use crate::theory::Theory;
+use crate::units::{DurationText, duration_text};
+use crate::wire::body;
+use crate::wire::client::{Client, ClientKind, Dial};
+use crate::wire::connection::Connection;
+use crate::wire::reply::Reply;
+use crate::wire::routes::Routes;
+use crate::wire::server::serve;
+use crate::wire::signature::SigningKey;
+use crate::wire::socket::bind_loopback;
+use crate::wire::tally::{Outcome, Tally};
+
+/// The most connections a subscriber's webhooks may use.
+const MOST_CONNECTIONS: u32 = 256;
+
+/// The longest body a receiver takes, in bytes: the largest event and its envelope.
+const BODY_LIMIT: usize = 2 << 20;
+
+/// How long a registration may take.
+const REGISTRATION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long deliveries under way may take to finish after the source was told to stop.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Settings of `webhook`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Webhook {
+    /// Connections to each subscriber, so deliveries under way at once. Further events wait in
+    /// the source's log, and the wait is part of their latency.
+    #[serde(default = "default_concurrency")]
+    #[schemars(range(min = 1, max = 256))]
+    pub concurrency: u32,
+    /// The longest a delivery may take before it counts as failed.
+    #[serde(default = "default_timeout", with = "duration_text")]
+    #[schemars(with = "DurationText")]
+    pub timeout: Duration,
+    /// Whether connections are used for more than one delivery.
+    #[serde(default = "default_keep_alive")]
+    pub keep_alive: bool,
+    /// How deliveries are signed and verified.
+    #[serde(default)]
+    pub sign: Signing,
+}
+
+/// How deliveries are signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Signing {
+    /// Not at all.
+    #[default]
+    None,
+    /// Standard Webhooks 1.0: HMAC-SHA256 over id, timestamp and body.
+    StandardWebhooks,
+}
+
+fn default_concurrency() -> u32 {
+    4
+}
+
+fn default_timeout() -> Duration {
+    Duration::from_secs(15)
+}
+
+fn default_keep_alive() -> bool {
+    true
+}
+
+impl Settings for Webhook {
+    const NAME: &'static str = "webhook";
+    const SUMMARY: &'static str =
+        "The source posts each event to the subscriber's endpoint as it happens.";
+
+    fn standing_alone() -> Webhook {
+        Webhook {
+            concurrency: default_concurrency(),
+            timeout: default_timeout(),
+            keep_alive: default_keep_alive(),
+            sign: Signing::default(),
+        }
+    }
+}
+
+impl Strategy for Webhook {
+    fn settings(&self) -> serde_json::Value {
+        serde_json::to_value(self).expect("settings are plain values")
+    }
+
+    fn check(&self) -> Result<(), SettingsError> {
+        if !(1..=MOST_CONNECTIONS).contains(&self.concurrency) {
+            return Err(SettingsError {
+                key: "concurrency",
+                message: format!("{} connections a subscriber are not possible", self.concurrency),
+                remedy: format!("write a whole number from 1 to {MOST_CONNECTIONS}"),
+            });
+        }
+        if self.timeout.is_zero() {
+            return Err(SettingsError {
+                key: "timeout",
+                message: "a delivery cannot be complete in no time".to_owned(),
+                remedy: "write how long the source waits for an answer, such as \"15s\"".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    fn theory(&self) -> Option<Theory> {
+        Some(Theory::Push)
+    }
+
+    fn patience(&self) -> Duration {
+        self.timeout
+    }
+
+    fn connections_per_subscriber(&self) -> u32 {
+        self.concurrency
+    }
+
+    fn source(self: Arc<Self>, lane: &Lane, routes: Routes) -> SourceHalf<Half> {
+        let (changes, changed) = mpsc::unbounded_channel();
+        let dispatcher = Dispatcher {
+            settings: self,
+            log: lane.log.clone(),
+            writer: lane.writer.clone(),
+            tally: lane.tally.clone(),
+        };
+        let work = dispatcher.run(changed, lane.stop.clone());
+        SourceHalf {
+            routes: with_subscriptions(routes, changes),
+            work: Box::pin(async {
+                work.await;
+                Ok(())
+            }),
+        }
+    }
+
+    fn subscriber(self: Arc<Self>, post: Post) -> Half {
+        Box::pin(receive(self, post))
+    }
+}
+
+/// The source's half: one queue of deliveries for each subscription.
+struct Dispatcher {
+    settings: Arc<Webhook>,
+    log: LogReader,
+    writer: EventWriter,
+    tally: Tally,
+}
+
+impl Dispatcher {
+    async fn run(self, mut changes: mpsc::UnboundedReceiver<Change>, stop: CancellationToken) {
+        let mut queues = JoinSet::new();
+        let mut removals = HashMap::new();
+        loop {
+            let change = tokio::select! {
+                () = stop.cancelled() => break,
+                Some(_ended) = queues.join_next() => continue,
+                Some(change) = changes.recv() => change,
+                else => break,
+            };
+            match change {
+                Change::Added(subscription) => {
+                    let stop = stop.child_token();
+                    removals.insert(subscription.id, stop.clone());
+                    queues.spawn(self.queue(&subscription).run(stop));
+                }
+                Change::Removed(id) => {
+                    if let Some(removed) = removals.remove(&id) {
+                        removed.cancel();
+                    }
+                }
+            }
+        }
+        // What is still under way after the grace period is cut off when the set is dropped.
+        let _ = tokio::time::timeout(GRACE, queues.join_all()).await;
+    }
+
+    fn queue(&self, subscription: &Subscription) -> Queue {
+        // A secret that is no key cannot sign; the receiver will refuse what comes unsigned.
+        let key = subscription.secret.as_deref().and_then(|s| SigningKey::from_secret(s).ok());
+        let dial = Dial {
+            peer: subscription.peer,
+            keep_alive: self.settings.keep_alive,
+            timeout: self.settings.timeout,
+            tally: self.tally.clone(),
+        };
+        Queue {
+            log: self.log.clone(),
+            next: self.log.len(),
+            idle: (0..self.settings.concurrency).map(|_| Connection::new(dial.clone())).collect(),
+            courier: Arc::new(Courier {
+                path: subscription.path.clone(),
+                key,
+                writer: self.writer.clone(),
+                tally: self.tally.clone(),
+            }),
+        }
+    }
+}
+
+/// The deliveries of one subscription, in the order of the log.
+///
+/// The log is the queue: an event for which no connection is free stays there, at no cost in
+/// memory, until one is.
+struct Queue {
+    log: LogReader,
+    next: u64,
+    /// The connection used last is used next, so that few stay warm, as in usual pools.
+    idle: Vec<Connection>,
+    courier: Arc<Courier>,
+}
+
+impl Queue {
+    async fn run(mut self, stop: CancellationToken) {
+        let mut under_way = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(ended) = under_way.join_next() => {
+                    self.idle.push(returned(ended));
+                }
+                () = self.log.wait_for(self.next), if !self.idle.is_empty() => {
+                    while let (Some(entry), Some(connection)) =
+                        (self.log.get(self.next), self.idle.pop_if(|_| self.log.len() > self.next))
+                    {
+                        self.next += 1;
+                        under_way.spawn(Arc::clone(&self.courier).deliver(entry, connection));
+                    }
+                }
+            }
+        }
+        under_way.join_all().await;
+    }
+}
+
+fn returned(ended: Result<Connection, tokio::task::JoinError>) -> Connection {
+    ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+/// Delivers events to one subscription.
+struct Courier {
+    path: String,
+    key: Option<SigningKey>,
+    writer: EventWriter,
+    tally: Tally,
+}
+
+impl Courier {
+    async fn deliver(self: Arc<Self>, entry: Entry, mut connection: Connection) -> Connection {
+        let mut body = Vec::with_capacity(2048);
+        self.writer.write(entry, &mut body);
+        let mut headers = HeaderMap::with_capacity(8);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(EVENT_MEDIA_TYPE));
+        if let Some(key) = &self.key {
+            let id = HeaderValue::try_from(entry.sequence.to_string())
+                .expect("an event's id is plain text");
+            key.sign_now(&id, &body, &mut headers);
+        }
+        let posted =
+            connection.exchange(Method::POST, &self.path, headers, Bytes::from(body)).await;
+        // Only a 2xx status means success; redirects are not followed (Standard Webhooks 1.0).
+        let outcome = match posted {
+            Ok(received) if received.status.is_success() => Outcome::Useful,
+            Ok(_) | Err(_) => Outcome::Failed,
+        };
+        self.tally.exchanged(outcome);
+        connection
+    }
+}
+
+/// The subscribers' half: one endpoint that every simulated subscriber has a path on.
+async fn receive(settings: Arc<Webhook>, mut post: Post) -> Result<(), DeliveryError> {
+    let socket = |source| DeliveryError::Socket { doing: "listening for webhooks", source };
+    let listener = bind_loopback().await.map_err(socket)?;
+    let address = listener.local_addr().map_err(socket)?;
+    let secrets: Vec<Option<String>> = (0..post.subscribers)
+        .map(|_| match settings.sign {
+            Signing::None => None,
+            Signing::StandardWebhooks => Some(SigningKey::random_secret()),
+        })
+        .collect();
+    let receiver = Arc::new(Receiver::new(&secrets, post.inbox.clone()));
+    let routes = Routes::new().on(Method::POST, "/hooks/", move |request, tail| {
+        Arc::clone(&receiver).attend(request, tail)
+    });
+    let serving = serve(listener, routes, post.tally.clone(), post.stop.clone());
+    let registering = async {
+        let registered = register(&post, address, secrets).await;
+        match registered {
+            Ok(()) => post.ready.announce(),
+            // Without a registration nothing will ever come in.
+            Err(_) => post.stop.cancel(),
+        }
+        registered
+    };
+    let (served, registered) = tokio::join!(serving, registering);
+    registered?;
+    served.map_err(socket)
+}
+
+/// Asks the source to post events to every simulated subscriber.
+async fn register(
+    post: &Post,
+    address: SocketAddr,
+    secrets: Vec<Option<String>>,
+) -> Result<(), DeliveryError> {
+    let dial = Dial {
+        peer: post.source,
+        keep_alive: true,
+        timeout: REGISTRATION_TIMEOUT,
+        tally: post.tally.clone(),
+    };
+    let refused = |what: String| DeliveryError::Refused(format!("a webhook was not registered: {what}"));
+    let mut client =
+        Client::new(ClientKind::Hyper, dial).map_err(|error| refused(error.to_string()))?;
+    for (number, secret) in secrets.into_iter().enumerate() {
+        let registration = Registration { url: format!("http://{address}/hooks/{number}"), secret };
+        let body = serde_json::to_vec(&registration).expect("a registration is plain text");
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let answer = client
+            .exchange(Method::POST, SUBSCRIPTIONS_PATH, headers, body.into())
+            .await
+            .map_err(|error| refused(error.to_string()))?;
+        post.tally.exchanged(Outcome::Overhead);
+        if answer.status != StatusCode::CREATED {
+            return Err(refused(format!("the source answered {}", answer.status)));
+        }
+    }
+    Ok(())
+}
+
+/// Takes deliveries in.
+struct Receiver {
+    /// The key of each subscriber, by number; `None` where nothing is signed.
+    keys: Vec<Option<SigningKey>>,
+    inbox: Inbox,
+}
+
+impl Receiver {
+    fn new(secrets: &[Option<String>], inbox: Inbox) -> Receiver {
+        let key = |secret: &Option<String>| {
+            let secret = secret.as_deref()?;
+            Some(SigningKey::from_secret(secret).expect("a secret made here is one"))
+        };
+        Receiver { keys: secrets.iter().map(key).collect(), inbox }
+    }
+
+    async fn attend(self: Arc<Self>, request: Request<Incoming>, tail: String) -> Reply {
+        let reply = self.take(request, &tail).await;
+        if reply.outcome == Outcome::Failed {
+            self.inbox.refuse();
+        }
+        reply
+    }
+
+    async fn take(&self, request: Request<Incoming>, tail: &str) -> Reply {
+        let Some((number, key)) = self.subscriber(tail) else {
+            return Reply::problem(StatusCode::NOT_FOUND, "there is no such subscriber");
+        };
+        let (head, incoming) = request.into_parts();
+        if head.headers.get(CONTENT_TYPE).is_none_or(|kind| kind != EVENT_MEDIA_TYPE) {
+            let detail = format!("deliveries must be {EVENT_MEDIA_TYPE}");
+            return Reply::problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, &detail);
+        }
+        let body = match body::read(incoming, BODY_LIMIT).await {
+            Ok(body) => body,
+            Err(error) => return Reply::problem(StatusCode::PAYLOAD_TOO_LARGE, &error.to_string()),
+        };
+        if let Some(Err(error)) = key.map(|key| key.verify_now(&body.bytes, &head.headers)) {
+            return Reply::problem(StatusCode::FORBIDDEN, &error.to_string());
+        }
+        match event::decode(&body.bytes) {
+            Ok(sequence) => match self.inbox.accept(number, sequence, body.arrived) {
+                Acceptance::First => Reply::no_content(Outcome::Useful),
+                // A copy is acknowledged, or it would come again; an event of no trial too, and
+                // the inbox has counted it as refused.
+                Acceptance::Duplicate | Acceptance::Unknown => Reply::no_content(Outcome::Empty),
+            },
+            Err(error) => Reply::problem(StatusCode::BAD_REQUEST, &error.to_string()),
+        }
+    }
+
+    fn subscriber(&self, tail: &str) -> Option<(u32, Option<&SigningKey>)> {
+        let number: u32 = tail.parse().ok()?;
+        Some((number, self.keys.get(number as usize)?.as_ref()))
+    }
+}

@@ -1,0 +1,7 @@
+//! The source: what emits events, the same for every mechanism.
+
+pub mod feed;
+pub mod lane;
+pub mod log;
+pub mod pacer;
+pub mod subscriptions;

@@ -1,0 +1,210 @@
+//! The inbox: where events arrive and are stamped.
+//!
+//! Every mechanism delivers through the same inbox, so an arrival means the same thing for
+//! all of them: the payload was complete, believed and understood, and it was the first copy.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::clock::{self, Moment};
+use crate::event::{MOST_EVENTS, Sequence};
+
+/// The first copy of an event at one subscriber.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// The simulated subscriber, counted from zero.
+    pub subscriber: u32,
+    /// The event.
+    pub sequence: Sequence,
+    /// When its last byte was in the process's hands.
+    pub arrived: Moment,
+    /// When it was verified, parsed and deduplicated.
+    pub usable: Moment,
+    /// Copies that arrived, this one included.
+    pub copies: u32,
+}
+
+/// What an inbox made of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acceptance {
+    /// It was the first copy.
+    First,
+    /// The subscriber has it already.
+    Duplicate,
+    /// It cannot be an event of this trial.
+    Unknown,
+}
+
+/// The inbox of all simulated subscribers of a process.
+#[derive(Clone, Debug)]
+pub struct Inbox(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    accepted: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// For each subscriber a bit an event: whether it has been seen.
+    seen: Vec<Vec<u64>>,
+    deliveries: Vec<Delivery>,
+    /// Copies beyond the first, by subscriber and event; usually none.
+    duplicates: HashMap<(u32, Sequence), u32>,
+    refused: u64,
+    /// Deliveries at which whoever drains is to be woken.
+    awaited: Option<u64>,
+}
+
+impl Inbox {
+    /// An empty inbox for a number of subscribers.
+    #[must_use]
+    pub fn new(subscribers: u32) -> Inbox {
+        let state = State { seen: vec![Vec::new(); subscribers as usize], ..State::default() };
+        Inbox(Arc::new(Shared { state: Mutex::new(state), accepted: Notify::new() }))
+    }
+
+    /// Takes an event that `arrived` at a subscriber and stamps it usable if it is the first copy.
+    ///
+    /// Later copies are counted but keep the first stamps: a subscriber acts on the first
+    /// copy it sees.
+    pub fn accept(&self, subscriber: u32, sequence: Sequence, arrived: Moment) -> Acceptance {
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let acceptance = state.deduplicate(subscriber, sequence);
+        // After the lock and the lookup: an event is usable once it is known to be new.
+        let usable = clock::now();
+        match acceptance {
+            Acceptance::First => {
+                state.deliveries.push(Delivery { subscriber, sequence, arrived, usable, copies: 1 });
+                if state.awaited.is_some_and(|awaited| state.deliveries.len() as u64 >= awaited) {
+                    self.0.accepted.notify_waiters();
+                }
+            }
+            Acceptance::Duplicate => {
+                *state.duplicates.entry((subscriber, sequence)).or_default() += 1;
+            }
+            Acceptance::Unknown => state.refused += 1,
+        }
+        acceptance
+    }
+
+    /// Counts something that came in but was not believed or not understood.
+    pub fn refuse(&self) {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).refused += 1;
+    }
+
+    /// Waits until this many first copies have been accepted. Cancel safe.
+    pub async fn holds(&self, deliveries: u64) {
+        loop {
+            let mut accepted = std::pin::pin!(self.0.accepted.notified());
+            accepted.as_mut().enable();
+            {
+                let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+                state.awaited = Some(deliveries);
+                if state.deliveries.len() as u64 >= deliveries {
+                    return;
+                }
+            }
+            accepted.await;
+        }
+    }
+
+    /// Takes out everything that arrived, in order of arrival, and the number of refusals.
+    #[must_use]
+    pub fn empty(&self) -> (Vec<Delivery>, u64) {
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let duplicates = std::mem::take(&mut state.duplicates);
+        let mut deliveries = std::mem::take(&mut state.deliveries);
+        if !duplicates.is_empty() {
+            for delivery in &mut deliveries {
+                delivery.copies += duplicates
+                    .get(&(delivery.subscriber, delivery.sequence))
+                    .copied()
+                    .unwrap_or_default();
+            }
+        }
+        (deliveries, state.refused)
+    }
+}
+
+impl State {
+    /// Whether the subscriber has the event, marking it as seen.
+    fn deduplicate(&mut self, subscriber: u32, sequence: Sequence) -> Acceptance {
+        let Some(seen) = self.seen.get_mut(subscriber as usize) else {
+            return Acceptance::Unknown;
+        };
+        // A made-up number must not make the bitmap grow without bound.
+        if sequence.index() >= MOST_EVENTS {
+            return Acceptance::Unknown;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "an index is below MOST_EVENTS")]
+        let (word, bit) = ((sequence.index() / 64) as usize, 1_u64 << (sequence.index() % 64));
+        if seen.len() <= word {
+            seen.resize(word + 1, 0);
+        }
+        if seen[word] & bit != 0 {
+            return Acceptance::Duplicate;
+        }
+        seen[word] |= bit;
+        Acceptance::First
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Acceptance, Inbox};
+    use crate::clock;
+    use crate::event::Sequence;
+    use std::time::Duration;
+
+    fn event(number: u64) -> Sequence {
+        Sequence::at_index(number - 1)
+    }
+
+    #[test]
+    fn a_second_copy_keeps_the_first_stamps() {
+        let inbox = Inbox::new(1);
+        let arrived = clock::now();
+        assert_eq!(inbox.accept(0, event(7), arrived), Acceptance::First);
+        assert_eq!(inbox.accept(0, event(7), clock::now()), Acceptance::Duplicate);
+        let (deliveries, refused) = inbox.empty();
+        assert_eq!((deliveries.len(), refused), (1, 0));
+        assert_eq!(deliveries[0].arrived, arrived);
+        assert!(deliveries[0].usable >= arrived);
+        assert_eq!(deliveries[0].copies, 2);
+    }
+
+    #[test]
+    fn subscribers_do_not_share_what_they_have_seen() {
+        let inbox = Inbox::new(2);
+        assert_eq!(inbox.accept(0, event(1), clock::now()), Acceptance::First);
+        assert_eq!(inbox.accept(1, event(1), clock::now()), Acceptance::First);
+    }
+
+    #[test]
+    fn events_that_cannot_be_are_refused() {
+        let inbox = Inbox::new(1);
+        assert_eq!(inbox.accept(1, event(1), clock::now()), Acceptance::Unknown);
+        assert_eq!(inbox.accept(0, event(u64::MAX), clock::now()), Acceptance::Unknown);
+        inbox.refuse();
+        assert_eq!(inbox.empty().1, 3);
+    }
+
+    #[tokio::test]
+    async fn whoever_drains_is_woken_by_the_last_delivery() {
+        let inbox = Inbox::new(1);
+        let filling = inbox.clone();
+        let fill = async move {
+            for number in 1..=3 {
+                tokio::task::yield_now().await;
+                filling.accept(0, event(number), clock::now());
+            }
+        };
+        let drained = tokio::time::timeout(Duration::from_secs(20), inbox.holds(3));
+        let (drained, ()) = tokio::join!(drained, fill);
+        assert!(drained.is_ok());
+    }
+}

@@ -1,0 +1,5 @@
+//! The subscriber: what receives events, the same for every mechanism.
+
+pub mod beat;
+pub mod inbox;
+pub mod post;

@@ -1,0 +1,87 @@
+//! What the subscriber half of a strategy works with.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rand::RngExt;
+use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Moment;
+use crate::schedule::random_stream;
+use crate::subscriber::inbox::Inbox;
+use crate::units::nanoseconds;
+use crate::wire::tally::Tally;
+
+/// Random streams of a trial's seed that belong to subscribers start here; see [`random_stream`].
+const SUBSCRIBER_STREAMS: u64 = 1 << 32;
+
+/// The place of all simulated subscribers of one strategy.
+#[derive(Debug)]
+pub struct Post {
+    /// Where events go.
+    pub inbox: Inbox,
+    /// What counts exchanges, connections and bytes.
+    pub tally: Tally,
+    /// Where the source listens.
+    pub source: SocketAddr,
+    /// How many subscribers to simulate.
+    pub subscribers: u32,
+    /// Cancelled when the half should finish.
+    pub stop: CancellationToken,
+    /// Seed of everything random about the subscribers.
+    pub seed: u64,
+    /// Says that the subscribers are ready for events.
+    pub ready: Readiness,
+    /// The moment the schedule starts, once it is known.
+    pub epoch: Epoch,
+}
+
+impl Post {
+    /// A random span below `longest` that is a subscriber's own: the phase of its beat.
+    #[must_use]
+    pub fn phase(&self, subscriber: u32, longest: Duration) -> Duration {
+        let stream = SUBSCRIBER_STREAMS + u64::from(subscriber);
+        let share: f64 = random_stream(self.seed, stream).random();
+        Duration::from_nanos(nanoseconds(longest.mul_f64(share)))
+    }
+}
+
+/// Says once that the subscribers are ready.
+#[derive(Debug)]
+pub struct Readiness(Option<oneshot::Sender<()>>);
+
+impl Readiness {
+    /// A readiness, and where it is heard.
+    #[must_use]
+    pub fn channel() -> (Readiness, oneshot::Receiver<()>) {
+        let (sender, receiver) = oneshot::channel();
+        (Readiness(Some(sender)), receiver)
+    }
+
+    /// The subscribers are ready; saying it again changes nothing.
+    pub fn announce(&mut self) {
+        if let Some(sender) = self.0.take() {
+            // Nobody listens any more when the trial is already over.
+            let _ = sender.send(());
+        }
+    }
+}
+
+/// The moment the schedule starts, once it is known.
+#[derive(Clone, Debug)]
+pub struct Epoch(watch::Receiver<Option<Moment>>);
+
+impl Epoch {
+    /// An epoch, and where it is set.
+    #[must_use]
+    pub fn channel() -> (watch::Sender<Option<Moment>>, Epoch) {
+        let (sender, receiver) = watch::channel(None);
+        (sender, Epoch(receiver))
+    }
+
+    /// Waits until the epoch is known; `None` if it never will be. Cancel safe.
+    pub async fn known(&mut self) -> Option<Moment> {
+        self.0.wait_for(Option::is_some).await.ok().and_then(|epoch| *epoch)
+    }
+}

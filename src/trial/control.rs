@@ -1,0 +1,223 @@
+//! What coordinator and workers say to each other: JSON, one message a line.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpStream;
+use tokio_util::codec::{Framed, LinesCodec};
+
+use crate::clock::Moment;
+use crate::counts::Counts;
+use crate::schedule::Arrivals;
+use crate::units::{Bytes, Rate, duration_text};
+
+/// The version of this conversation; both ends must speak the same.
+pub const PROTOCOL: u32 = 1;
+
+/// The longest message, in bytes.
+pub const LONGEST_MESSAGE: usize = 1 << 20;
+
+/// What the coordinator says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "kebab-case")]
+pub enum ToWorker {
+    /// Be the source.
+    Source(SourceAssignment),
+    /// Be the subscribers of one strategy.
+    Subscriber(SubscriberAssignment),
+    /// The schedule starts at `epoch`; measure from `from` until `until`.
+    Start {
+        /// When the schedule starts.
+        epoch: Moment,
+        /// The first moment of the measured window.
+        from: Moment,
+        /// The first moment after it.
+        until: Moment,
+    },
+    /// Wait until this many first copies have arrived, but not beyond the deadline.
+    Drain {
+        /// First copies over all simulated subscribers.
+        deliveries: u64,
+        /// When to stop waiting.
+        deadline: Moment,
+    },
+    /// Stop and report.
+    Finish,
+}
+
+/// What the source needs to know.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SourceAssignment {
+    /// Mean events per second.
+    pub rate: Rate,
+    /// How they are spaced.
+    pub arrivals: Arrivals,
+    /// Size of an event's `data`.
+    pub payload: Bytes,
+    /// Seed of the schedule.
+    pub seed: u64,
+    /// How long events are emitted: warm-up and window.
+    #[serde(with = "duration_text")]
+    pub emit_for: Duration,
+    /// One lane for each.
+    pub strategies: Vec<StrategyAssignment>,
+}
+
+/// A strategy, resolved.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StrategyAssignment {
+    /// The name the scenario gives it.
+    pub name: String,
+    /// The mechanism's name.
+    pub mechanism: String,
+    /// The mechanism's settings, defaults included.
+    pub settings: serde_json::Value,
+}
+
+/// What a subscriber process needs to know.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SubscriberAssignment {
+    /// The strategy.
+    pub strategy: StrategyAssignment,
+    /// How many subscribers to simulate.
+    pub subscribers: u32,
+    /// Where the strategy's lane listens.
+    pub source: SocketAddr,
+    /// Seed of everything random about the subscribers.
+    pub seed: u64,
+}
+
+/// What a worker says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "kebab-case")]
+pub enum FromWorker {
+    /// The first message.
+    Hello(Hello),
+    /// Assigned and able to start; the source names its lanes' addresses in order.
+    Ready {
+        /// Where the lanes listen; empty from subscribers.
+        lanes: Vec<SocketAddr>,
+    },
+    /// The window is over.
+    Closed {
+        /// CPU time of the whole process until now, in nanoseconds.
+        cpu_ns: u64,
+        /// Events emitted; zero from subscribers.
+        emitted: u64,
+    },
+    /// Everything has arrived, or the deadline of the drain has passed.
+    Drained,
+    /// A piece of the report too long for one message; see [`crate::trial::rows`].
+    Rows {
+        /// Packed rows in base64.
+        packed: String,
+    },
+    /// The end of the source's report.
+    SourceReport(SourceReport),
+    /// The end of a subscriber's report.
+    SubscriberReport(SubscriberReport),
+    /// It cannot go on.
+    Failed {
+        /// Why, in words for the user.
+        reason: String,
+    },
+}
+
+/// Who a worker is.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Hello {
+    /// The version of the conversation it speaks.
+    pub protocol: u32,
+    /// Shows that it was started by this run.
+    pub token: String,
+    /// Which worker of the trial it is.
+    pub index: u32,
+    /// Its time namespace; clocks of two namespaces cannot be compared.
+    pub time_namespace: Option<String>,
+}
+
+/// What the source measured.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SourceReport {
+    /// One for each lane, in order.
+    pub lanes: Vec<LaneReport>,
+    /// CPU time of the pacer inside the window, in nanoseconds.
+    pub pacer_cpu_ns: u64,
+    /// Largest resident set inside window and drain, in bytes.
+    pub memory_peak: u64,
+}
+
+/// What one lane measured.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct LaneReport {
+    /// Counts inside the window.
+    pub window: Counts,
+    /// Counts of the lane's whole life.
+    pub whole: Counts,
+    /// CPU time inside the window, in nanoseconds.
+    pub cpu_ns: u64,
+}
+
+/// What a subscriber process measured.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SubscriberReport {
+    /// Counts inside the window.
+    pub window: Counts,
+    /// Counts of the process's whole life.
+    pub whole: Counts,
+    /// CPU time inside the window, in nanoseconds.
+    pub cpu_ns: u64,
+    /// Deliveries that were not accepted.
+    pub refused: u64,
+    /// Largest resident set inside window and drain, in bytes.
+    pub memory_peak: u64,
+}
+
+/// Why nothing more is to be heard from the other end.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// It closed the channel.
+    #[error("the control channel was closed")]
+    Closed,
+    /// The channel broke, or a message was too long.
+    #[error("the control channel broke")]
+    Broken(#[from] tokio_util::codec::LinesCodecError),
+    /// It said something that is no message of ours.
+    #[error("the control channel carried something unintelligible")]
+    Unintelligible(#[from] serde_json::Error),
+}
+
+/// One end of a control channel.
+#[derive(Debug)]
+pub struct Control(Framed<TcpStream, LinesCodec>);
+
+impl Control {
+    /// Speaks over a connection.
+    #[must_use]
+    pub fn new(stream: TcpStream) -> Control {
+        Control(Framed::new(stream, LinesCodec::new_with_max_length(LONGEST_MESSAGE)))
+    }
+
+    /// Says something.
+    ///
+    /// # Errors
+    ///
+    /// When the other end is gone.
+    pub async fn say<M: Serialize>(&mut self, message: &M) -> Result<(), ControlError> {
+        let line = serde_json::to_string(message)?;
+        Ok(self.0.send(line).await?)
+    }
+
+    /// Waits for the other end to say something. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// When the other end is gone or unintelligible.
+    pub async fn hear<M: DeserializeOwned>(&mut self) -> Result<M, ControlError> {
+        let line = self.0.next().await.ok_or(ControlError::Closed)??;
+        Ok(serde_json::from_str(&line)?)
+    }
+}

@@ -1,0 +1,392 @@
+//! The coordinator of one trial: launches the workers, says when, collects what they measured.
+//!
+//! It never fails: whatever goes wrong spoils the trial, and a spoilt trial is a record.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{self, Moment};
+use crate::meter::{self, Scheduled};
+use crate::plan::{Plan, PlannedStrategy, Point, Trial};
+use crate::record::join::{Arrival, Emission};
+use crate::record::ledger::Ledger;
+use crate::record::trial::{
+    EventCounts, Measured, Outcome, ProcessUse, SourceSide, StrategyRecord, SubscriberSide,
+    TRIAL_SCHEMA, TrialRecord, Workload,
+};
+use crate::subscriber::inbox::Delivery;
+use crate::trial::control::{
+    FromWorker, SourceAssignment, SourceReport, StrategyAssignment, SubscriberAssignment,
+    SubscriberReport, ToWorker,
+};
+use crate::trial::crew::{Crew, Launcher, Trouble, Worker};
+use crate::trial::rows;
+
+/// Time between the decision to start and the epoch, for the word to reach every worker.
+const HEAD_START: Duration = Duration::from_millis(150);
+
+/// How late a worker may be with what it should say at a known moment.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a worker may take to get ready, apart from its subscribers' registrations.
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What one simulated subscriber may add to that.
+const READY_PER_SUBSCRIBER: Duration = Duration::from_millis(5);
+
+/// How long a worker may be silent while it stops and reports: longer than any exchange under
+/// way may take.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// What a trial is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Processes are started and get ready.
+    Launching,
+    /// Events flow but do not count yet.
+    WarmUp,
+    /// It is being measured; the coordinator does nothing.
+    Window,
+    /// Outstanding events are waited for.
+    Draining,
+    /// Reports come in.
+    Collecting,
+}
+
+/// One strategy of a finished trial.
+#[derive(Debug)]
+pub struct StrategyResult {
+    /// What to record; counts of events are filled in from the ledger when it is recorded.
+    pub record: TrialRecord,
+    /// What became of every delivery; absent unless the trial was completed.
+    pub ledger: Option<Ledger>,
+}
+
+/// Runs one trial to its end, good or bad; one result a strategy.
+pub async fn run(
+    plan: &Plan,
+    trial: &Trial,
+    launcher: &Launcher,
+    interrupt: &CancellationToken,
+    watch: &mut (dyn FnMut(Phase) + Send),
+) -> Vec<StrategyResult> {
+    let point = &plan.points[trial.point];
+    let strategies: Vec<&PlannedStrategy> =
+        trial.strategies.iter().map(|index| &point.strategies[*index]).collect();
+    let started = clock::wall().to_string();
+    let mut crew = Crew::default();
+    let conducted = tokio::select! {
+        biased;
+        () = interrupt.cancelled() => None,
+        conducted = conduct(point, trial, &strategies, launcher, &mut crew, watch) => Some(conducted),
+    };
+    crew.dismiss().await;
+    let outcome = |outcome| {
+        let record = |strategy| blank_record(point, trial, strategy, &started, &outcome);
+        strategies.iter().map(|strategy| record(strategy)).collect::<Vec<_>>()
+    };
+    let ended_early = |records: Vec<TrialRecord>| {
+        records.into_iter().map(|record| StrategyResult { record, ledger: None }).collect()
+    };
+    let spoilt = |reason| ended_early(outcome(Outcome::Spoilt { reason }));
+    match conducted {
+        None => ended_early(outcome(Outcome::Interrupted)),
+        Some(Err(trouble)) => spoilt(trouble.to_string()),
+        Some(Ok(collected)) => match assemble(outcome(Outcome::Completed), collected) {
+            Ok(results) => results,
+            Err(reason) => spoilt(reason),
+        },
+    }
+}
+
+/// Everything the workers reported.
+struct Collected {
+    epoch: Moment,
+    emissions: Vec<rows::Emission>,
+    source: SourceReport,
+    source_process: ProcessUse,
+    subscribers: Vec<CollectedSubscriber>,
+}
+
+struct CollectedSubscriber {
+    deliveries: Vec<Delivery>,
+    report: SubscriberReport,
+    process: ProcessUse,
+}
+
+async fn conduct(
+    point: &Point,
+    trial: &Trial,
+    strategies: &[&PlannedStrategy],
+    launcher: &Launcher,
+    crew: &mut Crew,
+    watch: &mut (dyn FnMut(Phase) + Send),
+) -> Result<Collected, Trouble> {
+    watch(Phase::Launching);
+    let lanes = launch_source(point, trial, strategies, launcher, crew).await?;
+    launch_subscribers(trial, strategies, &lanes, launcher, crew).await?;
+
+    let epoch = clock::now().after(HEAD_START);
+    let from = epoch.after(point.warm_up);
+    let until = from.after(point.window);
+    for worker in crew.workers() {
+        worker.tell(&ToWorker::Start { epoch, from, until }).await?;
+    }
+    watch(Phase::WarmUp);
+    let closed = {
+        let closing = try_join_all(crew.workers().iter_mut().map(|worker| close(worker, until)));
+        let watching = async {
+            tokio::time::sleep(from.since(clock::now())).await;
+            watch(Phase::Window);
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            closed = closing => closed?,
+            () = watching => unreachable!("it waits for ever"),
+        }
+    };
+
+    watch(Phase::Draining);
+    drain(crew, strategies, &closed, point.drain).await?;
+    watch(Phase::Collecting);
+    collect(crew, epoch, &closed).await
+}
+
+async fn launch_source(
+    point: &Point,
+    trial: &Trial,
+    strategies: &[&PlannedStrategy],
+    launcher: &Launcher,
+    crew: &mut Crew,
+) -> Result<Vec<SocketAddr>, Trouble> {
+    let source = launcher.launch(crew, "source".to_owned()).await?;
+    let source = crew.worker(source);
+    let assignment = SourceAssignment {
+        rate: point.rate,
+        arrivals: point.arrivals,
+        payload: point.payload,
+        seed: trial.seed,
+        emit_for: point.warm_up + point.window,
+        strategies: strategies.iter().map(|strategy| assigned(strategy)).collect(),
+    };
+    source.tell(&ToWorker::Source(assignment)).await?;
+    match source.hear("get ready", READY_TIMEOUT).await? {
+        FromWorker::Ready { lanes } if lanes.len() == strategies.len() => Ok(lanes),
+        other => Err(out_of_turn(source, &other)),
+    }
+}
+
+async fn launch_subscribers(
+    trial: &Trial,
+    strategies: &[&PlannedStrategy],
+    lanes: &[SocketAddr],
+    launcher: &Launcher,
+    crew: &mut Crew,
+) -> Result<(), Trouble> {
+    let mut waiting = Vec::new();
+    for (strategy, lane) in strategies.iter().zip(lanes) {
+        let who = format!("subscriber of `{}`", strategy.name);
+        let worker = launcher.launch(crew, who).await?;
+        let assignment = SubscriberAssignment {
+            strategy: assigned(strategy),
+            subscribers: strategy.subscribers,
+            source: *lane,
+            seed: trial.seed,
+        };
+        crew.worker(worker).tell(&ToWorker::Subscriber(assignment)).await?;
+        waiting.push((worker, READY_TIMEOUT + READY_PER_SUBSCRIBER * strategy.subscribers));
+    }
+    for (worker, timeout) in waiting {
+        let worker = crew.worker(worker);
+        match worker.hear("get ready", timeout).await? {
+            FromWorker::Ready { .. } => {}
+            other => return Err(out_of_turn(worker, &other)),
+        }
+    }
+    Ok(())
+}
+
+fn assigned(strategy: &PlannedStrategy) -> StrategyAssignment {
+    StrategyAssignment {
+        name: strategy.name.clone(),
+        mechanism: strategy.mechanism.to_owned(),
+        settings: strategy.strategy.settings(),
+    }
+}
+
+/// A worker at the end of the window.
+struct Closed {
+    emitted: u64,
+    cpu_ns_inside: u64,
+    outside: Scheduled,
+}
+
+async fn close(worker: &mut Worker, until: Moment) -> Result<Closed, Trouble> {
+    let within = until.since(clock::now()) + PATIENCE;
+    match worker.hear("finish its window", within).await? {
+        FromWorker::Closed { cpu_ns, emitted } => {
+            // Read at once: the worker took its own reading a moment ago.
+            let outside = meter::scheduled(worker.pid())
+                .map_err(|error| worker.confused(format!("its CPU time is unreadable: {error}")))?;
+            Ok(Closed { emitted, cpu_ns_inside: cpu_ns, outside })
+        }
+        other => Err(out_of_turn(worker, &other)),
+    }
+}
+
+async fn drain(
+    crew: &mut Crew,
+    strategies: &[&PlannedStrategy],
+    closed: &[Closed],
+    longest: Duration,
+) -> Result<(), Trouble> {
+    let emitted = closed[0].emitted;
+    let deadline = clock::now().after(longest);
+    let subscribers = &mut crew.workers()[1..];
+    for (worker, strategy) in subscribers.iter_mut().zip(strategies) {
+        let deliveries = emitted * u64::from(strategy.subscribers);
+        worker.tell(&ToWorker::Drain { deliveries, deadline }).await?;
+    }
+    let drained = subscribers.iter_mut().map(|worker| async {
+        match worker.hear("finish draining", longest + PATIENCE).await? {
+            FromWorker::Drained => Ok(()),
+            other => Err(out_of_turn(worker, &other)),
+        }
+    });
+    try_join_all(drained).await.map(|_| ())
+}
+
+/// Stops the subscribers, then the source, so that both count the same last exchange.
+async fn collect(crew: &mut Crew, epoch: Moment, closed: &[Closed]) -> Result<Collected, Trouble> {
+    let mut subscribers = Vec::new();
+    for (worker, closed) in crew.workers()[1..].iter_mut().zip(&closed[1..]) {
+        worker.tell(&ToWorker::Finish).await?;
+        let (deliveries, report) = worker.hear_report(REPORT_TIMEOUT).await?;
+        let FromWorker::SubscriberReport(report) = report else {
+            return Err(out_of_turn(worker, &report));
+        };
+        let process = process_use(closed, report.memory_peak);
+        subscribers.push(CollectedSubscriber { deliveries, report, process });
+    }
+    let worker = crew.worker(0);
+    worker.tell(&ToWorker::Finish).await?;
+    let (emissions, report) = worker.hear_report::<rows::Emission>(REPORT_TIMEOUT).await?;
+    let FromWorker::SourceReport(source) = report else {
+        return Err(out_of_turn(worker, &report));
+    };
+    if emissions.len() as u64 != closed[0].emitted || source.lanes.len() != subscribers.len() {
+        return Err(worker.confused("its report is incomplete".to_owned()));
+    }
+    let source_process = process_use(&closed[0], source.memory_peak);
+    Ok(Collected { epoch, emissions, source, source_process, subscribers })
+}
+
+fn process_use(closed: &Closed, memory_peak: u64) -> ProcessUse {
+    ProcessUse {
+        memory_peak,
+        cpu_ns_inside: closed.cpu_ns_inside,
+        cpu_ns_outside: closed.outside.cpu_ns,
+        run_queue_ns: closed.outside.run_queue_ns,
+    }
+}
+
+fn out_of_turn(worker: &Worker, message: &FromWorker) -> Trouble {
+    let mut said = format!("{message:?}");
+    said.truncate(said.floor_char_boundary(200));
+    worker.confused(format!("it spoke out of turn: {said}"))
+}
+
+fn blank_record(
+    point: &Point,
+    trial: &Trial,
+    strategy: &PlannedStrategy,
+    started: &str,
+    outcome: &Outcome,
+) -> TrialRecord {
+    TrialRecord {
+        schema: TRIAL_SCHEMA.to_owned(),
+        trial: trial.index,
+        point: u32::try_from(trial.point).expect("a plan has few points"),
+        parameters: point.parameters.clone(),
+        block: trial.block,
+        strategy: strategy_record(strategy),
+        workload: Workload {
+            rate: point.rate,
+            arrivals: point.arrivals,
+            payload: point.payload,
+            seed: trial.seed,
+            warm_up: point.warm_up,
+            window: point.window,
+        },
+        started: started.to_owned(),
+        outcome: outcome.clone(),
+        measured: None,
+    }
+}
+
+/// A strategy as records keep it.
+#[must_use]
+pub fn strategy_record(strategy: &PlannedStrategy) -> StrategyRecord {
+    StrategyRecord {
+        name: strategy.name.clone(),
+        mechanism: strategy.mechanism.to_owned(),
+        subscribers: strategy.subscribers,
+        settings: strategy.strategy.settings(),
+        theory: strategy.strategy.theory(),
+    }
+}
+
+/// Joins what the source emitted with what each strategy's subscribers received.
+fn assemble(
+    records: Vec<TrialRecord>,
+    collected: Collected,
+) -> Result<Vec<StrategyResult>, String> {
+    let after_epoch = |moment: Moment| crate::units::nanoseconds(moment.since(collected.epoch));
+    let emissions: Vec<Emission> = collected
+        .emissions
+        .iter()
+        .map(|row| Emission { due: after_epoch(row.due), emitted: after_epoch(row.emitted) })
+        .collect();
+    let lanes = u32::try_from(collected.source.lanes.len()).expect("a scenario has few strategies");
+    let reports = collected.source.lanes.into_iter().zip(collected.subscribers);
+    let results = records.into_iter().zip(reports).map(|(mut record, (lane, subscriber))| {
+        let arrivals: Vec<Arrival> = subscriber
+            .deliveries
+            .iter()
+            .map(|delivery| Arrival {
+                subscriber: delivery.subscriber,
+                sequence: delivery.sequence,
+                arrived: after_epoch(delivery.arrived),
+                usable: after_epoch(delivery.usable),
+                copies: delivery.copies,
+            })
+            .collect();
+        let ledger = Ledger::join(&emissions, record.strategy.subscribers, &arrivals)
+            .map_err(|error| format!("`{}`: {error}", record.strategy.name))?;
+        record.measured = Some(Measured {
+            events: EventCounts::default(),
+            source: SourceSide {
+                window: lane.window,
+                whole: lane.whole,
+                cpu_ns: lane.cpu_ns,
+                pacer_cpu_ns: collected.source.pacer_cpu_ns,
+                process: collected.source_process.clone(),
+                lanes,
+            },
+            subscriber: SubscriberSide {
+                window: subscriber.report.window,
+                whole: subscriber.report.whole,
+                cpu_ns: subscriber.report.cpu_ns,
+                refused: subscriber.report.refused,
+                process: subscriber.process,
+            },
+            ledger: None,
+            histogram: String::new(),
+        });
+        Ok(StrategyResult { record, ledger: Some(ledger) })
+    });
+    results.collect()
+}

@@ -1,0 +1,321 @@
+//! The workers of one trial: launched, heard, and never left behind.
+
+use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::process::{Child, ChildStderr, Command};
+
+use crate::meter;
+use crate::trial::control::{Control, ControlError, FromWorker, Hello, PROTOCOL, ToWorker};
+use crate::trial::rows::{Row, unpack};
+use crate::wire::socket::bind_loopback;
+
+/// How long a worker may take to say hello.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the end of a worker may take to be noticed once its channel is closed.
+const DEATH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The most of a worker's last words that is kept, in bytes.
+const LAST_WORDS: u64 = 4096;
+
+/// Why a trial is spoilt, in words for the user.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// A worker could not be started.
+    #[error("the {who} could not be started: {source}")]
+    NotStarted {
+        /// Which worker.
+        who: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A worker ended before its time.
+    #[error("the {who} (pid {pid}) {how}")]
+    Died {
+        /// Which worker.
+        who: String,
+        /// Its process id.
+        pid: u32,
+        /// How it ended, and its last words.
+        how: String,
+    },
+    /// A worker did not do something in time.
+    #[error("the {who} (pid {pid}) did not {what} within {after:?}")]
+    Silent {
+        /// Which worker.
+        who: String,
+        /// Its process id.
+        pid: u32,
+        /// What was expected of it.
+        what: &'static str,
+        /// How long it had.
+        after: Duration,
+    },
+    /// A worker said that it cannot go on.
+    #[error("the {who} gave up: {reason}")]
+    GaveUp {
+        /// Which worker.
+        who: String,
+        /// Why, in its own words.
+        reason: String,
+    },
+    /// A worker said something that makes no sense at this point.
+    #[error("the {who} did not keep to the protocol: {detail}")]
+    Confused {
+        /// Which worker.
+        who: String,
+        /// What it said.
+        detail: String,
+    },
+}
+
+/// How workers are started.
+///
+/// Workers dial in, so whatever can run the program somewhere on this host can launch them.
+#[derive(Debug)]
+pub struct Launcher {
+    program: PathBuf,
+    listener: TcpListener,
+    address: SocketAddr,
+    token: String,
+}
+
+impl Launcher {
+    /// A launcher that starts `program` again as its workers.
+    ///
+    /// # Errors
+    ///
+    /// When no port can be bound on loopback.
+    pub async fn new(program: PathBuf) -> std::io::Result<Launcher> {
+        let listener = bind_loopback().await?;
+        let address = listener.local_addr()?;
+        let token = format!("{:032x}", rand::random::<u128>());
+        Ok(Launcher { program, listener, address, token })
+    }
+
+    /// Starts a worker and waits until it has said hello.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started, dies, is silent, or is not one of ours.
+    pub async fn launch(&self, crew: &mut Crew, who: String) -> Result<usize, Trouble> {
+        let index = crew.workers.len();
+        let mut worker = self.spawn(index, who)?;
+        let hello = self.welcome(&mut worker).await;
+        // Part of the crew even if the welcome failed, so that it is ended with the others.
+        crew.workers.push(worker);
+        hello.map(|()| index)
+    }
+
+    fn spawn(&self, index: usize, who: String) -> Result<Worker, Trouble> {
+        let not_started = |who: &str, source| Trouble::NotStarted { who: who.to_owned(), source };
+        let mut child = Command::new(&self.program)
+            .arg("worker")
+            .arg("--connect")
+            .arg(self.address.to_string())
+            .arg("--index")
+            .arg(index.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            // Its own group: Ctrl-C at the terminal is the coordinator's to handle.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|source| not_started(&who, source))?;
+        let stderr = child.stderr.take();
+        let pid = child.id().unwrap_or_default();
+        Ok(Worker { who, index, pid, child, stderr, control: None })
+    }
+
+    async fn welcome(&self, worker: &mut Worker) -> Result<(), Trouble> {
+        let token = format!("{}\n", self.token);
+        if let Some(mut stdin) = worker.child.stdin.take()
+            && let Err(source) = stdin.write_all(token.as_bytes()).await
+        {
+            return Err(Trouble::NotStarted { who: worker.who.clone(), source });
+        }
+        let arrival = async {
+            loop {
+                // A connection that breaks, or is not the worker's, is not waited for.
+                let Ok((stream, _)) = self.listener.accept().await else { continue };
+                let mut control = Control::new(stream);
+                if let Ok(FromWorker::Hello(hello)) = control.hear().await
+                    && hello.token == self.token
+                    && usize::try_from(hello.index) == Ok(worker.index)
+                {
+                    break (control, hello);
+                }
+            }
+        };
+        let (control, hello) = tokio::select! {
+            arrived = arrival => arrived,
+            _ = worker.child.wait() => return Err(worker.death().await),
+            () = tokio::time::sleep(HELLO_TIMEOUT) => {
+                return Err(worker.silent("say hello", HELLO_TIMEOUT));
+            }
+        };
+        check(&hello).map_err(|detail| worker.confused(detail))?;
+        worker.control = Some(control);
+        Ok(())
+    }
+}
+
+fn check(hello: &Hello) -> Result<(), String> {
+    if hello.protocol != PROTOCOL {
+        return Err(format!("it speaks version {}, not {PROTOCOL}", hello.protocol));
+    }
+    if hello.time_namespace != meter::time_namespace() {
+        return Err("it lives in another time namespace, whose clock cannot be compared".to_owned());
+    }
+    Ok(())
+}
+
+/// The workers of one trial.
+#[derive(Debug, Default)]
+pub struct Crew {
+    workers: Vec<Worker>,
+}
+
+impl Crew {
+    /// One worker.
+    pub(crate) fn worker(&mut self, index: usize) -> &mut Worker {
+        &mut self.workers[index]
+    }
+
+    /// All workers.
+    pub(crate) fn workers(&mut self) -> &mut [Worker] {
+        &mut self.workers
+    }
+
+    /// Ends every worker and waits until it is gone.
+    pub async fn dismiss(mut self) {
+        for worker in &mut self.workers {
+            // Hanging up ends a healthy worker; the signal ends any other.
+            worker.control = None;
+            let _ = worker.child.start_kill();
+        }
+        for worker in &mut self.workers {
+            // The kernel cannot refuse to end a process that is not in an uninterruptible call.
+            let _ = tokio::time::timeout(DEATH_TIMEOUT, worker.child.wait()).await;
+        }
+    }
+}
+
+/// One worker process.
+#[derive(Debug)]
+pub struct Worker {
+    who: String,
+    index: usize,
+    pid: u32,
+    child: Child,
+    stderr: Option<ChildStderr>,
+    control: Option<Control>,
+}
+
+impl Worker {
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Tells it something.
+    pub(crate) async fn tell(&mut self, message: &ToWorker) -> Result<(), Trouble> {
+        let said = match &mut self.control {
+            Some(control) => control.say(message).await,
+            None => Err(ControlError::Closed),
+        };
+        match said {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.explain(error).await),
+        }
+    }
+
+    /// Waits until it says something, at most `within`.
+    pub(crate) async fn hear(
+        &mut self,
+        what: &'static str,
+        within: Duration,
+    ) -> Result<FromWorker, Trouble> {
+        let hearing = async {
+            match &mut self.control {
+                Some(control) => control.hear::<FromWorker>().await,
+                None => Err(ControlError::Closed),
+            }
+        };
+        match tokio::time::timeout(within, hearing).await {
+            Ok(Ok(FromWorker::Failed { reason })) => {
+                Err(Trouble::GaveUp { who: self.who.clone(), reason })
+            }
+            Ok(Ok(message)) => Ok(message),
+            Ok(Err(error)) => Err(self.explain(error).await),
+            Err(_) => Err(self.silent(what, within)),
+        }
+    }
+
+    /// Hears rows and the report behind them.
+    pub(crate) async fn hear_report<R: Row>(
+        &mut self,
+        within: Duration,
+    ) -> Result<(Vec<R>, FromWorker), Trouble> {
+        let mut rows = Vec::new();
+        loop {
+            match self.hear("report", within).await? {
+                FromWorker::Rows { packed } => {
+                    if !unpack(&packed, &mut rows) {
+                        return Err(self.confused("its rows are damaged".to_owned()));
+                    }
+                }
+                report => return Ok((rows, report)),
+            }
+        }
+    }
+
+    /// The trouble of a worker that said something unexpected.
+    pub(crate) fn confused(&self, detail: String) -> Trouble {
+        Trouble::Confused { who: self.who.clone(), detail }
+    }
+
+    fn silent(&self, what: &'static str, after: Duration) -> Trouble {
+        Trouble::Silent { who: self.who.clone(), pid: self.pid, what, after }
+    }
+
+    async fn explain(&mut self, error: ControlError) -> Trouble {
+        match error {
+            ControlError::Closed | ControlError::Broken(_) => self.death().await,
+            ControlError::Unintelligible(error) => self.confused(error.to_string()),
+        }
+    }
+
+    async fn death(&mut self) -> Trouble {
+        let ended = tokio::time::timeout(DEATH_TIMEOUT, self.child.wait()).await;
+        let mut how = match ended {
+            Ok(Ok(status)) => describe(status),
+            Ok(Err(_)) | Err(_) => "closed its control channel but lives on".to_owned(),
+        };
+        let mut words = String::new();
+        if let Some(stderr) = &mut self.stderr {
+            let mut stderr = stderr.take(LAST_WORDS);
+            // What it wrote until now is enough.
+            let _ = tokio::time::timeout(DEATH_TIMEOUT, stderr.read_to_string(&mut words)).await;
+        }
+        if let Some(last) = words.lines().rfind(|line| !line.trim().is_empty()) {
+            how = format!("{how}; its last words: {}", last.trim());
+        }
+        Trouble::Died { who: self.who.clone(), pid: self.pid, how }
+    }
+}
+
+fn describe(status: ExitStatus) -> String {
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => format!("was killed by signal {signal}"),
+        (None, Some(code)) => format!("ended with exit code {code}"),
+        (None, None) => "ended".to_owned(),
+    }
+}

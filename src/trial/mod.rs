@@ -1,0 +1,12 @@
+//! A trial: the coordinator, its workers, and what they say to each other.
+//!
+//! The coordinator plans, launches, waits and collects; workers measure. Nothing crosses the
+//! control channel while a trial is being measured.
+
+pub mod control;
+pub mod coordinator;
+pub mod crew;
+pub mod rows;
+pub mod source_worker;
+pub mod subscriber_worker;
+pub mod worker;

@@ -1,0 +1,121 @@
+//! The worker that is the source: the pacer, the event log and one lane for each strategy.
+
+use futures_util::future::try_join_all;
+
+use crate::clock::{self, WallAnchor};
+use crate::delivery::contract::DeliveryError;
+use crate::event::Encoder;
+use crate::meter;
+use crate::source::feed::EventWriter;
+use crate::source::lane::{LaneThread, LaneUse, Window};
+use crate::source::log::{LogReader, event_log};
+use crate::source::pacer::Pacer;
+use crate::timer::Timer;
+use crate::trial::control::{
+    Control, FromWorker, LaneReport, SourceAssignment, SourceReport, ToWorker,
+};
+use crate::trial::rows::Emission;
+use crate::trial::worker::{WorkerError, attending, out_of_turn, restore, send_rows};
+use crate::wire::routes::Routes;
+use crate::wire::socket::bind_loopback;
+
+type Lane = LaneThread<DeliveryError>;
+
+/// Carries out the assignment.
+pub(crate) async fn run(
+    control: &mut Control,
+    assignment: SourceAssignment,
+) -> Result<(), WorkerError> {
+    let (log_writer, log) = event_log();
+    let schedule = assignment.arrivals.due_offsets(
+        assignment.rate,
+        assignment.seed,
+        assignment.emit_for,
+    );
+    let mut pacer = Pacer::prepare(schedule, log_writer).map_err(WorkerError::system("starting the pacer"))?;
+    let mut lanes = start_lanes(&assignment, &log).await?;
+    let addresses = lanes.iter().map(|lane| lane.address).collect();
+    control.say(&FromWorker::Ready { lanes: addresses }).await?;
+
+    let window = match control.hear().await? {
+        ToWorker::Start { epoch, from, until } => {
+            pacer.start(epoch);
+            Window { from, until }
+        }
+        other => return Err(out_of_turn(&other)),
+    };
+    let measured = attending(control, measure(&pacer, &mut lanes, window)).await?;
+    let (pacer_cpu_ns, uses) = measured.map_err(WorkerError::system("measuring the window"))?;
+    // The schedule ends with the window; what is late is emitted before the log is counted.
+    pacer.finished().await.map_err(|error| WorkerError::Nonsense(error.to_string()))?;
+    control.say(&FromWorker::Closed { cpu_ns: clock::process_cpu(), emitted: log.len() }).await?;
+
+    match control.hear().await? {
+        ToWorker::Finish => {}
+        other => return Err(out_of_turn(&other)),
+    }
+    let memory_peak = meter::memory_peak().map_err(WorkerError::system("reading the memory peak"))?;
+    let reports = finish(&assignment, &mut lanes, uses).await?;
+    let emissions = (0..log.len()).filter_map(|index| log.get(index));
+    let emissions = emissions.map(|entry| Emission { due: entry.due, emitted: entry.emitted });
+    send_rows(control, emissions).await?;
+    let report = SourceReport { lanes: reports, pacer_cpu_ns, memory_peak };
+    control.say(&FromWorker::SourceReport(report)).await?;
+    for lane in lanes {
+        lane.dismiss();
+    }
+    pacer.stop();
+    Ok(())
+}
+
+async fn start_lanes(assignment: &SourceAssignment, log: &LogReader) -> Result<Vec<Lane>, WorkerError> {
+    let wall = WallAnchor::now();
+    let mut lanes = Vec::new();
+    for assigned in &assignment.strategies {
+        let strategy = restore(assigned)?;
+        let writer = EventWriter::new(Encoder::new(assignment.payload), wall);
+        let half = |lane: &_| strategy.source(lane, Routes::new());
+        let listener = bind_loopback().await.map_err(WorkerError::system("binding a lane"))?;
+        let lane = LaneThread::start(&assigned.name, listener, log.clone(), writer, half)
+            .map_err(WorkerError::system("starting a lane"))?;
+        lanes.push(lane);
+    }
+    Ok(lanes)
+}
+
+/// Waits for the window to pass and returns the pacer's CPU time in it, and each lane's use.
+async fn measure(
+    pacer: &Pacer,
+    lanes: &mut [Lane],
+    window: Window,
+) -> std::io::Result<(u64, Vec<LaneUse>)> {
+    for lane in lanes.iter_mut() {
+        lane.measure(window);
+    }
+    let pacing = async {
+        let mut timer = Timer::new()?;
+        timer.sleep_until(window.from).await?;
+        meter::forget_memory_peak()?;
+        let before = meter::scheduled_thread(pacer.thread_id())?.cpu_ns;
+        timer.sleep_until(window.until).await?;
+        Ok(meter::scheduled_thread(pacer.thread_id())?.cpu_ns - before)
+    };
+    let lanes = try_join_all(lanes.iter_mut().map(LaneThread::measured));
+    tokio::try_join!(pacing, lanes)
+}
+
+/// Stops every lane and puts its report together.
+async fn finish(
+    assignment: &SourceAssignment,
+    lanes: &mut [Lane],
+    uses: Vec<LaneUse>,
+) -> Result<Vec<LaneReport>, WorkerError> {
+    let mut reports = Vec::new();
+    for ((lane, used), assigned) in lanes.iter_mut().zip(uses).zip(&assignment.strategies) {
+        let strategy = assigned.name.clone();
+        lane.stop().await.map_err(|source| WorkerError::Lane { strategy, source })?;
+        let whole = lane.tally.counts();
+        reports.push(LaneReport { window: used.window, whole, cpu_ns: used.cpu_ns });
+    }
+    Ok(reports)
+}

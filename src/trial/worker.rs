@@ -1,0 +1,172 @@
+//! A worker process: dials the coordinator, takes an assignment, measures, reports, ends.
+
+use std::future::Future;
+use std::io::BufRead;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rustix::process::{Signal, set_parent_process_death_signal};
+use tokio::net::TcpStream;
+
+use crate::clock;
+use crate::delivery::MECHANISMS;
+use crate::delivery::contract::{DeliveryError, Strategy};
+use crate::meter;
+use crate::source::lane::LaneError;
+use crate::trial::control::{
+    Control, ControlError, FromWorker, Hello, PROTOCOL, StrategyAssignment, ToWorker,
+};
+use crate::trial::rows::{Row, pieces};
+use crate::trial::{source_worker, subscriber_worker};
+
+/// How long a worker tries to reach its coordinator.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a worker ends before its time.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The coordinator is gone, so there is nobody to work for.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The system refused something.
+    #[error("{doing}")]
+    System {
+        /// What was tried.
+        doing: &'static str,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The source's half of a strategy could not go on.
+    #[error("the lane of `{strategy}` stopped")]
+    Lane {
+        /// The strategy's name.
+        strategy: String,
+        /// Why.
+        #[source]
+        source: LaneError<DeliveryError>,
+    },
+    /// The subscribers' half of a strategy could not go on.
+    #[error("strategy `{strategy}` stopped")]
+    Strategy {
+        /// The strategy's name.
+        strategy: String,
+        /// Why.
+        #[source]
+        source: DeliveryError,
+    },
+    /// The coordinator asked for something that makes no sense.
+    #[error("{0}")]
+    Nonsense(String),
+}
+
+impl WorkerError {
+    /// Names what was being done when the system refused.
+    pub(crate) fn system(doing: &'static str) -> impl FnOnce(std::io::Error) -> WorkerError {
+        move |source| WorkerError::System { doing, source }
+    }
+}
+
+/// Works for the coordinator at `coordinator` until dismissed.
+///
+/// The token that shows the worker belongs to the run comes over standard input, never as an
+/// argument, which other users of the machine could read.
+///
+/// # Errors
+///
+/// When the coordinator is gone or the assignment cannot be carried out; the coordinator has
+/// then been told, if it could be.
+pub fn work(coordinator: SocketAddr, index: u32) -> Result<(), WorkerError> {
+    // If the coordinator is killed its workers must not outlive it. Where the kernel refuses,
+    // the closed control channel still ends them.
+    let _ = set_parent_process_death_signal(Some(Signal::KILL));
+    let mut token = String::new();
+    std::io::stdin().lock().read_line(&mut token).map_err(WorkerError::system("reading the token"))?;
+    clock::sharpen_timers();
+    meter::raise_file_limit().map_err(WorkerError::system("raising the limit of open files"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(WorkerError::system("starting the runtime"))?;
+    runtime.block_on(async {
+        let stream = tokio::time::timeout(DIAL_TIMEOUT, TcpStream::connect(coordinator))
+            .await
+            .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
+            .map_err(WorkerError::system("dialling the coordinator"))?;
+        let mut control = Control::new(stream);
+        let result = serve(&mut control, token.trim().to_owned(), index).await;
+        if let Err(error) = &result {
+            let reason = explain(error);
+            // If the channel is what failed, nobody is left to be told.
+            let _ = control.say(&FromWorker::Failed { reason }).await;
+        }
+        result
+    })
+}
+
+async fn serve(control: &mut Control, token: String, index: u32) -> Result<(), WorkerError> {
+    let time_namespace = meter::time_namespace();
+    let hello = Hello { protocol: PROTOCOL, token, index, time_namespace };
+    control.say(&FromWorker::Hello(hello)).await?;
+    match control.hear().await? {
+        ToWorker::Source(assignment) => source_worker::run(control, assignment).await?,
+        ToWorker::Subscriber(assignment) => subscriber_worker::run(control, assignment).await?,
+        other => return Err(out_of_turn(&other)),
+    }
+    // Stays until the coordinator hangs up, so that it can still read the process's statistics.
+    match control.hear::<ToWorker>().await {
+        Err(ControlError::Closed | ControlError::Broken(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+        Ok(other) => Err(out_of_turn(&other)),
+    }
+}
+
+/// An error and its causes in one line.
+fn explain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+pub(crate) fn out_of_turn(message: &ToWorker) -> WorkerError {
+    WorkerError::Nonsense(format!("the coordinator spoke out of turn: {message:?}"))
+}
+
+/// Makes an assigned strategy.
+pub(crate) fn restore(
+    assignment: &StrategyAssignment,
+) -> Result<std::sync::Arc<dyn Strategy>, WorkerError> {
+    let mechanism = MECHANISMS
+        .iter()
+        .find(|mechanism| mechanism.name() == assignment.mechanism)
+        .ok_or_else(|| WorkerError::Nonsense(format!("no mechanism `{}`", assignment.mechanism)))?;
+    mechanism.restore(assignment.settings.clone()).map_err(|error| {
+        WorkerError::Nonsense(format!("the settings of `{}` are unusable: {error}", assignment.name))
+    })
+}
+
+/// Does something, unless the coordinator hangs up or speaks meanwhile.
+pub(crate) async fn attending<T>(
+    control: &mut Control,
+    work: impl Future<Output = T>,
+) -> Result<T, WorkerError> {
+    tokio::select! {
+        done = work => Ok(done),
+        heard = control.hear::<ToWorker>() => Err(out_of_turn(&heard?)),
+    }
+}
+
+/// Sends rows to the coordinator.
+pub(crate) async fn send_rows<R: Row>(
+    control: &mut Control,
+    rows: impl Iterator<Item = R>,
+) -> Result<(), WorkerError> {
+    for packed in pieces(rows) {
+        control.say(&FromWorker::Rows { packed }).await?;
+    }
+    Ok(())
+}

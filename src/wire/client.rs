@@ -1,0 +1,128 @@
+//! HTTP clients: what a subscriber polls with.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Moment;
+use crate::wire::body::BodyError;
+use crate::wire::connection::Connection;
+use crate::wire::integrator::Integrator;
+use crate::wire::tally::Tally;
+
+/// The longest response body a client takes, in bytes: a full page of the largest events.
+pub const RESPONSE_LIMIT: usize = 1 << 30;
+
+/// Which client polls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientKind {
+    /// What an integrator would write: `reqwest` with a connection pool.
+    #[default]
+    Reqwest,
+    /// The floor: `hyper`'s connection API with nothing around it.
+    Hyper,
+}
+
+/// Where and how a client connects.
+#[derive(Clone, Debug)]
+pub struct Dial {
+    /// The server's address.
+    pub peer: SocketAddr,
+    /// Whether connections are used again.
+    pub keep_alive: bool,
+    /// The longest an exchange may take, dialling included.
+    pub timeout: Duration,
+    /// What counts connections, bytes and time.
+    pub tally: Tally,
+}
+
+/// A complete response.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+    /// When the last byte was in the process's hands.
+    pub arrived: Moment,
+}
+
+/// Why an exchange came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ExchangeError {
+    /// No connection could be made.
+    #[error("no connection to {peer}")]
+    Unreachable {
+        /// Who was dialled.
+        peer: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The exchange took longer than allowed.
+    #[error("no complete response within {0:?}")]
+    TimedOut(Duration),
+    /// The connection broke or the peer did not speak HTTP.
+    #[error("the exchange broke off")]
+    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The response body was too long or broke off.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+}
+
+/// A client of either kind.
+#[derive(Debug)]
+pub enum Client {
+    /// `reqwest`.
+    Reqwest(Integrator),
+    /// `hyper`; boxed since it is much the larger.
+    Hyper(Box<Connection>),
+}
+
+impl Client {
+    /// A client that has not connected yet.
+    ///
+    /// # Errors
+    ///
+    /// When `reqwest` cannot be set up.
+    pub fn new(kind: ClientKind, dial: Dial) -> Result<Client, ExchangeError> {
+        Ok(match kind {
+            ClientKind::Reqwest => Client::Reqwest(Integrator::new(dial)?),
+            ClientKind::Hyper => Client::Hyper(Box::new(Connection::new(dial))),
+        })
+    }
+
+    /// Sends a request and waits for the whole response.
+    ///
+    /// # Errors
+    ///
+    /// When there is no complete response in time. An error status is a response.
+    pub async fn exchange(
+        &mut self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Received, ExchangeError> {
+        match self {
+            Client::Reqwest(client) => client.exchange(method, path, headers, body).await,
+            Client::Hyper(client) => client.exchange(method, path, headers, body).await,
+        }
+    }
+
+    /// Fetches a path.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::exchange`].
+    pub async fn get(&mut self, path: &str) -> Result<Received, ExchangeError> {
+        self.exchange(Method::GET, path, HeaderMap::new(), Bytes::new()).await
+    }
+}

@@ -1,0 +1,78 @@
+//! The client an integrator would write: `reqwest` and its connection pool.
+
+use std::net::SocketAddr;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method};
+use reqwest::redirect::Policy;
+
+use crate::clock;
+use crate::wire::body::BodyError;
+use crate::wire::client::{Dial, ExchangeError, RESPONSE_LIMIT, Received};
+
+/// A `reqwest` client for one simulated subscriber.
+///
+/// Connections and bytes inside `reqwest` cannot be counted from here: the source's sockets
+/// count them.
+#[derive(Debug)]
+pub struct Integrator {
+    client: reqwest::Client,
+    dial: Dial,
+}
+
+impl Integrator {
+    /// A client with everything off that would change what is measured: proxies from the
+    /// environment, redirects, hidden retries, idle expiry.
+    ///
+    /// # Errors
+    ///
+    /// When `reqwest` cannot be set up.
+    pub fn new(dial: Dial) -> Result<Integrator, ExchangeError> {
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(Policy::none())
+            .retry(reqwest::retry::never())
+            .tcp_nodelay(true)
+            .tcp_keepalive(None)
+            .pool_idle_timeout(None)
+            .pool_max_idle_per_host(usize::from(dial.keep_alive))
+            .timeout(dial.timeout)
+            .build()
+            .map_err(|error| ExchangeError::Broken(error.into()))?;
+        Ok(Integrator { client, dial })
+    }
+
+    /// Sends a request and waits for the whole response.
+    pub(crate) async fn exchange(
+        &mut self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Received, ExchangeError> {
+        let peer: SocketAddr = self.dial.peer;
+        let began = clock::now();
+        let request = self.client.request(method, format!("http://{peer}{path}")).headers(headers);
+        let request = if body.is_empty() { request } else { request.body(body) };
+        let mut response = request.send().await.map_err(|error| self.explain(error))?;
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        let mut body = BytesMut::new();
+        while let Some(piece) = response.chunk().await.map_err(|error| self.explain(error))? {
+            if body.len() + piece.len() > RESPONSE_LIMIT {
+                return Err(BodyError::TooLong { limit: RESPONSE_LIMIT }.into());
+            }
+            body.extend_from_slice(&piece);
+        }
+        let arrived = clock::now();
+        self.dial.tally.timed(arrived.since(began));
+        Ok(Received { status, headers, body: body.freeze(), arrived })
+    }
+
+    fn explain(&self, error: reqwest::Error) -> ExchangeError {
+        if error.is_timeout() {
+            ExchangeError::TimedOut(self.dial.timeout)
+        } else {
+            ExchangeError::Broken(error.into())
+        }
+    }
+}

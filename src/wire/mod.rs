@@ -1,0 +1,16 @@
+//! Any HTTP conversation: counted sockets, a server loop, clients, signatures.
+//!
+//! Mechanisms reach the network only through this floor, so that exchanges, connections and
+//! bytes are counted alike for all of them, and so that an arrival means the same for all:
+//! the last byte of the message was in the process's hands.
+
+pub mod body;
+pub mod client;
+pub mod connection;
+pub mod integrator;
+pub mod reply;
+pub mod routes;
+pub mod server;
+pub mod signature;
+pub mod socket;
+pub mod tally;

@@ -1,0 +1,49 @@
+//! Answers to requests, and what they count as.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
+use http_body_util::Full;
+use serde_json::json;
+
+use crate::wire::tally::Outcome;
+
+/// A response and what its exchange counts as.
+#[derive(Debug)]
+pub struct Reply {
+    /// What goes back to the client.
+    pub response: Response<Full<Bytes>>,
+    /// What the exchange counts as.
+    pub outcome: Outcome,
+}
+
+impl Reply {
+    /// A response with a body.
+    #[must_use]
+    pub fn with_body(status: StatusCode, media_type: &'static str, body: Bytes, outcome: Outcome) -> Reply {
+        let mut response = Response::new(Full::new(body));
+        *response.status_mut() = status;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        Reply { response, outcome }
+    }
+
+    /// A 204 response.
+    #[must_use]
+    pub fn no_content(outcome: Outcome) -> Reply {
+        let mut response = Response::new(Full::default());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        Reply { response, outcome }
+    }
+
+    /// A failure as a problem document (RFC 9457).
+    #[must_use]
+    pub fn problem(status: StatusCode, detail: &str) -> Reply {
+        let document = json!({
+            "title": status.canonical_reason().unwrap_or("error"),
+            "status": status.as_u16(),
+            "detail": detail,
+        });
+        let body = document.to_string().into();
+        Reply::with_body(status, "application/problem+json", body, Outcome::Failed)
+    }
+}

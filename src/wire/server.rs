@@ -1,0 +1,124 @@
+//! The server loop: accepts connections, answers requests, counts exchanges.
+
+use std::convert::Infallible;
+use std::io;
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::wire::routes::Routes;
+use crate::wire::socket::CountedStream;
+use crate::wire::tally::{Outcome, Tally};
+
+/// How long a connection may take to send a request's header, waiting for it included.
+///
+/// So it is also the idle time-out of a kept-alive connection: 75 s is what nginx ships with
+/// (`keepalive_timeout`). A client that polls less often reconnects for each poll.
+pub const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// How long open exchanges may take to finish after the server was told to stop.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The longest request header accepted, in bytes.
+const HEADER_LIMIT: usize = 16 * 1024;
+
+/// Serves connections until `stop`, then waits briefly for exchanges still under way.
+///
+/// # Errors
+///
+/// When the system refuses to accept more connections, for want of file descriptors say.
+/// A single connection that breaks is a failed exchange, not an error.
+pub async fn serve(
+    listener: TcpListener,
+    routes: Routes,
+    tally: Tally,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let mut open = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(_ended) = open.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _peer)) => {
+                    open.spawn(attend(stream, routes.clone(), tally.clone(), stop.clone()));
+                }
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    drop(listener);
+    // What is still open after the grace period is cut off when the set is dropped.
+    let _ = tokio::time::timeout(GRACE, open.join_all()).await;
+    Ok(())
+}
+
+/// Errors of `accept` that concern only the connection being accepted (`man 2 accept`).
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
+}
+
+/// Answers the requests of one connection.
+async fn attend(stream: TcpStream, routes: Routes, tally: Tally, stop: CancellationToken) {
+    let Ok(stream) = CountedStream::new(stream, tally.clone()) else {
+        return;
+    };
+    let service = service_fn(|request: Request<Incoming>| {
+        let (routes, tally) = (routes.clone(), tally.clone());
+        async move {
+            let counted = Unfinished::new(tally);
+            let reply = routes.answer(request).await;
+            counted.finish(reply.outcome);
+            Ok::<_, Infallible>(reply.response)
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_header_size(HEADER_LIMIT)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if ended.is_err_and(|error| error.is_parse()) {
+        tally.exchanged(Outcome::Failed);
+    }
+}
+
+/// An exchange that counts as failed if it is dropped before it has an outcome.
+struct Unfinished {
+    tally: Tally,
+    outcome: Outcome,
+}
+
+impl Unfinished {
+    fn new(tally: Tally) -> Unfinished {
+        Unfinished { tally, outcome: Outcome::Failed }
+    }
+
+    fn finish(mut self, outcome: Outcome) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        self.tally.exchanged(self.outcome);
+    }
+}

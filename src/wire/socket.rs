@@ -1,0 +1,94 @@
+//! TCP sockets that count what passes through them.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::wire::tally::Tally;
+
+/// A connection whose bytes are added to a tally, exactly as they enter and leave the socket.
+#[derive(Debug)]
+pub struct CountedStream {
+    stream: TcpStream,
+    tally: Tally,
+}
+
+impl CountedStream {
+    /// Counts the connection, and from now on its bytes.
+    ///
+    /// Turns Nagle's algorithm off: hyper never does so itself, and a delayed
+    /// acknowledgement would otherwise add up to 40 ms that look like the mechanism's.
+    pub(crate) fn new(stream: TcpStream, tally: Tally) -> io::Result<CountedStream> {
+        stream.set_nodelay(true)?;
+        tally.connected();
+        Ok(CountedStream { stream, tally })
+    }
+}
+
+/// Binds a port of the system's choice on loopback.
+///
+/// # Errors
+///
+/// When the system has no port or no file descriptor left.
+pub async fn bind_loopback() -> io::Result<TcpListener> {
+    TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await
+}
+
+impl AsyncRead for CountedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.tally.received(buffer.filled().len() - before);
+        polled
+    }
+}
+
+impl CountedStream {
+    fn count_sent(&self, polled: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(bytes)) = polled {
+            self.tally.sent(*bytes);
+        }
+    }
+}
+
+impl AsyncWrite for CountedStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.count_sent(&polled);
+        polled
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.count_sent(&polled);
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

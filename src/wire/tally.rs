@@ -1,0 +1,89 @@
+//! Running totals of one side of a conversation.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use crate::counts::Counts;
+use crate::units::nanoseconds;
+
+/// What became of an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It carried at least one event.
+    Useful,
+    /// It succeeded and carried no event.
+    Empty,
+    /// It ended in an error status, a broken connection or a missed deadline.
+    Failed,
+    /// It carries no events by its nature, such as registering a webhook.
+    Overhead,
+}
+
+/// Totals that every clone adds to.
+///
+/// Each side of a strategy runs on one thread; the totals are atomic only so that tasks may
+/// share them, and relaxed since nobody derives an order of events from them.
+#[derive(Clone, Debug, Default)]
+pub struct Tally(Arc<Totals>);
+
+#[derive(Debug, Default)]
+struct Totals {
+    useful: AtomicU64,
+    empty: AtomicU64,
+    failed: AtomicU64,
+    overhead: AtomicU64,
+    connections: AtomicU64,
+    bytes_received: AtomicU64,
+    bytes_sent: AtomicU64,
+    exchange_ns: AtomicU64,
+    exchanges_timed: AtomicU64,
+}
+
+impl Tally {
+    /// Counts a finished exchange.
+    pub fn exchanged(&self, outcome: Outcome) {
+        let total = match outcome {
+            Outcome::Useful => &self.0.useful,
+            Outcome::Empty => &self.0.empty,
+            Outcome::Failed => &self.0.failed,
+            Outcome::Overhead => &self.0.overhead,
+        };
+        total.fetch_add(1, Relaxed);
+    }
+
+    /// Adds the time from sending a request to holding its whole response.
+    pub(crate) fn timed(&self, exchange: Duration) {
+        self.0.exchange_ns.fetch_add(nanoseconds(exchange), Relaxed);
+        self.0.exchanges_timed.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a connection that was accepted or dialled.
+    pub(crate) fn connected(&self) {
+        self.0.connections.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn received(&self, bytes: usize) {
+        self.0.bytes_received.fetch_add(bytes as u64, Relaxed);
+    }
+
+    pub(crate) fn sent(&self, bytes: usize) {
+        self.0.bytes_sent.fetch_add(bytes as u64, Relaxed);
+    }
+
+    /// The totals so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts {
+            useful: self.0.useful.load(Relaxed),
+            empty: self.0.empty.load(Relaxed),
+            failed: self.0.failed.load(Relaxed),
+            overhead: self.0.overhead.load(Relaxed),
+            connections: self.0.connections.load(Relaxed),
+            bytes_received: self.0.bytes_received.load(Relaxed),
+            bytes_sent: self.0.bytes_sent.load(Relaxed),
+            exchange_ns: self.0.exchange_ns.load(Relaxed),
+            exchanges_timed: self.0.exchanges_timed.load(Relaxed),
+        }
+    }
+}
