@@ -1,0 +1,512 @@
+//! Histogram logs: latency and lag over the course of a trial, for the `HdrHistogram` tools.
+//!
+//! Every second of a trial has a line under the tag `latency` and one under `lag`; seconds of
+//! the warm-up have the tags `warm-up-latency` and `warm-up-lag`, so that merging a tag gives
+//! exactly the measured window. An event belongs to the second it was due in. Seconds are
+//! counted from the window's start in both directions.
+//!
+//! A histogram rounds: 3 significant digits, at most 10 minutes. What rounding would lose is
+//! in a comment line for each tag: how many samples there are, their exact sum, least and
+//! greatest, and how many were clamped to 10 minutes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::interval_log::{
+    IntervalLogIterator, IntervalLogWriter, IntervalLogWriterBuilder, LogEntry, Tag as LineTag,
+};
+use hdrhistogram::serialization::{Deserializer, V2DeflateSerializer};
+use serde::{Deserialize, Serialize};
+
+use super::ledger::Ledger;
+use crate::units::nanoseconds;
+
+/// The greatest value a histogram tells apart: ten minutes, in nanoseconds.
+pub const GREATEST: u64 = 600_000_000_000;
+
+/// Significant decimal digits of every value.
+const DIGITS: u8 = 3;
+
+/// Length of an interval, in nanoseconds.
+const INTERVAL: u64 = 1_000_000_000;
+
+/// Starts the comment lines that hold [`Totals`].
+const TOTALS: &str = "#[pollpush totals ";
+
+/// What is in a histogram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tag {
+    /// Usable minus due, of deliveries due in the window.
+    Latency,
+    /// Emitted minus due, of events due in the window, each counted once.
+    Lag,
+    /// As [`Tag::Latency`], for the warm-up.
+    WarmUpLatency,
+    /// As [`Tag::Lag`], for the warm-up.
+    WarmUpLag,
+}
+
+impl Tag {
+    const ALL: [Tag; 4] = [Tag::Latency, Tag::Lag, Tag::WarmUpLatency, Tag::WarmUpLag];
+
+    /// The word in the file.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Tag::Latency => "latency",
+            Tag::Lag => "lag",
+            Tag::WarmUpLatency => "warm-up-latency",
+            Tag::WarmUpLag => "warm-up-lag",
+        }
+    }
+
+    fn named(word: &str) -> Option<Tag> {
+        Tag::ALL.into_iter().find(|tag| tag.word() == word)
+    }
+}
+
+/// What is known exactly of all values under one tag, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Totals {
+    /// Values.
+    pub count: u64,
+    /// Their sum.
+    pub sum: u128,
+    /// The least; zero if there are none.
+    pub min: u64,
+    /// The greatest; zero if there are none.
+    pub max: u64,
+    /// Of the values, those that were above [`GREATEST`] and stand in the histogram as it.
+    pub clamped: u64,
+    /// Pairs of moments in the wrong order. They have no value and are in no histogram.
+    pub backwards: u64,
+}
+
+impl Totals {
+    /// Adds the time from one moment to a later one, and returns it.
+    pub fn add(&mut self, from: u64, to: u64) -> Option<u64> {
+        let Some(value) = to.checked_sub(from) else {
+            self.backwards += 1;
+            return None;
+        };
+        self.min = if self.count == 0 { value } else { self.min.min(value) };
+        self.max = self.max.max(value);
+        self.count += 1;
+        self.sum += u128::from(value);
+        self.clamped += u64::from(value > GREATEST);
+        Some(value)
+    }
+}
+
+/// A histogram log that cannot be understood.
+#[derive(Debug, thiserror::Error)]
+pub enum HistogramError {
+    /// A line is neither a comment nor an interval.
+    #[error("byte {0}: neither a comment nor an interval")]
+    Line(usize),
+    /// The tag is none of ours.
+    #[error("tag `{0}` is unknown")]
+    Tag(String),
+    /// A histogram's text is not base64.
+    #[error("a histogram is not base64")]
+    Base64(#[from] base64::DecodeError),
+    /// A histogram's bytes are none.
+    #[error("a histogram cannot be decoded: {0}")]
+    Histogram(String),
+    /// The totals of a tag are missing or cannot be read.
+    #[error("the totals of `{0}` are missing or damaged")]
+    Totals(&'static str),
+    /// The histograms of a tag hold other values than its totals say.
+    #[error("`{tag}` holds {found} values, its totals say {expected}")]
+    Count {
+        /// The tag.
+        tag: &'static str,
+        /// Values in the histograms.
+        found: u64,
+        /// Values in the totals.
+        expected: u64,
+    },
+}
+
+/// An empty histogram of the precision every trial uses.
+///
+/// # Panics
+///
+/// Never: the bounds are constants that the format allows.
+#[must_use]
+pub fn empty() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, GREATEST, DIGITS).expect("the bounds are possible")
+}
+
+/// Writes the histogram log of a trial.
+///
+/// `started` is the wall-clock time of the trial's epoch, a label; the window follows the
+/// warm-up.
+///
+/// # Panics
+///
+/// Never: writing to memory does not fail.
+#[must_use]
+pub fn encode(ledger: &Ledger, started: jiff::Timestamp, warm_up: Duration) -> Vec<u8> {
+    let warm_up = nanoseconds(warm_up);
+    // Both lines are written to the millisecond.
+    let since_1970 = u64::try_from(started.as_millisecond()).unwrap_or(0);
+    let started = std::time::SystemTime::UNIX_EPOCH + Duration::from_millis(since_1970);
+    let mut bytes = Vec::new();
+    let mut serializer = V2DeflateSerializer::new();
+    let mut header = IntervalLogWriterBuilder::new();
+    header
+        .add_comment("[Histogram log format version 1.3]")
+        .add_comment("[Values are nanoseconds; the column Interval_Max is milliseconds]")
+        // Both, because then Java's reader has nothing to guess.
+        .with_start_time(started)
+        .with_base_time(started)
+        // As Java's writer does by default.
+        .with_max_value_divisor(1_000_000.0);
+    for (tag, totals) in totals_of(ledger, warm_up) {
+        let totals = serde_json::to_string(&totals).expect("plain numbers");
+        header.add_comment(&format!("{}{}: {totals}]", &TOTALS[1..], tag.word()));
+    }
+    let mut log = header.begin_log_with(&mut bytes, &mut serializer).expect("memory");
+    write_intervals(ledger, warm_up, &mut log);
+    bytes
+}
+
+fn totals_of(ledger: &Ledger, warm_up: u64) -> BTreeMap<Tag, Totals> {
+    let mut totals: BTreeMap<Tag, Totals> =
+        Tag::ALL.into_iter().map(|tag| (tag, Totals::default())).collect();
+    for row in 0..ledger.rows() {
+        for (tag, from, to) in samples(ledger, row, warm_up) {
+            totals.entry(tag).or_default().add(from, to);
+        }
+    }
+    totals
+}
+
+/// The pairs of moments a row contributes: its event's lag once, and its latency if delivered.
+fn samples(ledger: &Ledger, row: usize, warm_up: u64) -> impl Iterator<Item = (Tag, u64, u64)> {
+    let due = ledger.due[row];
+    let warm = due < warm_up;
+    // Every subscriber's row repeats the event's emission.
+    let first = row == 0 || ledger.sequence[row - 1] != ledger.sequence[row];
+    let lag =
+        first.then(|| (if warm { Tag::WarmUpLag } else { Tag::Lag }, due, ledger.emitted[row]));
+    let latency = ledger.usable[row]
+        .map(|usable| (if warm { Tag::WarmUpLatency } else { Tag::Latency }, due, usable));
+    [lag, latency].into_iter().flatten()
+}
+
+type Log<'a, 'b> = IntervalLogWriter<'a, 'b, Vec<u8>, V2DeflateSerializer>;
+
+/// Writes the lines one interval after the other; rows are in the order they were due.
+fn write_intervals(ledger: &Ledger, warm_up: u64, log: &mut Log<'_, '_>) {
+    let (mut latency, mut lag) = (empty(), empty());
+    let mut current = 0..0;
+    for row in 0..ledger.rows() {
+        let due = ledger.due[row];
+        if !current.contains(&due) {
+            flush(log, &current, warm_up, &mut latency, &mut lag);
+            current = interval_of(due, warm_up);
+        }
+        for (tag, from, to) in samples(ledger, row, warm_up) {
+            let histogram = match tag {
+                Tag::Latency | Tag::WarmUpLatency => &mut latency,
+                Tag::Lag | Tag::WarmUpLag => &mut lag,
+            };
+            if let Some(value) = to.checked_sub(from) {
+                histogram.saturating_record(value.min(GREATEST));
+            }
+        }
+    }
+    flush(log, &current, warm_up, &mut latency, &mut lag);
+}
+
+/// The interval in which an event was due; one ends where the window starts.
+fn interval_of(due: u64, warm_up: u64) -> std::ops::Range<u64> {
+    if due >= warm_up {
+        let start = due - (due - warm_up) % INTERVAL;
+        start..start + INTERVAL
+    } else {
+        let end = warm_up - (warm_up - 1 - due) / INTERVAL * INTERVAL;
+        end.saturating_sub(INTERVAL)..end
+    }
+}
+
+fn flush(
+    log: &mut Log<'_, '_>,
+    interval: &std::ops::Range<u64>,
+    warm_up: u64,
+    latency: &mut Histogram<u64>,
+    lag: &mut Histogram<u64>,
+) {
+    let tags = if interval.start < warm_up {
+        [Tag::WarmUpLatency, Tag::WarmUpLag]
+    } else {
+        [Tag::Latency, Tag::Lag]
+    };
+    let start = Duration::from_nanos(interval.start);
+    let length = Duration::from_nanos(interval.end - interval.start);
+    for (tag, histogram) in tags.into_iter().zip([latency, lag]) {
+        if !histogram.is_empty() {
+            log.write_histogram(histogram, start, length, LineTag::new(tag.word()))
+                .expect("memory");
+            histogram.reset();
+        }
+    }
+}
+
+/// A histogram log in memory, decoded as it is asked for.
+#[derive(Clone, Debug)]
+pub struct HistogramLog {
+    bytes: Vec<u8>,
+    totals: BTreeMap<Tag, Totals>,
+}
+
+/// One line of a histogram log.
+#[derive(Clone, Debug)]
+pub struct Interval {
+    /// What was recorded.
+    pub tag: Tag,
+    /// When it starts, after the trial's epoch, to the millisecond.
+    pub start: Duration,
+    /// How long it is, to the millisecond.
+    pub length: Duration,
+    /// The values, in nanoseconds.
+    pub histogram: Histogram<u64>,
+}
+
+impl HistogramLog {
+    /// Reads a log written by [`encode`], and decodes it once to check it.
+    ///
+    /// # Errors
+    ///
+    /// When a line or a histogram is damaged, or histograms and totals disagree.
+    pub fn decode(bytes: Vec<u8>) -> Result<HistogramLog, HistogramError> {
+        let totals = read_totals(&bytes)?;
+        let log = HistogramLog { bytes, totals };
+        let mut counts: BTreeMap<Tag, u64> = BTreeMap::new();
+        for interval in log.intervals() {
+            let interval = interval?;
+            let count = counts.entry(interval.tag).or_default();
+            *count = count.saturating_add(interval.histogram.len());
+        }
+        for tag in Tag::ALL {
+            let (found, expected) = (counts.get(&tag).copied().unwrap_or(0), log.totals(tag).count);
+            if found != expected {
+                return Err(HistogramError::Count { tag: tag.word(), found, expected });
+            }
+        }
+        Ok(log)
+    }
+
+    /// What is exactly known of the values under a tag.
+    #[must_use]
+    pub fn totals(&self, tag: Tag) -> Totals {
+        self.totals.get(&tag).copied().unwrap_or_default()
+    }
+
+    /// The lines of the log, in order.
+    pub fn intervals(&self) -> impl Iterator<Item = Result<Interval, HistogramError>> {
+        IntervalLogIterator::new(&self.bytes).filter_map(|entry| match entry {
+            Ok(LogEntry::Interval(line)) => {
+                let tag = line.tag().map_or("", |tag| tag.as_str());
+                Some(decode_line(
+                    tag,
+                    line.start_timestamp(),
+                    line.duration(),
+                    line.encoded_histogram(),
+                ))
+            }
+            Ok(LogEntry::StartTime(_) | LogEntry::BaseTime(_)) => None,
+            Err(hdrhistogram::serialization::interval_log::LogIteratorError::ParseError {
+                offset,
+            }) => Some(Err(HistogramError::Line(offset))),
+        })
+    }
+
+    /// All values under a tag in one histogram.
+    ///
+    /// # Errors
+    ///
+    /// When a histogram cannot be decoded or exceeds the bounds.
+    pub fn merged(&self, tag: Tag) -> Result<Histogram<u64>, HistogramError> {
+        let mut merged = empty();
+        for interval in self.intervals() {
+            let interval = interval?;
+            if interval.tag == tag {
+                let unfit = |error| HistogramError::Histogram(format!("{error:?}"));
+                merged.add(&interval.histogram).map_err(unfit)?;
+            }
+        }
+        Ok(merged)
+    }
+}
+
+fn decode_line(
+    tag: &str,
+    start: Duration,
+    length: Duration,
+    encoded: &str,
+) -> Result<Interval, HistogramError> {
+    let tag = Tag::named(tag).ok_or_else(|| HistogramError::Tag(tag.to_owned()))?;
+    let bytes = STANDARD.decode(encoded)?;
+    let histogram: Histogram<u64> = Deserializer::new()
+        .deserialize(&mut bytes.as_slice())
+        .map_err(|error| HistogramError::Histogram(error.to_string()))?;
+    if histogram.high() != GREATEST || histogram.sigfig() != DIGITS {
+        return Err(HistogramError::Histogram("its bounds are not this program's".to_owned()));
+    }
+    Ok(Interval { tag, start, length, histogram })
+}
+
+fn read_totals(bytes: &[u8]) -> Result<BTreeMap<Tag, Totals>, HistogramError> {
+    let mut totals = BTreeMap::new();
+    for line in bytes.split(|byte| *byte == b'\n') {
+        let Some((word, json)) = std::str::from_utf8(line)
+            .ok()
+            .and_then(|line| line.strip_prefix(TOTALS)?.strip_suffix(']')?.split_once(": "))
+        else {
+            continue;
+        };
+        let tag = Tag::named(word).ok_or_else(|| HistogramError::Tag(word.to_owned()))?;
+        let damaged = |_| HistogramError::Totals(tag.word());
+        totals.insert(tag, serde_json::from_str(json).map_err(damaged)?);
+    }
+    match Tag::ALL.into_iter().find(|tag| !totals.contains_key(tag)) {
+        Some(missing) => Err(HistogramError::Totals(missing.word())),
+        None => Ok(totals),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{GREATEST, HistogramError, HistogramLog, Tag, encode, interval_of};
+    use crate::record::ledger::Ledger;
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    const WARM_UP: Duration = Duration::from_millis(1_500);
+
+    /// An event every 100 ms for 4 s, two subscribers; the latencies as given, in turn.
+    fn ledger(latencies: &[u64]) -> Ledger {
+        let mut ledger = Ledger::default();
+        for row in 0..80_u64 {
+            let due = row / 2 * 100_000_000;
+            ledger.subscriber.push(u32::from(row % 2 == 1));
+            ledger.sequence.push(1 + row / 2);
+            ledger.due.push(due);
+            ledger.emitted.push(due + 50_000);
+            let latency = latencies[row as usize % latencies.len()];
+            ledger.arrived.push(Some(due + latency));
+            ledger.usable.push(Some(due + latency));
+            ledger.copies.push(1);
+        }
+        ledger
+    }
+
+    fn log(ledger: &Ledger) -> Vec<u8> {
+        encode(ledger, jiff::Timestamp::UNIX_EPOCH, WARM_UP)
+    }
+
+    #[test]
+    fn a_log_reads_back_with_exact_totals() {
+        let read = HistogramLog::decode(log(&ledger(&[1_000_000, 3_000_001]))).expect("read");
+        let latency = read.totals(Tag::Latency);
+        assert_eq!((latency.count, latency.min, latency.max), (50, 1_000_000, 3_000_001));
+        assert_eq!(latency.sum, 25 * 4_000_001);
+        assert_eq!(read.totals(Tag::WarmUpLatency).count, 30);
+        // Lag belongs to the event: once, not once a subscriber.
+        assert_eq!(read.totals(Tag::Lag).count, 25);
+        let merged = read.merged(Tag::Latency).expect("merged");
+        assert_eq!(merged.len(), 50);
+        assert!(merged.equivalent(merged.value_at_quantile(0.99), 3_000_001));
+    }
+
+    #[test]
+    fn intervals_meet_where_the_window_starts() {
+        let read = HistogramLog::decode(log(&ledger(&[1_000_000]))).expect("read");
+        let spans: Vec<(u64, u64, u64)> = read
+            .intervals()
+            .map(|interval| interval.expect("read"))
+            .filter(|interval| matches!(interval.tag, Tag::Latency | Tag::WarmUpLatency))
+            .map(|interval| {
+                let millis = |span: Duration| span.as_millis() as u64;
+                (millis(interval.start), millis(interval.length), interval.histogram.len())
+            })
+            .collect();
+        let expected =
+            [(0, 500, 10), (500, 1000, 20), (1500, 1000, 20), (2500, 1000, 20), (3500, 1000, 10)];
+        assert_eq!(spans, expected);
+    }
+
+    #[test]
+    fn an_interval_holds_its_event_and_respects_the_window() {
+        for warm_up in [0, 1, 999_999_999, 1_000_000_000, 1_500_000_000] {
+            for due in [0, 1, 499_999_999, 500_000_000, 1_499_999_999, 1_500_000_000, 9_876_543_210]
+            {
+                let interval = interval_of(due, warm_up);
+                assert!(interval.contains(&due), "{due} in {interval:?}");
+                assert_eq!(interval.start >= warm_up, due >= warm_up, "{due} {warm_up}");
+                assert!(interval.end <= warm_up || interval.start >= warm_up);
+            }
+        }
+    }
+
+    #[test]
+    fn values_beyond_the_bound_are_clamped_and_counted() {
+        let read = HistogramLog::decode(log(&ledger(&[2 * GREATEST]))).expect("read");
+        let totals = read.totals(Tag::Latency);
+        assert_eq!((totals.count, totals.clamped, totals.max), (50, 50, 2 * GREATEST));
+        assert_eq!(read.merged(Tag::Latency).expect("merged").len(), 50);
+    }
+
+    #[test]
+    fn moments_in_the_wrong_order_are_counted_apart() {
+        let mut ledger = ledger(&[1_000]);
+        ledger.usable[79] = Some(ledger.due[79] - 1);
+        let totals = HistogramLog::decode(log(&ledger)).expect("read").totals(Tag::Latency);
+        assert_eq!((totals.count, totals.backwards), (49, 1));
+    }
+
+    #[test]
+    fn the_head_is_what_the_java_tools_expect() {
+        let text = String::from_utf8(log(&ledger(&[2_000_000]))).expect("text");
+        assert!(text.starts_with("#[Histogram log format version 1.3]\n"));
+        assert!(text.contains("\n#[StartTime: 0.000 (seconds since epoch)]\n"));
+        assert!(text.contains("\n#[BaseTime: 0.000 (seconds since epoch)]\n"));
+        // Tag, start, length, maximum in ms, and the cookie of a compressed V2 histogram.
+        let line = text.lines().find(|line| line.starts_with("Tag=latency,")).expect("a line");
+        assert!(line.starts_with("Tag=latency,1.500,1.000,2.0"), "{line}");
+        assert!(line.contains(",HISTFAAA"), "{line}");
+    }
+
+    #[test]
+    fn a_log_without_a_line_is_noticed() {
+        let text = String::from_utf8(log(&ledger(&[2_000_000]))).expect("text");
+        let shorter: String = text
+            .lines()
+            .filter(|line| !line.starts_with("Tag=latency,2.500"))
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        assert!(matches!(
+            HistogramLog::decode(shorter.into_bytes()),
+            Err(HistogramError::Count { tag: "latency", .. })
+        ));
+        let headless: String = text.lines().skip(6).flat_map(|line| [line, "\n"]).collect();
+        assert!(HistogramLog::decode(headless.into_bytes()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_logs_do_not_panic(place in any::<prop::sample::Index>(), value in any::<u8>()) {
+            let mut bytes = log(&ledger(&[1_000_000]));
+            let place = place.index(bytes.len());
+            bytes[place] = value;
+            let _ = HistogramLog::decode(bytes);
+        }
+    }
+}
