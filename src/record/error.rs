@@ -143,7 +143,7 @@ impl RecordError {
     }
 
     /// A file of numbers is not what it should be.
-    pub(crate) fn damaged(path: &Path, message: impl ToString) -> RecordError {
+    pub(crate) fn damaged(path: &Path, message: &impl ToString) -> RecordError {
         RecordError::Damaged { path: path.to_owned(), message: message.to_string() }
     }
 }

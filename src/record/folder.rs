@@ -100,6 +100,10 @@ impl RunFolder {
     /// # Errors
     ///
     /// When something cannot be written; trials recorded before are unharmed.
+    ///
+    /// # Panics
+    ///
+    /// Never: a record is always JSON, and there are more names than files.
     pub fn append(
         &mut self,
         mut record: TrialRecord,

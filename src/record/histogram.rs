@@ -386,6 +386,7 @@ fn read_totals(bytes: &[u8]) -> Result<BTreeMap<Tag, Totals>, HistogramError> {
 mod tests {
     use super::{GREATEST, HistogramError, HistogramLog, Tag, encode, interval_of};
     use crate::record::ledger::Ledger;
+    use crate::units::nanoseconds;
     use proptest::prelude::*;
     use std::time::Duration;
 
@@ -394,13 +395,12 @@ mod tests {
     /// An event every 100 ms for 4 s, two subscribers; the latencies as given, in turn.
     fn ledger(latencies: &[u64]) -> Ledger {
         let mut ledger = Ledger::default();
-        for row in 0..80_u64 {
+        for (row, latency) in (0..80_u64).zip(latencies.iter().cycle()) {
             let due = row / 2 * 100_000_000;
             ledger.subscriber.push(u32::from(row % 2 == 1));
             ledger.sequence.push(1 + row / 2);
             ledger.due.push(due);
             ledger.emitted.push(due + 50_000);
-            let latency = latencies[row as usize % latencies.len()];
             ledger.arrived.push(Some(due + latency));
             ledger.usable.push(Some(due + latency));
             ledger.copies.push(1);
@@ -434,7 +434,7 @@ mod tests {
             .map(|interval| interval.expect("read"))
             .filter(|interval| matches!(interval.tag, Tag::Latency | Tag::WarmUpLatency))
             .map(|interval| {
-                let millis = |span: Duration| span.as_millis() as u64;
+                let millis = |span: Duration| nanoseconds(span) / 1_000_000;
                 (millis(interval.start), millis(interval.length), interval.histogram.len())
             })
             .collect();

@@ -82,7 +82,7 @@ pub(crate) fn encode(ledger: &Ledger) -> Result<Vec<u8>> {
 /// contradicts itself.
 pub(crate) fn read(path: &Path) -> std::result::Result<Ledger, RecordError> {
     let file = File::open(path).map_err(RecordError::reading(path))?;
-    decode(file).map_err(|message| RecordError::damaged(path, message))
+    decode(file).map_err(|message| RecordError::damaged(path, &message))
 }
 
 fn decode<R: ChunkReader + 'static>(file: R) -> std::result::Result<Ledger, String> {
@@ -277,14 +277,15 @@ mod tests {
     use crate::record::ledger::Ledger;
     use proptest::prelude::*;
 
-    fn ledger(rows: usize) -> Ledger {
+    fn ledger(rows: u32) -> Ledger {
+        let count = u64::from(rows);
         let arrived: Vec<Option<u64>> =
-            (0..rows as u64).map(|row| (row % 5 != 3).then_some(row * 1_000 + 400)).collect();
+            (0..count).map(|row| (row % 5 != 3).then_some(row * 1_000 + 400)).collect();
         Ledger {
-            subscriber: (0..rows as u32).map(|row| row % 2).collect(),
-            sequence: (0..rows as u64).map(|row| 1 + row / 2).collect(),
-            due: (0..rows as u64).map(|row| row / 2 * 2_000).collect(),
-            emitted: (0..rows as u64).map(|row| row / 2 * 2_000 + 70).collect(),
+            subscriber: (0..rows).map(|row| row % 2).collect(),
+            sequence: (0..count).map(|row| 1 + row / 2).collect(),
+            due: (0..count).map(|row| row / 2 * 2_000).collect(),
+            emitted: (0..count).map(|row| row / 2 * 2_000 + 70).collect(),
             usable: arrived.iter().map(|arrived| arrived.map(|at| at + 9)).collect(),
             copies: arrived.iter().map(|arrived| u32::from(arrived.is_some())).collect(),
             arrived,

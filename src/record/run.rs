@@ -86,7 +86,7 @@ impl Run {
         let path = self.existing(&measured.histogram)?;
         let bytes = fs::read(&path).map_err(RecordError::reading(&path))?;
         let log = HistogramLog::decode(bytes);
-        log.map(Some).map_err(|error| RecordError::damaged(&path, error))
+        log.map(Some).map_err(|error| RecordError::damaged(&path, &error))
     }
 
     /// Compares the folder with its manifest and returns every difference in words; none if

@@ -83,7 +83,7 @@ impl Sample {
                 trial += 1;
             }
         }
-        folder.finish(RunStatus::Complete, STARTED + Duration::from_secs(60))
+        folder.finish(RunStatus::Complete, STARTED + Duration::from_mins(1))
     }
 
     /// The manifest of the run.
