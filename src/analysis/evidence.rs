@@ -63,6 +63,9 @@ pub(crate) struct Block {
     pub(crate) clamped: u64,
 }
 
+/// Nanoseconds by which a schedule may move because its rate was written as text.
+const ROUNDING: u64 = 1;
+
 /// What one trial's ledger or histogram gives.
 struct Reading {
     block: Block,
@@ -102,19 +105,22 @@ pub(crate) fn gather(
         latencies.push(reading.latency);
         lags.push(reading.lag);
     }
-    let pooled = Distribution::pooled(&latencies);
     let lag = Distribution::pooled(&lags);
+    let lag_high = [Quantile::P99, Quantile::P95, Quantile::P90, Quantile::P50]
+        .into_iter()
+        .find_map(|quantile| Some((quantile.share(), lag.quantile(quantile)?)));
+    // As many values as there are events: gone before the latencies are pooled.
+    drop(lags);
+    let lag = summarise_lag(&lag);
+    let pooled = Distribution::pooled(&latencies);
     let mut summary = summarise_blocks(strategy, &blocks, run.manifest.blocks);
     summary.latency = summarise(&latencies, &pooled);
-    summary.lag = summarise_lag(&lag);
+    summary.lag = lag;
     let observed = Observed::of(&summary, strategy, &point.workload, &blocks);
     let predicted = observed.as_ref().map(Observed::predicted_latency);
     summary.model = observed.as_ref().map(Observed::compare);
     let emitted = summary.events.emitted;
     let figures = curves.finish(&strategy.name, emitted, predicted, &latencies, &pooled);
-    let lag_high = [Quantile::P99, Quantile::P95, Quantile::P90, Quantile::P50]
-        .into_iter()
-        .find_map(|quantile| Some((quantile.share(), lag.quantile(quantile)?)));
     let Sorted { excluded, unended, .. } = sorted;
     let theory = strategy.theory.clone();
     Ok((StrategyEvidence { summary, theory, blocks, excluded, unended, lag_high }, figures))
@@ -186,7 +192,7 @@ fn read_ledger(
         let due = ledger.due[row];
         let counted = window.contains(&due);
         if row == 0 || ledger.sequence[row - 1] != ledger.sequence[row] {
-            block.on_schedule &= schedule.next() == Some(due);
+            block.on_schedule &= schedule.next().is_some_and(|at| at.abs_diff(due) <= ROUNDING);
             match ledger.emitted[row].checked_sub(due) {
                 Some(lag) if counted => lags.push(lag),
                 Some(_) => {}
@@ -288,6 +294,7 @@ pub(crate) mod tests {
     use crate::record::run::Run;
     use crate::record::sample::Sample;
     use crate::record::trial::{Measured, Outcome};
+    use std::sync::OnceLock;
 
     /// The evidence of a sample, for tests that then change a figure.
     pub(crate) fn evidence_of(sample: &Sample, change: impl FnOnce(&mut Run)) -> Evidence {
@@ -300,7 +307,8 @@ pub(crate) mod tests {
 
     /// The evidence of the default sample: one point, a poll and a webhook, two blocks.
     pub(crate) fn evidence() -> Evidence {
-        evidence_of(&Sample::default(), |_| ())
+        static EVIDENCE: OnceLock<Evidence> = OnceLock::new();
+        EVIDENCE.get_or_init(|| evidence_of(&Sample::default(), |_| ())).clone()
     }
 
     /// The measurement of some trial.

@@ -105,7 +105,8 @@ impl Distribution {
     }
 
     fn of_counts(mut counts: Vec<(u64, u64)>, totals: Totals) -> Distribution {
-        counts.sort_unstable_by_key(|(value, _)| *value);
+        // Stable, because it merges parts that are already sorted.
+        counts.sort_by_key(|(value, _)| *value);
         counts.dedup_by(|next, kept| {
             let same = next.0 == kept.0;
             if same {

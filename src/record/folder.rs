@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::atomic;
 use super::digest::sha256_file;
 use super::error::RecordError;
-use super::histogram;
+use super::intervals;
 use super::ledger::{LEDGER_ROW_LIMIT, Ledger};
 use super::manifest::{MANIFEST_SCHEMA, Manifest, RunStatus, slug};
 use super::parquet_file;
@@ -206,7 +206,7 @@ impl RunFolder {
             path,
             message: format!("its start `{started}` is not RFC 3339: {error}"),
         })?;
-        let bytes = histogram::encode(ledger, started, workload.warm_up);
+        let bytes = intervals::encode(ledger, started, workload.warm_up);
         self.write(&measured.histogram, &bytes)
     }
 

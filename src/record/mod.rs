@@ -9,6 +9,7 @@ pub mod environment;
 pub mod error;
 pub mod folder;
 pub mod histogram;
+pub mod intervals;
 pub mod join;
 pub mod ledger;
 pub mod manifest;

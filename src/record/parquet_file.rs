@@ -276,6 +276,7 @@ mod tests {
     use super::{decode, encode};
     use crate::record::ledger::Ledger;
     use proptest::prelude::*;
+    use std::sync::OnceLock;
 
     fn ledger(rows: u32) -> Ledger {
         let count = u64::from(rows);
@@ -335,7 +336,8 @@ mod tests {
             value in any::<u8>(),
             cut in prop::option::of(any::<prop::sample::Index>()),
         ) {
-            let mut bytes = encode(&ledger(40)).expect("encoded");
+            static FILE: OnceLock<Vec<u8>> = OnceLock::new();
+            let mut bytes = FILE.get_or_init(|| encode(&ledger(40)).expect("encoded")).clone();
             let place = place.index(bytes.len());
             bytes[place] = value;
             if let Some(cut) = cut {
