@@ -37,6 +37,8 @@ pub struct RunFolder {
     trials: File,
     /// Bytes of `trials.jsonl` that are whole, synced lines.
     trials_length: u64,
+    /// Rows above which a ledger is not kept.
+    row_limit: usize,
 }
 
 impl RunFolder {
@@ -74,7 +76,8 @@ impl RunFolder {
         let path = root.join(TRIALS_FILE);
         let trials = OpenOptions::new().append(true).create_new(true).open(&path);
         let trials = trials.map_err(RecordError::writing(&path))?;
-        let folder = RunFolder { root, manifest, trials, trials_length: 0 };
+        let folder =
+            RunFolder { root, manifest, trials, trials_length: 0, row_limit: LEDGER_ROW_LIMIT };
         folder.write_manifest()?;
         Ok(folder)
     }
@@ -190,7 +193,7 @@ impl RunFolder {
         let start = nanoseconds(workload.warm_up);
         measured.events = ledger.counts(start, start.saturating_add(nanoseconds(workload.window)));
         measured.ledger = None;
-        if ledger.rows() <= LEDGER_ROW_LIMIT {
+        if ledger.rows() <= self.row_limit {
             let name = format!("ledger/{stem}.parquet");
             let path = self.root.join(&name);
             let unstorable = |message| RecordError::Unstorable { path: path.clone(), message };
@@ -282,7 +285,11 @@ pub(crate) fn files_below(root: &Path) -> Result<Vec<String>, RecordError> {
 mod tests {
     use super::{MANIFEST_FILE, Manifest, RunFolder, TRIALS_FILE, append_or_restore};
     use crate::record::error::RecordError;
+    use crate::record::ledger::Ledger;
     use crate::record::manifest::RunStatus;
+    use crate::record::run::Run;
+    use crate::record::sample::Sample;
+    use crate::record::trial::TrialRecord;
     use jiff::Timestamp;
     use std::cell::RefCell;
     use std::io::{self, Write};
@@ -353,6 +360,71 @@ mod tests {
         let folder = create(out.path()).expect("created");
         let finished = folder.finish(RunStatus::Running, Timestamp::UNIX_EPOCH);
         assert!(matches!(finished, Err(RecordError::StillRunning)));
+    }
+
+    /// A measured record of the sample and its ledger, as if just measured.
+    fn measured() -> (TrialRecord, Ledger) {
+        let out = tempfile::tempdir().expect("a folder");
+        let run = Run::open(&Sample::default().write(out.path()).expect("written")).expect("run");
+        let record = run.records[0].clone();
+        let ledger = run.ledger(&record).expect("read").expect("kept");
+        (record, ledger)
+    }
+
+    #[test]
+    fn a_run_that_was_killed_keeps_every_finished_trial() {
+        let out = tempfile::tempdir().expect("a folder");
+        let mut folder = create(out.path()).expect("created");
+        let (record, ledger) = measured();
+        let record = folder.append(record, Some(&ledger)).expect("recorded");
+        // Killed while the next trial's ledger was written and its line not yet appended.
+        folder.write("ledger/0001-webhook.parquet", b"PAR1").expect("written");
+        let path = folder.path().to_owned();
+        drop(folder);
+        let run = Run::open(&path).expect("opened");
+        assert_eq!(run.manifest.status, RunStatus::Running);
+        assert_eq!(run.records, [record]);
+        assert_eq!(run.ledger(&run.records[0]).expect("read"), Some(ledger));
+    }
+
+    #[test]
+    fn names_with_one_slug_get_their_own_files() {
+        let out = tempfile::tempdir().expect("a folder");
+        let mut folder = create(out.path()).expect("created");
+        let (mut record, ledger) = measured();
+        let mut append = |name: &str| {
+            record.strategy.name = name.to_owned();
+            let written = folder.append(record.clone(), Some(&ledger)).expect("recorded");
+            written.measured.expect("measured").histogram
+        };
+        assert_eq!(append("a b"), "histograms/0000-a-b.hlog");
+        assert_eq!(append("a-b"), "histograms/0000-a-b-2.hlog");
+    }
+
+    #[test]
+    fn a_ledger_above_the_limit_leaves_its_histograms() {
+        let out = tempfile::tempdir().expect("a folder");
+        let mut folder = create(out.path()).expect("created");
+        let (record, ledger) = measured();
+        folder.row_limit = ledger.rows() - 1;
+        let record = folder.append(record, Some(&ledger)).expect("recorded");
+        let path = folder.path().to_owned();
+        let run = Run::open(&path).expect("opened");
+        assert_eq!(run.ledger(&record).expect("read"), None);
+        assert!(run.histogram(&record).expect("read").is_some());
+    }
+
+    #[test]
+    fn a_measurement_and_its_ledger_come_together() {
+        let out = tempfile::tempdir().expect("a folder");
+        let mut folder = create(out.path()).expect("created");
+        let (record, ledger) = measured();
+        let bare = folder.append(record.clone(), None);
+        assert!(matches!(bare, Err(RecordError::Unmatched { .. })));
+        let unmeasured = TrialRecord { measured: None, ..record };
+        let odd = folder.append(unmeasured.clone(), Some(&ledger));
+        assert!(matches!(odd, Err(RecordError::Unmatched { .. })));
+        assert!(folder.append(unmeasured, None).is_ok());
     }
 
     /// A disk with room for a few bytes.

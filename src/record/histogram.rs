@@ -25,6 +25,9 @@ pub const GREATEST: u64 = 600_000_000_000;
 /// Significant decimal digits of every value.
 const DIGITS: u8 = 3;
 
+/// More values than any trial has; what is below can be added up without overflow.
+const MOST_VALUES: u64 = 1 << 48;
+
 /// Starts the comment lines that hold [`Totals`].
 pub(crate) const TOTALS: &str = "#[pollpush totals ";
 
@@ -91,6 +94,17 @@ impl Totals {
         self.sum += u128::from(value);
         self.clamped += u64::from(value > GREATEST);
         Some(value)
+    }
+
+    /// Whether these can be the totals of any values; a file may claim otherwise.
+    fn are_possible(&self) -> bool {
+        let count = u128::from(self.count);
+        let sums = count * u128::from(self.min)..=count * u128::from(self.max);
+        self.count <= MOST_VALUES
+            && self.backwards <= MOST_VALUES
+            && self.clamped <= self.count
+            && self.min <= self.max
+            && sums.contains(&self.sum)
     }
 }
 
@@ -246,8 +260,8 @@ fn read_totals(bytes: &[u8]) -> Result<BTreeMap<Tag, Totals>, HistogramError> {
             continue;
         };
         let tag = Tag::named(word).ok_or_else(|| HistogramError::Tag(word.to_owned()))?;
-        let damaged = |_| HistogramError::Totals(tag.word());
-        totals.insert(tag, serde_json::from_str(json).map_err(damaged)?);
+        let read = serde_json::from_str(json).ok().filter(Totals::are_possible);
+        totals.insert(tag, read.ok_or(HistogramError::Totals(tag.word()))?);
     }
     match Tag::ALL.into_iter().find(|tag| !totals.contains_key(tag)) {
         Some(missing) => Err(HistogramError::Totals(missing.word())),
@@ -257,7 +271,7 @@ fn read_totals(bytes: &[u8]) -> Result<BTreeMap<Tag, Totals>, HistogramError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{GREATEST, HistogramError, HistogramLog, Tag};
+    use super::{GREATEST, HistogramError, HistogramLog, Tag, Totals};
     use crate::record::intervals::tests::{ledger, log};
     use proptest::prelude::*;
     use std::sync::OnceLock;
@@ -282,6 +296,27 @@ mod tests {
         let totals = read.totals(Tag::Latency);
         assert_eq!((totals.count, totals.clamped, totals.max), (50, 50, 2 * GREATEST));
         assert_eq!(read.merged(Tag::Latency).expect("merged").len(), 50);
+    }
+
+    #[test]
+    fn impossible_totals_are_refused() {
+        let text = String::from_utf8(log(&ledger(&[2_000_000]))).expect("text");
+        let totals = "latency: {\"count\":50,\"sum\":100000000,";
+        assert!(text.contains(totals), "{text}");
+        for other in ["99999999", "340282366920938463463374607431768211455", "-1"] {
+            let forged = text.replacen(totals, &totals.replace("100000000", other), 1);
+            let read = HistogramLog::decode(forged.into_bytes());
+            assert!(matches!(read, Err(HistogramError::Totals("latency"))), "{other}");
+        }
+    }
+
+    #[test]
+    fn sums_beyond_64_bits_survive() {
+        let max = u64::MAX / 2;
+        let totals =
+            Totals { count: 4, sum: 4 * u128::from(max), min: max, max, ..Totals::default() };
+        let text = serde_json::to_string(&totals).expect("JSON");
+        assert_eq!(serde_json::from_str::<Totals>(&text).expect("read"), totals);
     }
 
     #[test]

@@ -7,6 +7,9 @@ use super::trial::EventCounts;
 /// Rows above which a trial keeps only its histograms: at 64 bytes a row in memory, 320 MB.
 pub const LEDGER_ROW_LIMIT: usize = 5_000_000;
 
+/// Bytes a row takes on disk at most, for estimates; compressed it is usually a third.
+pub const LEDGER_ROW_BYTES: u64 = 56;
+
 /// One row a subscriber and event, in columns. All rows of a ledger have every column.
 ///
 /// Times are nanoseconds after the trial's epoch, the moment its schedule starts. Events
