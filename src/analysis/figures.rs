@@ -26,6 +26,7 @@ pub struct StrategyFigures {
     /// The closed form's curve (latency, share), if the form claims one.
     pub ecdf_model: Option<Vec<(u64, f64)>>,
     /// Points (quantile below one, latency) in rising order, as far as the sample supports.
+    /// Defined as in the summary: the median over blocks of each block's own quantile.
     pub percentiles: Vec<(f64, u64)>,
     /// Latency over the time at which events were due, warm-up included, pooled over the blocks.
     pub timeline: Vec<TimelineBin>,
@@ -34,9 +35,10 @@ pub struct StrategyFigures {
 /// The latencies of events due in one stretch of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimelineBin {
-    /// Middle of the stretch, in nanoseconds after the trial's epoch.
+    /// Middle of the stretch, in nanoseconds after the trial's epoch. Stretches in which
+    /// nothing was due are left out.
     pub at: u64,
-    /// Median latency.
+    /// Median latency, to three significant digits.
     pub p50: u64,
     /// Greatest latency.
     pub max: u64,

@@ -61,7 +61,9 @@ pub struct Verdict {
 }
 
 /// A verdict in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum VerdictStatus {
     /// Every check passed.
@@ -89,7 +91,9 @@ pub struct Check {
 }
 
 /// The outcome of a check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum CheckStatus {
     /// Nothing to report.
@@ -169,8 +173,9 @@ pub struct Events {
 /// A distribution of latency, in nanoseconds.
 ///
 /// Quantiles are the median over blocks of each block's own quantile; a quantile is `null`
-/// where the blocks hold fewer than ten events beyond it. Mean, least and greatest are over
-/// all delivered events.
+/// where a block holds fewer than ten events beyond it. The p-quantile of n values is the least
+/// value that at least p·n of them do not exceed (nearest rank). Mean, least and greatest are
+/// over all delivered events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LatencySummary {
@@ -209,7 +214,7 @@ pub struct LatencyIntervals {
     pub p99: Option<[u64; 2]>,
 }
 
-/// The harness's own lateness, in nanoseconds.
+/// The harness's own lateness, in nanoseconds, each event counted once, all blocks together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Lag {

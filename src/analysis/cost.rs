@@ -1,0 +1,104 @@
+//! What a strategy cost: exchanges, connections, bytes, CPU and memory.
+//!
+//! Exchanges and bytes are those on the source's sockets inside the window, because a client
+//! may resend what nobody asked it to. Sums are over the blocks.
+
+use super::summary::{Connections, Cpu, Memory, Requests, WireBytes};
+use crate::record::trial::Measured;
+
+/// Exchanges by outcome.
+pub(crate) fn requests(blocks: &[&Measured], delivered: u64) -> Requests {
+    let sum = |figure: fn(&Measured) -> u64| total(blocks, figure);
+    let total = sum(|measured| measured.source.window.exchanges());
+    Requests {
+        total,
+        useful: sum(|measured| measured.source.window.useful),
+        empty: sum(|measured| measured.source.window.empty),
+        failed: sum(|measured| measured.source.window.failed),
+        per_event: per_event(total, delivered),
+        ..Requests::default()
+    }
+}
+
+/// Connections over the whole of every trial.
+pub(crate) fn connections(blocks: &[&Measured]) -> Connections {
+    Connections { opened: total(blocks, |measured| measured.source.whole.connections) }
+}
+
+/// Bytes in both directions.
+pub(crate) fn bytes(blocks: &[&Measured], delivered: u64) -> WireBytes {
+    let to_source = total(blocks, |measured| measured.source.window.bytes_received);
+    let from_source = total(blocks, |measured| measured.source.window.bytes_sent);
+    WireBytes { to_source, from_source, per_event: per_event(to_source + from_source, delivered) }
+}
+
+/// CPU time of both sides, without the pacer's.
+pub(crate) fn cpu(blocks: &[&Measured], delivered: u64) -> Cpu {
+    let source = total(blocks, |measured| measured.source.cpu_ns);
+    let subscriber = total(blocks, |measured| measured.subscriber.cpu_ns);
+    Cpu { source, subscriber, per_event: per_event(source + subscriber, delivered) }
+}
+
+/// The largest resident memory of any block.
+pub(crate) fn memory(blocks: &[&Measured]) -> Memory {
+    let largest = |figure: fn(&&Measured) -> u64| blocks.iter().map(figure).max().unwrap_or(0);
+    Memory {
+        source_peak: largest(|measured| measured.source.process.memory_peak),
+        subscriber_peak: largest(|measured| measured.subscriber.process.memory_peak),
+        source_lanes: blocks.iter().map(|measured| measured.source.lanes).max().unwrap_or(0),
+    }
+}
+
+fn total(blocks: &[&Measured], figure: fn(&Measured) -> u64) -> u64 {
+    blocks.iter().map(|measured| figure(measured)).sum()
+}
+
+fn per_event(total: u64, delivered: u64) -> Option<f64> {
+    (delivered > 0).then(|| total as f64 / delivered as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{bytes, connections, cpu, memory, requests};
+    use crate::analysis::evidence::tests::measured;
+
+    #[test]
+    fn costs_are_summed_over_blocks_and_divided_by_deliveries() {
+        let mut first = measured();
+        first.source.window.useful = 30;
+        first.source.window.empty = 10;
+        first.source.window.failed = 2;
+        first.source.window.overhead = 1;
+        first.source.window.bytes_received = 1_000;
+        first.source.window.bytes_sent = 9_000;
+        first.source.whole.connections = 3;
+        first.source.cpu_ns = 400;
+        first.subscriber.cpu_ns = 600;
+        let blocks = [&first, &first];
+        let requests = requests(&blocks, 43);
+        assert_eq!((requests.total, requests.useful, requests.empty), (86, 60, 20));
+        assert_eq!((requests.failed, requests.per_event), (4, Some(2.0)));
+        let bytes = bytes(&blocks, 100);
+        assert_eq!((bytes.to_source, bytes.from_source), (2_000, 18_000));
+        assert_eq!(bytes.per_event, Some(200.0));
+        assert_eq!(cpu(&blocks, 10).per_event, Some(200.0));
+        assert_eq!(connections(&blocks).opened, 6);
+    }
+
+    #[test]
+    fn nothing_delivered_has_no_cost_per_event() {
+        let measured = measured();
+        assert_eq!(requests(&[&measured], 0).per_event, None);
+        assert_eq!(bytes(&[], 0).per_event, None);
+        assert_eq!(cpu(&[], 0).per_event, None);
+    }
+
+    #[test]
+    fn memory_is_the_largest_of_any_block() {
+        let (small, mut large) = (measured(), measured());
+        large.source.process.memory_peak = 1 << 40;
+        large.source.lanes = 4;
+        let memory = memory(&[&small, &large, &small]);
+        assert_eq!((memory.source_peak, memory.source_lanes), (1 << 40, 4));
+    }
+}

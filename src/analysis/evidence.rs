@@ -1,0 +1,386 @@
+//! What the records say, gathered strategy by strategy: the ground checks stand on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::cost;
+use super::curves::Curves;
+use super::figures::StrategyFigures;
+use super::latency::{Distribution, Quantile, summarise, summarise_lag};
+use super::model::Observed;
+use super::summary::{Events, Messages, StrategySummary};
+use crate::record::error::RecordError;
+use crate::record::histogram::Tag;
+use crate::record::ledger::Ledger;
+use crate::record::manifest::PlannedPoint;
+use crate::record::run::Run;
+use crate::record::trial::{EventCounts, Measured, Outcome, StrategyRecord, TrialRecord, Workload};
+use crate::theory::Theory;
+use crate::units::nanoseconds;
+
+/// Everything checks look at.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Evidence {
+    pub(crate) points: Vec<PointEvidence>,
+}
+
+/// One combination of swept parameters.
+#[derive(Clone, Debug)]
+pub(crate) struct PointEvidence {
+    pub(crate) parameters: BTreeMap<String, String>,
+    pub(crate) strategies: Vec<StrategyEvidence>,
+}
+
+/// One strategy at one point.
+#[derive(Clone, Debug)]
+pub(crate) struct StrategyEvidence {
+    pub(crate) summary: StrategySummary,
+    /// The closed form that describes the strategy.
+    pub(crate) theory: Option<Theory>,
+    pub(crate) blocks: Vec<Block>,
+    /// Trials that are kept but not used, with the reason in words.
+    pub(crate) excluded: Vec<String>,
+    /// Planned blocks that did not end: interrupted, or without any record.
+    pub(crate) unended: u32,
+    /// The highest of p99, p95, p90 and p50 of lag that the sample supports, with its share.
+    pub(crate) lag_high: Option<(f64, u64)>,
+}
+
+/// One measured trial of a strategy.
+#[derive(Clone, Debug)]
+pub(crate) struct Block {
+    pub(crate) number: u32,
+    pub(crate) workload: Workload,
+    pub(crate) measured: Measured,
+    /// What the ledger says of the events in the window, if there is one.
+    pub(crate) recount: Option<EventCounts>,
+    /// Deliveries the schedule owes in the window.
+    pub(crate) scheduled: u64,
+    /// Whether every due moment is the schedule's, as far as a ledger tells.
+    pub(crate) on_schedule: bool,
+    /// Pairs of moments in the wrong order, warm-up included.
+    pub(crate) backwards: u64,
+    /// Latencies clamped by a histogram that had to stand in for the ledger.
+    pub(crate) clamped: u64,
+}
+
+/// Nanoseconds by which a schedule may move because its rate was written as text.
+const ROUNDING: u64 = 1;
+
+/// What one trial's ledger or histogram gives.
+struct Reading {
+    block: Block,
+    latency: Distribution,
+    lag: Distribution,
+}
+
+/// The records of one strategy at one point, sorted by what can be done with them.
+struct Sorted<'a> {
+    usable: Vec<(&'a TrialRecord, &'a Measured)>,
+    excluded: Vec<String>,
+    unended: u32,
+}
+
+/// Gathers the evidence of one strategy and draws its curves; `records` are its own.
+///
+/// # Errors
+///
+/// When a ledger or histogram cannot be read.
+pub(crate) fn gather(
+    run: &Run,
+    point: &PlannedPoint,
+    strategy: &StrategyRecord,
+    records: &[&TrialRecord],
+) -> Result<(StrategyEvidence, StrategyFigures), RecordError> {
+    let sorted = sort(records, run.manifest.blocks);
+    let coarse = sorted.usable.iter().any(|(_, measured)| measured.ledger.is_none());
+    let mut curves = Curves::new(&point.workload, coarse);
+    let (mut blocks, mut latencies, mut lags) = (Vec::new(), Vec::new(), Vec::new());
+    for (record, measured) in &sorted.usable {
+        // One ledger in memory at a time.
+        let reading = match run.ledger(record)? {
+            Some(ledger) => read_ledger(record, measured, &ledger, &mut curves),
+            None => read_histogram(run, record, measured, &mut curves)?,
+        };
+        blocks.push(reading.block);
+        latencies.push(reading.latency);
+        lags.push(reading.lag);
+    }
+    let lag = Distribution::pooled(&lags);
+    let lag_high = [Quantile::P99, Quantile::P95, Quantile::P90, Quantile::P50]
+        .into_iter()
+        .find_map(|quantile| Some((quantile.share(), lag.quantile(quantile)?)));
+    // As many values as there are events: gone before the latencies are pooled.
+    drop(lags);
+    let lag = summarise_lag(&lag);
+    let pooled = Distribution::pooled(&latencies);
+    let mut summary = summarise_blocks(strategy, &blocks, run.manifest.blocks);
+    summary.latency = summarise(&latencies, &pooled);
+    summary.lag = lag;
+    let observed = Observed::of(&summary, strategy, &point.workload, &blocks);
+    let predicted = observed.as_ref().map(Observed::predicted_latency);
+    summary.model = observed.as_ref().map(Observed::compare);
+    let emitted = summary.events.emitted;
+    let figures = curves.finish(&strategy.name, emitted, predicted, &latencies, &pooled);
+    let Sorted { excluded, unended, .. } = sorted;
+    let theory = strategy.theory.clone();
+    Ok((StrategyEvidence { summary, theory, blocks, excluded, unended, lag_high }, figures))
+}
+
+fn sort<'a>(records: &[&'a TrialRecord], planned: u32) -> Sorted<'a> {
+    let mut sorted = Sorted { usable: Vec::new(), excluded: Vec::new(), unended: 0 };
+    let mut ended = BTreeSet::new();
+    for record in records {
+        let reason = match (&record.outcome, &record.measured) {
+            (Outcome::Completed, Some(measured)) => {
+                ended.insert(record.block);
+                sorted.usable.push((record, measured));
+                continue;
+            }
+            (Outcome::Completed, None) => "it completed without a measurement",
+            (Outcome::Spoilt { reason }, _) => reason,
+            (Outcome::Interrupted, _) => "it was interrupted",
+        };
+        if record.outcome != Outcome::Interrupted {
+            ended.insert(record.block);
+        }
+        sorted.excluded.push(format!("block {}: {reason}", record.block + 1));
+    }
+    sorted.usable.sort_by_key(|(record, _)| record.block);
+    sorted.unended = planned.saturating_sub(u32::try_from(ended.len()).unwrap_or(u32::MAX));
+    sorted
+}
+
+fn window(workload: &Workload) -> std::ops::Range<u64> {
+    let start = nanoseconds(workload.warm_up);
+    start..start.saturating_add(nanoseconds(workload.window))
+}
+
+/// A block before its moments are looked at.
+fn block_of(record: &TrialRecord, measured: &Measured) -> Block {
+    let workload = &record.workload;
+    let scheduled = due_offsets(workload).filter(|due| window(workload).contains(due)).count();
+    Block {
+        number: record.block,
+        workload: workload.clone(),
+        measured: measured.clone(),
+        recount: None,
+        scheduled: scheduled as u64 * u64::from(record.strategy.subscribers),
+        on_schedule: true,
+        backwards: 0,
+        clamped: 0,
+    }
+}
+
+/// The moments at which events of a trial are due, warm-up included.
+pub(crate) fn due_offsets(workload: &Workload) -> crate::schedule::DueOffsets {
+    let until = workload.warm_up + workload.window;
+    workload.arrivals.due_offsets(workload.rate, workload.seed, until)
+}
+
+fn read_ledger(
+    record: &TrialRecord,
+    measured: &Measured,
+    ledger: &Ledger,
+    curves: &mut Curves,
+) -> Reading {
+    let mut block = block_of(record, measured);
+    let window = window(&record.workload);
+    block.recount = Some(ledger.counts(window.start, window.end));
+    let mut schedule = due_offsets(&record.workload);
+    let (mut latencies, mut lags) = (Vec::new(), Vec::new());
+    for row in 0..ledger.rows() {
+        let due = ledger.due[row];
+        let counted = window.contains(&due);
+        if row == 0 || ledger.sequence[row - 1] != ledger.sequence[row] {
+            block.on_schedule &= schedule.next().is_some_and(|at| at.abs_diff(due) <= ROUNDING);
+            match ledger.emitted[row].checked_sub(due) {
+                Some(lag) if counted => lags.push(lag),
+                Some(_) => {}
+                None => block.backwards += 1,
+            }
+        }
+        let (Some(arrived), Some(usable)) = (ledger.arrived[row], ledger.usable[row]) else {
+            continue;
+        };
+        block.backwards += u64::from(usable < arrived);
+        match usable.checked_sub(due) {
+            Some(latency) => {
+                curves.note(due, latency);
+                if counted {
+                    latencies.push(latency);
+                }
+            }
+            None => block.backwards += 1,
+        }
+    }
+    block.on_schedule &= schedule.next().is_none();
+    Reading {
+        block,
+        latency: Distribution::of_values(latencies),
+        lag: Distribution::of_values(lags),
+    }
+}
+
+fn read_histogram(
+    run: &Run,
+    record: &TrialRecord,
+    measured: &Measured,
+    curves: &mut Curves,
+) -> Result<Reading, RecordError> {
+    let path = run.path().join(&measured.histogram);
+    let damaged = |error: crate::record::histogram::HistogramError| RecordError::Damaged {
+        path: path.clone(),
+        message: error.to_string(),
+    };
+    let mut block = block_of(record, measured);
+    let log = run.histogram(record)?.expect("a measured trial has a histogram");
+    for interval in log.intervals() {
+        curves.note_interval(&interval.map_err(damaged)?);
+    }
+    let distribution = |tag| {
+        let merged = log.merged(tag).map_err(damaged)?;
+        Ok(Distribution::of_histogram(&merged, log.totals(tag)))
+    };
+    block.backwards = [Tag::Latency, Tag::Lag, Tag::WarmUpLatency, Tag::WarmUpLag]
+        .map(|tag| log.totals(tag).backwards)
+        .iter()
+        .sum();
+    block.clamped = log.totals(Tag::Latency).clamped;
+    Ok(Reading { block, latency: distribution(Tag::Latency)?, lag: distribution(Tag::Lag)? })
+}
+
+/// Everything but latency, lag and theory.
+fn summarise_blocks(strategy: &StrategyRecord, blocks: &[Block], planned: u32) -> StrategySummary {
+    let events = sum_events(blocks);
+    let measured: Vec<&Measured> = blocks.iter().map(|block| &block.measured).collect();
+    StrategySummary {
+        name: strategy.name.clone(),
+        mechanism: strategy.mechanism.clone(),
+        subscribers: strategy.subscribers,
+        settings: strategy.settings.clone(),
+        blocks: u32::try_from(blocks.len()).unwrap_or(u32::MAX),
+        blocks_planned: planned,
+        events,
+        latency: super::summary::LatencySummary::default(),
+        lag: super::summary::Lag::default(),
+        requests: cost::requests(&measured, events.delivered),
+        messages: Messages::default(),
+        connections: cost::connections(&measured),
+        bytes: cost::bytes(&measured, events.delivered),
+        cpu: cost::cpu(&measured, events.delivered),
+        memory: cost::memory(&measured),
+        model: None,
+    }
+}
+
+fn sum_events(blocks: &[Block]) -> Events {
+    let mut sum = Events { emitted: 0, delivered: 0, lost: 0, duplicated: 0, reordered: 0 };
+    for block in blocks {
+        // The ledger is the better witness; a check compares the two.
+        let counts = block.recount.unwrap_or(block.measured.events);
+        sum.emitted += counts.emitted;
+        sum.delivered += counts.delivered;
+        sum.lost += counts.lost;
+        sum.duplicated += counts.duplicated;
+        sum.reordered += counts.reordered;
+    }
+    sum
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::Evidence;
+    use crate::analysis::analyse::gather_all;
+    use crate::record::run::Run;
+    use crate::record::sample::Sample;
+    use crate::record::trial::{Measured, Outcome};
+    use std::sync::OnceLock;
+
+    /// The evidence of a sample, for tests that then change a figure.
+    pub(crate) fn evidence_of(sample: &Sample, change: impl FnOnce(&mut Run)) -> Evidence {
+        let out = tempfile::tempdir().expect("a folder");
+        let path = sample.write(out.path()).expect("written");
+        let mut run = Run::open(&path).expect("opened");
+        change(&mut run);
+        gather_all(&run).expect("gathered").0
+    }
+
+    /// The evidence of the default sample: one point, a poll and a webhook, two blocks.
+    pub(crate) fn evidence() -> Evidence {
+        static EVIDENCE: OnceLock<Evidence> = OnceLock::new();
+        EVIDENCE.get_or_init(|| evidence_of(&Sample::default(), |_| ())).clone()
+    }
+
+    /// The measurement of some trial.
+    pub(crate) fn measured() -> Measured {
+        evidence().points[0].strategies[0].blocks[0].measured.clone()
+    }
+
+    #[test]
+    fn a_sample_is_on_schedule_and_whole() {
+        for strategy in &evidence().points[0].strategies {
+            assert_eq!(strategy.summary.blocks, 2);
+            assert_eq!(strategy.unended, 0);
+            for block in &strategy.blocks {
+                assert!(block.on_schedule);
+                assert_eq!(block.scheduled, block.measured.events.emitted);
+                assert_eq!(block.recount, Some(block.measured.events));
+            }
+        }
+    }
+
+    #[test]
+    fn histograms_stand_in_for_a_missing_ledger() {
+        let exact = evidence();
+        let rounded = evidence_of(&Sample::default(), |run| {
+            for record in &mut run.records {
+                record.measured.as_mut().expect("measured").ledger = None;
+            }
+        });
+        for (exact, rounded) in exact.points[0].strategies.iter().zip(&rounded.points[0].strategies)
+        {
+            let (exact, rounded) = (&exact.summary, &rounded.summary);
+            assert_eq!(exact.events, rounded.events);
+            assert_eq!(exact.latency.mean, rounded.latency.mean);
+            assert_eq!(
+                (exact.latency.min, exact.latency.max),
+                (rounded.latency.min, rounded.latency.max)
+            );
+            let (p50, near) = (exact.latency.p50.expect("p50"), rounded.latency.p50.expect("p50"));
+            assert!(near.abs_diff(p50) * 1_000 <= p50, "{near} for {p50}");
+        }
+    }
+
+    #[test]
+    fn spoilt_and_interrupted_trials_are_left_out_with_their_reason() {
+        let evidence = evidence_of(&Sample::default(), |run| {
+            let spoilt = &mut run.records[0];
+            spoilt.outcome = Outcome::Spoilt { reason: "the subscriber died".into() };
+            let interrupted = &mut run.records[1];
+            interrupted.outcome = Outcome::Interrupted;
+            interrupted.measured = None;
+        });
+        let [poll, webhook] = &evidence.points[0].strategies[..] else { panic!("two strategies") };
+        assert_eq!(poll.summary.blocks, 1);
+        assert_eq!(poll.excluded, ["block 1: the subscriber died"]);
+        assert_eq!((poll.unended, webhook.unended), (0, 1));
+        assert_eq!(webhook.excluded, ["block 1: it was interrupted"]);
+    }
+
+    #[test]
+    fn moments_in_the_wrong_order_are_counted_and_have_no_latency() {
+        let out = tempfile::tempdir().expect("a folder");
+        let path = Sample::default().write(out.path()).expect("written");
+        let run = Run::open(&path).expect("opened");
+        let record = &run.records[0];
+        let measured = record.measured.as_ref().expect("measured");
+        let mut ledger = run.ledger(record).expect("read").expect("kept");
+        let last = ledger.rows() - 1;
+        ledger.usable[last] = Some(ledger.due[last] - 1);
+        let mut curves = super::Curves::new(&run.manifest.points[0].workload, false);
+        let reading = super::read_ledger(record, measured, &ledger, &mut curves);
+        // Usable both before due and before arrived.
+        assert_eq!(reading.block.backwards, 2);
+        assert_eq!(reading.latency.count(), measured.events.delivered - 1);
+    }
+}

@@ -1,0 +1,387 @@
+//! The closed form beside the measurement, and whether the two agree.
+//!
+//! Tolerances. A *mean latency* of n independent waits, uniform over a gap G, has the standard
+//! error G/√(12·n); three of them, and 1 ms or 2 % for timers and scheduling, are allowed.
+//! With constant arrivals waits repeat, so each block and subscriber counts as one wait.
+//! *Requests* on a beat are exact to one a subscriber and block; fixed-delay polls may be 1 ms
+//! apart more than theory says; as many more polls as carried events are allowed, because a
+//! full page is followed at once. *Empty* exchanges are allowed three standard deviations of a
+//! binomial count, subscribers seeing the same events, and one a subscriber and block.
+
+use std::time::Duration;
+
+use super::evidence::Block;
+use super::summary::{Model, StrategySummary};
+use super::words;
+use crate::record::manifest::PlannedWorkload;
+use crate::record::trial::StrategyRecord;
+use crate::schedule::Arrivals;
+use crate::theory::{Beat, Conditions, Latency, Prediction, Theory};
+use crate::units::nanoseconds;
+
+/// Independent waits below which a mean is not judged.
+const ENOUGH: f64 = 30.0;
+
+/// What timers and scheduling may add to a latency or a gap, in nanoseconds.
+const SLACK: f64 = 1e6;
+
+/// What timers and scheduling may add to a latency, as a share of it.
+const SLACK_SHARE: f64 = 0.02;
+
+/// A strategy with a closed form, and the conditions it was measured under.
+pub(crate) struct Observed<'a> {
+    theory: &'a Theory,
+    conditions: Conditions,
+    /// Whether any exchange was timed; without one, an exchange counts as no time.
+    exchange_known: bool,
+    /// Measured trials.
+    blocks: f64,
+    summary: &'a StrategySummary,
+}
+
+/// One thing a closed form says, and whether the measurement bears it out.
+struct Claim {
+    words: String,
+    holds: bool,
+}
+
+impl<'a> Observed<'a> {
+    /// `None` without a closed form or a measured block.
+    pub(crate) fn of(
+        summary: &'a StrategySummary,
+        strategy: &'a StrategyRecord,
+        workload: &PlannedWorkload,
+        blocks: &[Block],
+    ) -> Option<Observed<'a>> {
+        let theory = strategy.theory.as_ref()?;
+        let exchange = mean_exchange(blocks);
+        let conditions = Conditions {
+            rate: workload.rate,
+            arrivals: workload.arrivals,
+            window: workload.window,
+            subscribers: strategy.subscribers,
+            exchange: exchange.unwrap_or_default(),
+        };
+        (!blocks.is_empty()).then_some(Observed {
+            theory,
+            conditions,
+            exchange_known: exchange.is_some(),
+            blocks: blocks.len() as f64,
+            summary,
+        })
+    }
+
+    /// The distribution of latency the closed form claims.
+    pub(crate) fn predicted_latency(&self) -> Latency {
+        self.theory.predict(&self.conditions).latency
+    }
+
+    /// Compares the closed form with the measurement.
+    pub(crate) fn compare(&self) -> Model {
+        let predicted = self.theory.predict(&self.conditions);
+        let (form, claims, waits) = match *self.theory {
+            Theory::IntervalPoll { beat, .. } => self.polling(&predicted, beat),
+            Theory::Push => self.pushing(&predicted),
+        };
+        let refuted = claims.iter().any(|claim| !claim.holds);
+        let agrees = match (refuted, self.exchange_known && waits >= ENOUGH) {
+            (true, _) => Some(false),
+            (false, true) => Some(true),
+            (false, false) => None,
+        };
+        let quantile = |p| predicted.latency.quantile(p).map(nanoseconds);
+        let requests = self.expected_requests(&predicted);
+        Model {
+            latency_mean: predicted.latency.mean().map(nanoseconds),
+            latency_p50: quantile(0.5),
+            latency_p99: quantile(0.99),
+            requests,
+            empty: requests * predicted.empty_share,
+            agrees,
+            note: self.note(form, &claims, agrees),
+        }
+    }
+
+    /// Exchanges inside the windows of all blocks.
+    fn expected_requests(&self, predicted: &Prediction) -> f64 {
+        match self.theory {
+            Theory::IntervalPoll { .. } => predicted.requests * self.blocks,
+            // One request per delivery: of the events there were, not of those expected.
+            Theory::Push => self.summary.events.emitted as f64,
+        }
+    }
+
+    /// Subscribers times blocks: what an uncertainty of one each adds up to.
+    fn parts(&self) -> f64 {
+        f64::from(self.conditions.subscribers) * self.blocks
+    }
+
+    /// The form in words, its claims, and the number of independent waits behind the mean.
+    fn polling(&self, predicted: &Prediction, beat: Beat) -> (String, Vec<Claim>, f64) {
+        let Latency::Uniform { from, to } = predicted.latency else {
+            return ("fixed-interval polling".to_owned(), Vec::new(), 0.0);
+        };
+        let (from, to) = (nanoseconds(from) as f64, nanoseconds(to) as f64);
+        let form = format!(
+            "fixed-interval polling: latency is uniform on [d, G + d] from {} to {}, where G is \
+             the time from one read of the source to the next and d half an exchange",
+            words::time(from),
+            words::time(to)
+        );
+        let waits = match self.conditions.arrivals {
+            Arrivals::Poisson => self.summary.latency.count as f64,
+            Arrivals::Constant => self.parts(),
+        };
+        let mut claims = vec![self.polls(predicted, beat, to - from), self.empty_polls(predicted)];
+        if let Some(mean) = self.summary.latency.mean.filter(|_| waits >= ENOUGH) {
+            let expected = f64::midpoint(from, to);
+            let allowed =
+                3.0 * (to - from) / (12.0 * waits).sqrt() + SLACK.max(SLACK_SHARE * expected);
+            let mean = mean as f64;
+            claims.push(Claim {
+                words: format!(
+                    "mean latency {} against {} ± {}",
+                    words::time(mean),
+                    words::time(expected),
+                    words::time(allowed)
+                ),
+                holds: (mean - expected).abs() <= allowed,
+            });
+        }
+        (form, claims, waits)
+    }
+
+    fn polls(&self, predicted: &Prediction, beat: Beat, gap: f64) -> Claim {
+        let requests = &self.summary.requests;
+        let measured = (requests.useful + requests.empty + requests.failed) as f64;
+        let expected = predicted.requests * self.blocks;
+        let slowest = match beat {
+            Beat::FixedRate => expected,
+            Beat::FixedDelay => expected * gap / (gap + SLACK),
+        };
+        let most = expected + self.parts() + requests.useful as f64;
+        Claim {
+            words: format!("{measured} requests against {expected:.1}"),
+            holds: (slowest - self.parts()..=most).contains(&measured),
+        }
+    }
+
+    fn empty_polls(&self, predicted: &Prediction) -> Claim {
+        let share = predicted.empty_share;
+        let polls = predicted.requests * self.blocks;
+        let subscribers = f64::from(self.conditions.subscribers);
+        let deviation = (subscribers * polls * share * (1.0 - share)).sqrt();
+        let allowed = 3.0 * deviation + self.parts();
+        let (measured, expected) = (self.summary.requests.empty as f64, polls * share);
+        Claim {
+            words: format!("{measured} empty against {expected:.1} ± {allowed:.1}"),
+            holds: (measured - expected).abs() <= allowed,
+        }
+    }
+
+    fn pushing(&self, predicted: &Prediction) -> (String, Vec<Claim>, f64) {
+        let Latency::AtLeast(one_way) = predicted.latency else {
+            return ("push".to_owned(), Vec::new(), 0.0);
+        };
+        let one_way = nanoseconds(one_way) as f64;
+        let form = format!(
+            "push: one request per event as it happens, latency at least one way, half an \
+             exchange, of {}",
+            words::time(one_way)
+        );
+        let (events, latency) = (&self.summary.events, &self.summary.latency);
+        let copies = (events.delivered + events.duplicated) as f64;
+        let requests = self.summary.requests.useful as f64;
+        // What is under way when the window opens or closes is counted on one side of it only.
+        let under_way = self.conditions.rate.events_per_second()
+            * Duration::from_nanos(latency.max.unwrap_or(0)).as_secs_f64();
+        let allowed = 2.0 * self.parts() * (1.0 + under_way);
+        let mut claims = vec![Claim {
+            words: format!("{requests} requests for {copies} deliveries"),
+            holds: (requests - copies).abs() <= allowed,
+        }];
+        if let Some(mean) = latency.mean {
+            let mean = mean as f64;
+            claims.push(Claim {
+                words: format!("mean latency {}", words::time(mean)),
+                // The two ways of an exchange need not be equally long.
+                holds: mean >= one_way / 2.0,
+            });
+        }
+        (form, claims, events.delivered as f64)
+    }
+
+    fn note(&self, form: String, claims: &[Claim], agrees: Option<bool>) -> String {
+        let list = |holds| -> Vec<&str> {
+            let chosen = claims.iter().filter(|claim| claim.holds == holds);
+            chosen.map(|claim| claim.words.as_str()).collect()
+        };
+        let (held, refuted) = (list(true), list(false));
+        let mut parts = vec![form];
+        if !refuted.is_empty() {
+            parts.push(format!("does not agree: {}", refuted.join(", ")));
+        }
+        if !held.is_empty() {
+            parts.push(format!("agrees: {}", held.join(", ")));
+        }
+        if agrees.is_none() {
+            let doubt = match (self.exchange_known, self.conditions.arrivals) {
+                (false, _) => "not judged further, because no exchange was timed",
+                (true, Arrivals::Constant) => {
+                    "mean latency not judged: evenly spaced events can lock onto the beat, so \
+                     each block and subscriber counts as one"
+                }
+                (true, Arrivals::Poisson) => "too few events to say more",
+            };
+            parts.push(doubt.to_owned());
+        }
+        parts.join("; ")
+    }
+}
+
+/// The mean time of the exchanges in the window, whichever side started them.
+fn mean_exchange(blocks: &[Block]) -> Option<Duration> {
+    let sides = blocks
+        .iter()
+        .flat_map(|block| [&block.measured.source.window, &block.measured.subscriber.window]);
+    let (time, count) = sides.fold((0_u128, 0_u128), |(time, count), side| {
+        (time + u128::from(side.exchange_ns), count + u128::from(side.exchanges_timed))
+    });
+    let mean = time.checked_div(count)?;
+    Some(Duration::from_nanos(u64::try_from(mean).unwrap_or(u64::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Observed;
+    use crate::analysis::evidence::StrategyEvidence;
+    use crate::analysis::evidence::tests::evidence;
+    use crate::analysis::summary::Model;
+    use crate::record::manifest::PlannedWorkload;
+    use crate::record::trial::StrategyRecord;
+    use crate::schedule::Arrivals;
+    use crate::theory::{Beat, Theory};
+    use std::time::Duration;
+
+    const POLL: Theory =
+        Theory::IntervalPoll { every: Duration::from_millis(250), beat: Beat::FixedRate };
+
+    struct Case {
+        strategy: StrategyEvidence,
+        workload: PlannedWorkload,
+        theory: Theory,
+    }
+
+    impl Case {
+        fn of(index: usize, theory: Theory) -> Case {
+            let strategy = evidence().points.remove(0).strategies.remove(index);
+            let asked = strategy.blocks[0].workload.clone();
+            let workload = PlannedWorkload {
+                rate: asked.rate,
+                arrivals: asked.arrivals,
+                payload: asked.payload,
+                warm_up: asked.warm_up,
+                window: asked.window,
+                drain: Duration::ZERO,
+            };
+            Case { strategy, workload, theory }
+        }
+
+        fn poll() -> Case {
+            Case::of(0, POLL)
+        }
+
+        fn push() -> Case {
+            Case::of(1, Theory::Push)
+        }
+
+        fn model(&self) -> Model {
+            let summary = &self.strategy.summary;
+            let record = StrategyRecord {
+                name: summary.name.clone(),
+                mechanism: summary.mechanism.clone(),
+                subscribers: summary.subscribers,
+                settings: serde_json::Value::Null,
+                theory: Some(self.theory.clone()),
+            };
+            Observed::of(summary, &record, &self.workload, &self.strategy.blocks)
+                .expect("measured")
+                .compare()
+        }
+    }
+
+    #[test]
+    fn an_ideal_poll_agrees_and_its_form_is_explained() {
+        let model = Case::poll().model();
+        assert_eq!(model.agrees, Some(true), "{}", model.note);
+        assert_eq!(model.latency_mean, Some(125_150_000));
+        assert_eq!(model.latency_p99, Some(247_650_000));
+        assert!((model.requests - 64.0).abs() < 1e-9);
+        assert!(model.note.starts_with("fixed-interval polling: latency is uniform on [d, G + d]"));
+    }
+
+    #[test]
+    fn a_mean_outside_its_tolerance_disagrees() {
+        let mut case = Case::poll();
+        // About 320 waits: 3 · 250 ms / √(12 · 320) + 2.5 ms is 14.6 ms.
+        case.strategy.summary.latency.mean = Some(142_000_000);
+        assert_eq!(case.model().agrees, Some(false));
+        case.strategy.summary.latency.mean = Some(136_000_000);
+        assert_eq!(case.model().agrees, Some(true));
+    }
+
+    #[test]
+    fn missing_polls_disagree_and_followed_pages_do_not() {
+        let mut case = Case::poll();
+        let requests = case.strategy.summary.requests;
+        case.strategy.summary.requests.useful = requests.useful - 4;
+        assert_eq!(case.model().agrees, Some(false));
+        case.strategy.summary.requests.useful = requests.useful + 30;
+        assert_eq!(case.model().agrees, Some(true));
+        case.strategy.summary.requests.useful = requests.useful;
+        case.strategy.summary.requests.empty += 20;
+        assert_eq!(case.model().agrees, Some(false));
+    }
+
+    #[test]
+    fn too_few_events_are_not_judged() {
+        let mut case = Case::poll();
+        case.strategy.summary.latency.count = 29;
+        let model = case.model();
+        assert_eq!(model.agrees, None);
+        assert!(model.note.contains("too few"), "{}", model.note);
+    }
+
+    #[test]
+    fn evenly_spaced_events_count_once_a_block() {
+        let mut case = Case::poll();
+        case.workload.arrivals = Arrivals::Constant;
+        let model = case.model();
+        assert_eq!(model.agrees, None);
+        assert!(model.note.contains("lock onto the beat"), "{}", model.note);
+    }
+
+    #[test]
+    fn untimed_exchanges_leave_the_form_unjudged() {
+        let mut case = Case::poll();
+        for block in &mut case.strategy.blocks {
+            block.measured.subscriber.window.exchanges_timed = 0;
+            block.measured.subscriber.window.exchange_ns = 0;
+        }
+        assert_eq!(case.model().agrees, None);
+    }
+
+    #[test]
+    fn push_claims_one_request_per_event_and_no_mean() {
+        let mut case = Case::push();
+        let model = case.model();
+        assert_eq!(model.agrees, Some(true), "{}", model.note);
+        assert_eq!((model.latency_mean, model.empty), (None, 0.0));
+        assert!((model.requests - case.strategy.summary.events.emitted as f64).abs() < 1e-9);
+        case.strategy.summary.requests.useful += 20;
+        assert_eq!(case.model().agrees, Some(false));
+        let mut case = Case::push();
+        case.strategy.summary.latency.mean = Some(1_000);
+        assert_eq!(case.model().agrees, Some(false), "faster than the network");
+    }
+}

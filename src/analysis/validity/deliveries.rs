@@ -1,0 +1,248 @@
+//! Checks of what was delivered, and of what the sample is large enough to say.
+
+use super::{CheckStatus, Finding, blocks, place, strategies, worst};
+use crate::analysis::evidence::Evidence;
+use crate::analysis::summary::LatencySummary;
+
+/// Every planned trial should have been measured: a strategy without any fails the run.
+pub(super) fn complete(evidence: &Evidence) -> Finding {
+    let findings = strategies(evidence).map(|(point, strategy)| {
+        let (measured, planned) = (strategy.summary.blocks, strategy.summary.blocks_planned);
+        let status = match measured {
+            0 => CheckStatus::Fail,
+            some if some < planned => CheckStatus::Warn,
+            // An earlier attempt at a block that was then measured.
+            _ if !strategy.excluded.is_empty() => CheckStatus::Info,
+            _ => CheckStatus::Pass,
+        };
+        let place = place(point, strategy);
+        let mut parts = vec![format!("{place}: {measured} of {planned} blocks were measured")];
+        if !strategy.excluded.is_empty() {
+            parts.push(format!("left out: {}", strategy.excluded.join("; ")));
+        }
+        if strategy.unended > 0 {
+            parts.push(format!("{} did not run to their end", strategy.unended));
+        }
+        Finding::new(status, parts.join("; "))
+    });
+    let finding = worst(findings, "every planned trial was measured");
+    if evidence.points.is_empty() {
+        return Finding::new(CheckStatus::Fail, "the run planned nothing");
+    }
+    finding
+}
+
+/// Every delivery owed must arrive, and record and ledger must tell the same story.
+///
+/// Duplicates and reordering are counts to know of, not faults: at-least-once delivery
+/// promises neither.
+pub(super) fn ledger(evidence: &Evidence) -> Finding {
+    let findings = blocks(evidence).map(|(place, _, block)| {
+        let counts = block.recount.unwrap_or(block.measured.events);
+        let words = format!(
+            "{place}: {} owed = {} delivered + {} lost; {} duplicated, {} out of order",
+            counts.emitted, counts.delivered, counts.lost, counts.duplicated, counts.reordered
+        );
+        if counts != block.measured.events {
+            let message = format!(
+                "{place}: ledger and record disagree: {counts:?} and {:?}",
+                block.measured.events
+            );
+            Finding::new(CheckStatus::Fail, message)
+        } else if counts.lost > 0 {
+            let message = format!("{words}; lost events have no latency and are in no percentile");
+            Finding::new(CheckStatus::Fail, message).judging(counts.lost as f64, 0.0)
+        } else if counts.duplicated + counts.reordered > 0 {
+            Finding::new(CheckStatus::Info, words)
+        } else {
+            Finding::pass("").judging(0.0, 0.0)
+        }
+    });
+    worst(findings, "every delivery owed arrived once and in order")
+}
+
+/// Nothing may arrive that is not ours: a wrong signature, a body that is no event.
+pub(super) fn refused(evidence: &Evidence) -> Finding {
+    let findings =
+        blocks(evidence).map(|(place, _, block)| match block.measured.subscriber.refused {
+            0 => Finding::pass("").judging(0.0, 0.0),
+            count => {
+                let message = format!("{place}: the subscribers refused {count} deliveries");
+                Finding::new(CheckStatus::Fail, message).judging(count as f64, 0.0)
+            }
+        });
+    worst(findings, "the subscribers accepted every delivery")
+}
+
+/// No latency may be clamped where a histogram stands in for the ledger.
+pub(super) fn recorder(evidence: &Evidence) -> Finding {
+    let findings = blocks(evidence).map(|(place, _, block)| match block.clamped {
+        0 => Finding::pass("").judging(0.0, 0.0),
+        count => {
+            let message = format!(
+                "{place}: {count} latencies above 10 minutes were clamped; high percentiles are \
+                 too low"
+            );
+            Finding::new(CheckStatus::Fail, message).judging(count as f64, 0.0)
+        }
+    });
+    worst(findings, "no latency was clamped")
+}
+
+/// A quantile needs ten events beyond it in every block; says which are withheld.
+pub(super) fn enough_samples(evidence: &Evidence) -> Finding {
+    let findings = strategies(evidence).map(|(point, strategy)| {
+        let withheld = withheld(&strategy.summary.latency);
+        if withheld.is_empty() {
+            return Finding::pass("");
+        }
+        let message = format!(
+            "{}: too few events in a block for {}; a percentile needs ten events beyond it",
+            place(point, strategy),
+            withheld.join(", ")
+        );
+        Finding::new(CheckStatus::Info, message)
+    });
+    worst(findings, "every percentile has at least ten events beyond it in every block")
+}
+
+fn withheld(latency: &LatencySummary) -> Vec<&'static str> {
+    let quantiles = [
+        ("p50", latency.p50),
+        ("p90", latency.p90),
+        ("p95", latency.p95),
+        ("p99", latency.p99),
+        ("p99.9", latency.p999),
+    ];
+    quantiles.into_iter().filter(|(_, value)| value.is_none()).map(|(name, _)| name).collect()
+}
+
+/// Measurements should agree with the closed forms that describe the strategies.
+pub(super) fn theory(evidence: &Evidence) -> Finding {
+    let findings = strategies(evidence).map(|(point, strategy)| {
+        let place = place(point, strategy);
+        match &strategy.summary.model {
+            None => {
+                Finding::new(CheckStatus::Info, format!("{place}: no closed form to compare with"))
+            }
+            Some(model) => {
+                let status = match model.agrees {
+                    Some(true) => CheckStatus::Pass,
+                    None => CheckStatus::Info,
+                    Some(false) => CheckStatus::Warn,
+                };
+                Finding::new(status, format!("{place}: {}", model.note))
+            }
+        }
+    });
+    worst(findings, "every strategy agrees with its closed form")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{complete, enough_samples, ledger, recorder, refused, theory};
+    use crate::analysis::evidence::tests::{evidence, evidence_of};
+    use crate::analysis::evidence::{Block, Evidence};
+    use crate::analysis::summary::CheckStatus;
+    use crate::record::sample::Sample;
+    use crate::record::trial::Outcome;
+
+    fn changed(change: impl FnOnce(&mut Block)) -> Evidence {
+        let mut evidence = evidence();
+        change(&mut evidence.points[0].strategies[1].blocks[0]);
+        evidence
+    }
+
+    #[test]
+    fn a_missing_block_warns_and_a_missing_strategy_fails() {
+        assert_eq!(complete(&evidence()).status, CheckStatus::Pass);
+        let spoil = |blocks: u32| {
+            evidence_of(&Sample::default(), |run| {
+                let records = run
+                    .records
+                    .iter_mut()
+                    .filter(|record| record.strategy.name == "webhook" && record.block < blocks);
+                records.for_each(|record| {
+                    record.outcome = Outcome::Spoilt { reason: "the source died".into() };
+                });
+            })
+        };
+        let finding = complete(&spoil(1));
+        assert_eq!(finding.status, CheckStatus::Warn);
+        assert!(finding.message.contains("the source died"), "{}", finding.message);
+        assert_eq!(complete(&spoil(2)).status, CheckStatus::Fail);
+        assert_eq!(complete(&Evidence::default()).status, CheckStatus::Fail);
+    }
+
+    #[test]
+    fn lost_events_fail() {
+        assert_eq!(ledger(&evidence()).status, CheckStatus::Pass);
+        let lost = changed(|block| {
+            block.measured.events.lost = 1;
+            block.measured.events.delivered -= 1;
+            block.recount = Some(block.measured.events);
+        });
+        assert_eq!(ledger(&lost).status, CheckStatus::Fail);
+    }
+
+    #[test]
+    fn a_record_that_contradicts_its_ledger_fails() {
+        let finding = ledger(&changed(|block| block.measured.events.emitted += 1));
+        assert_eq!(finding.status, CheckStatus::Fail);
+        assert!(finding.message.contains("disagree"));
+    }
+
+    #[test]
+    fn duplicates_and_reordering_are_told() {
+        for change in [
+            |block: &mut Block| block.measured.events.duplicated = 2,
+            |block: &mut Block| block.measured.events.reordered = 2,
+        ] {
+            let told = changed(|block| {
+                change(block);
+                block.recount = Some(block.measured.events);
+            });
+            assert_eq!(ledger(&told).status, CheckStatus::Info);
+        }
+    }
+
+    #[test]
+    fn refused_deliveries_fail() {
+        assert_eq!(refused(&evidence()).status, CheckStatus::Pass);
+        let refusing = changed(|block| block.measured.subscriber.refused = 1);
+        assert_eq!(refused(&refusing).status, CheckStatus::Fail);
+    }
+
+    #[test]
+    fn clamped_latencies_fail() {
+        assert_eq!(recorder(&evidence()).status, CheckStatus::Pass);
+        assert_eq!(recorder(&changed(|block| block.clamped = 1)).status, CheckStatus::Fail);
+    }
+
+    #[test]
+    fn withheld_percentiles_are_listed() {
+        let finding = enough_samples(&evidence());
+        assert_eq!(finding.status, CheckStatus::Info);
+        assert!(finding.message.contains("p95, p99, p99.9"), "{}", finding.message);
+        let mut rich = evidence();
+        for strategy in &mut rich.points[0].strategies {
+            let latency = &mut strategy.summary.latency;
+            (latency.p95, latency.p99, latency.p999) = (Some(1), Some(1), Some(1));
+        }
+        assert_eq!(enough_samples(&rich).status, CheckStatus::Pass);
+    }
+
+    #[test]
+    fn disagreeing_with_theory_warns() {
+        assert_eq!(theory(&evidence()).status, CheckStatus::Pass);
+        for (agrees, expected) in [(Some(false), CheckStatus::Warn), (None, CheckStatus::Info)] {
+            let mut evidence = evidence();
+            let model = evidence.points[0].strategies[0].summary.model.as_mut();
+            model.expect("a poll has one").agrees = agrees;
+            assert_eq!(theory(&evidence).status, expected);
+        }
+        let mut without = evidence();
+        without.points[0].strategies[0].summary.model = None;
+        assert_eq!(theory(&without).status, CheckStatus::Info);
+    }
+}

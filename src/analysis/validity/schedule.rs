@@ -1,0 +1,207 @@
+//! Checks of the schedule: were the events emitted as asked, and does time run forwards?
+
+use std::collections::BTreeSet;
+
+use super::{CheckStatus, Finding, blocks, worst};
+use crate::analysis::evidence::{Evidence, PointEvidence, due_offsets};
+use crate::analysis::words;
+use crate::schedule::Arrivals;
+use crate::theory::Theory;
+use crate::units::nanoseconds;
+
+/// Lag as a share of the fastest median above which differences between strategies blur.
+const LAG_WARN: f64 = 0.02;
+
+/// Lag as a share of the fastest median above which the latencies are the harness's own.
+const LAG_FAIL: f64 = 0.10;
+
+/// Lag that a sleeping thread has on an idle machine, in nanoseconds.
+///
+/// Against a strategy whose median is itself a few hundred microseconds, such a lag is a large
+/// share and still no fault of the run: it is part of every strategy's latency alike, so no
+/// comparison is bent by more than this. It is said, and neither warned of nor failed.
+const LAG_FLOOR: f64 = 200_000.0;
+
+/// The source must keep its schedule: high lag against the fastest median at the same point.
+///
+/// High lag is the p99, or the highest quantile the sample supports: a single hiccup among a
+/// hundred events is not its p99.
+pub(super) fn schedule_kept(evidence: &Evidence) -> Finding {
+    let findings = evidence.points.iter().filter_map(lag_against_fastest);
+    worst(findings, "the source kept its schedule; its lag is small against every median")
+}
+
+fn lag_against_fastest(point: &PointEvidence) -> Option<Finding> {
+    let strategies = &point.strategies;
+    let (share, lag) =
+        strategies.iter().filter_map(|one| one.lag_high).max_by_key(|high| high.1)?;
+    let fastest = strategies.iter().filter_map(|one| one.summary.latency.p50).min();
+    let Some(fastest) = fastest else {
+        let few = "too few events for a median, so lag cannot be judged against one";
+        return Some(Finding::new(CheckStatus::Info, few));
+    };
+    let ratio = lag as f64 / (fastest as f64).max(1.0);
+    let status = match ratio {
+        ratio if ratio <= LAG_WARN => CheckStatus::Pass,
+        _ if lag as f64 <= LAG_FLOOR => CheckStatus::Info,
+        ratio if ratio <= LAG_FAIL => CheckStatus::Warn,
+        _ => CheckStatus::Fail,
+    };
+    let limit = if status == CheckStatus::Fail { LAG_FAIL } else { LAG_WARN };
+    let mut message = format!(
+        "the source was late: p{} of lag is {}, {} of the fastest median of {}; lag is included \
+         in every latency",
+        share * 100.0,
+        words::time(lag as f64),
+        words::percent(ratio),
+        words::time(fastest as f64)
+    );
+    if status == CheckStatus::Info {
+        message += ", and is what a sleeping thread's timer costs on an idle machine";
+    }
+    Some(Finding::new(status, message).judging(ratio, limit))
+}
+
+/// Every event the schedule holds must have been emitted, at the moments it was due; the
+/// schedule is computed again from rate, arrivals and seed.
+pub(super) fn rate_achieved(evidence: &Evidence) -> Finding {
+    let findings = blocks(evidence).map(|(place, strategy, block)| {
+        let emitted = block.recount.unwrap_or(block.measured.events).emitted;
+        let scheduled = block.scheduled;
+        let subscribers = strategy.summary.subscribers;
+        if emitted != scheduled {
+            let message = format!(
+                "{place}: {emitted} deliveries were owed, the schedule asks for {scheduled} (to \
+                 {subscribers} subscribers)"
+            );
+            Finding::new(CheckStatus::Fail, message).judging(emitted as f64, scheduled as f64)
+        } else if !block.on_schedule {
+            let message = format!("{place}: events were not due when the schedule says");
+            Finding::new(CheckStatus::Fail, message)
+        } else {
+            Finding::pass("")
+        }
+    });
+    worst(findings, "every event of the schedule was emitted, and no other")
+}
+
+/// Parts a poll interval is divided into to tell phases apart.
+const PHASES: u64 = 1_000;
+
+/// Distinct phases below which results depend on where the first poll fell.
+const PHASES_ENOUGH: usize = 30;
+
+/// Events must fall all over the poll interval. Evenly spaced ones whose gap is a multiple or
+/// a fraction of it meet the beat at a few phases only, so that each block measures where its
+/// first poll happened to fall.
+pub(super) fn phase_lock(evidence: &Evidence) -> Finding {
+    let findings = blocks(evidence).filter_map(|(place, strategy, block)| {
+        let Some(Theory::IntervalPoll { every, .. }) = strategy.theory else { return None };
+        let every = nanoseconds(every);
+        let part = every.div_ceil(PHASES);
+        if part == 0 || block.workload.arrivals != Arrivals::Constant {
+            return None;
+        }
+        let phases: BTreeSet<u64> =
+            due_offsets(&block.workload).map(|due| due % every / part).collect();
+        if phases.len() >= PHASES_ENOUGH {
+            return None;
+        }
+        let message = format!(
+            "{place}: evenly spaced events meet the poll interval at {} phases only; results              depend on where the first poll falls; use `arrivals = \"poisson\"`",
+            phases.len()
+        );
+        let (value, limit) = (phases.len() as f64, PHASES_ENOUGH as f64);
+        Some(Finding::new(CheckStatus::Warn, message).judging(value, limit))
+    });
+    worst(findings, "events are not locked to a poll interval")
+}
+
+/// No moment may lie before the one it follows: due, emitted, arrived, usable.
+pub(super) fn time_order(evidence: &Evidence) -> Finding {
+    let findings = blocks(evidence).map(|(place, _, block)| match block.backwards {
+        0 => Finding::pass(""),
+        count => {
+            let message = format!(
+                "{place}: {count} moments lie before the one they follow; this is an error of the \
+                 harness or of the clock"
+            );
+            Finding::new(CheckStatus::Fail, message).judging(count as f64, 0.0)
+        }
+    });
+    worst(findings, "no latency or lag is negative")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{phase_lock, rate_achieved, schedule_kept, time_order};
+    use crate::analysis::evidence::tests::evidence;
+    use crate::analysis::summary::CheckStatus;
+    use crate::schedule::Arrivals;
+    use crate::units::Rate;
+
+    #[test]
+    fn lag_is_judged_against_the_fastest_median_above_a_floor() {
+        for (lag, median, expected) in [
+            (1_000, 200_000, CheckStatus::Pass),
+            // 40 % of the median, and no more than a timer costs.
+            (60_000, 150_000, CheckStatus::Info),
+            (250_000, 150_000, CheckStatus::Fail),
+            (250_000, 100_000_000, CheckStatus::Pass),
+            (3_000_000, 100_000_000, CheckStatus::Warn),
+            (11_000_000, 100_000_000, CheckStatus::Fail),
+        ] {
+            let mut evidence = evidence();
+            for strategy in &mut evidence.points[0].strategies {
+                strategy.lag_high = Some((0.99, lag));
+                strategy.summary.latency.p50 = Some(median * 5);
+            }
+            evidence.points[0].strategies[1].summary.latency.p50 = Some(median);
+            let finding = schedule_kept(&evidence);
+            assert_eq!(finding.status, expected, "{lag} {median}: {}", finding.message);
+        }
+    }
+
+    #[test]
+    fn without_a_median_lag_is_not_judged() {
+        let mut evidence = evidence();
+        for strategy in &mut evidence.points[0].strategies {
+            strategy.summary.latency.p50 = None;
+        }
+        assert_eq!(schedule_kept(&evidence).status, CheckStatus::Info);
+    }
+
+    #[test]
+    fn a_missing_or_misplaced_event_fails() {
+        assert_eq!(rate_achieved(&evidence()).status, CheckStatus::Pass);
+        let mut missing = evidence();
+        missing.points[0].strategies[0].blocks[1].scheduled += 1;
+        let finding = rate_achieved(&missing);
+        assert_eq!(finding.status, CheckStatus::Fail);
+        assert!(finding.message.contains("block 2"), "{}", finding.message);
+        let mut misplaced = evidence();
+        misplaced.points[0].strategies[0].blocks[0].on_schedule = false;
+        assert_eq!(rate_achieved(&misplaced).status, CheckStatus::Fail);
+    }
+
+    #[test]
+    fn evenly_spaced_events_that_meet_the_beat_warn() {
+        assert_eq!(phase_lock(&evidence()).status, CheckStatus::Pass);
+        for (rate, expected) in [(20.0, CheckStatus::Warn), (19.7, CheckStatus::Pass)] {
+            let mut evidence = evidence();
+            for block in &mut evidence.points[0].strategies[0].blocks {
+                block.workload.arrivals = Arrivals::Constant;
+                block.workload.rate = Rate::per_second(rate).expect("a rate");
+            }
+            assert_eq!(phase_lock(&evidence).status, expected, "{rate}");
+        }
+    }
+
+    #[test]
+    fn time_running_backwards_fails() {
+        assert_eq!(time_order(&evidence()).status, CheckStatus::Pass);
+        let mut evidence = evidence();
+        evidence.points[0].strategies[1].blocks[0].backwards = 1;
+        assert_eq!(time_order(&evidence).status, CheckStatus::Fail);
+    }
+}

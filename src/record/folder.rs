@@ -1,0 +1,466 @@
+//! The folder of a run while it is being measured.
+//!
+//! Killed at any moment, it keeps every finished trial: a trial's files are complete before
+//! the line that names them is appended, and the line is synced before the next trial starts.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::atomic;
+use super::digest::sha256_file;
+use super::error::RecordError;
+use super::intervals;
+use super::ledger::{LEDGER_ROW_LIMIT, Ledger};
+use super::manifest::{MANIFEST_SCHEMA, Manifest, RunStatus, slug};
+use super::parquet_file;
+use super::trial::{Measured, TrialRecord, Workload};
+use crate::units::nanoseconds;
+
+/// The scenario file, verbatim.
+pub const SCENARIO_FILE: &str = "scenario.toml";
+/// The manifest.
+pub const MANIFEST_FILE: &str = "manifest.json";
+/// The trial records, one a line.
+pub const TRIALS_FILE: &str = "trials.jsonl";
+
+/// Files that only this room writes.
+const OWN_FILES: [&str; 3] = [SCENARIO_FILE, MANIFEST_FILE, TRIALS_FILE];
+
+/// A run folder that is being filled.
+#[derive(Debug)]
+pub struct RunFolder {
+    root: PathBuf,
+    manifest: Manifest,
+    trials: File,
+    /// Bytes of `trials.jsonl` that are whole, synced lines.
+    trials_length: u64,
+    /// Rows above which a ledger is not kept.
+    row_limit: usize,
+}
+
+impl RunFolder {
+    /// Makes the folder of a new run below `out_dir` and writes scenario and manifest into it.
+    ///
+    /// Of the manifest, `schema`, `run_id`, `status`, `finished` and `files` are set here.
+    /// `needed` estimates the bytes the run will write; everything that can be known to fail
+    /// later fails now, before anything is measured.
+    ///
+    /// # Errors
+    ///
+    /// When the folder exists, cannot be written to, or its disk has less than `needed` free.
+    pub fn create(
+        out_dir: &Path,
+        mut manifest: Manifest,
+        scenario: &str,
+        needed: u64,
+    ) -> Result<RunFolder, RecordError> {
+        MANIFEST_SCHEMA.clone_into(&mut manifest.schema);
+        manifest.status = RunStatus::Running;
+        manifest.finished = None;
+        manifest.files.clear();
+        manifest.run_id = manifest.identity();
+
+        fs::create_dir_all(out_dir).map_err(not_writable(out_dir))?;
+        require_space(out_dir, needed)?;
+        let root = out_dir.join(manifest.folder_name());
+        // Not `create_dir_all`: an existing folder must be an error, without a race.
+        fs::create_dir(&root).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => RecordError::Exists { path: root.clone() },
+            _ => not_writable(out_dir)(error),
+        })?;
+        atomic::sync_folder_of(&root).map_err(RecordError::writing(&root))?;
+        atomic::write(&root.join(SCENARIO_FILE), scenario.as_bytes())?;
+        let path = root.join(TRIALS_FILE);
+        let trials = OpenOptions::new().append(true).create_new(true).open(&path);
+        let trials = trials.map_err(RecordError::writing(&path))?;
+        let folder =
+            RunFolder { root, manifest, trials, trials_length: 0, row_limit: LEDGER_ROW_LIMIT };
+        folder.write_manifest()?;
+        Ok(folder)
+    }
+
+    /// Where the folder is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.root
+    }
+
+    /// The manifest as it is on disk.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Records a finished trial of one strategy and returns the record as written.
+    ///
+    /// A measured trial comes with its ledger, from which `events`, `ledger` and `histogram`
+    /// of the record are filled in. A ledger of more than [`LEDGER_ROW_LIMIT`] rows is not
+    /// kept; its histograms are. When this returns, the trial survives a power cut.
+    ///
+    /// # Errors
+    ///
+    /// When something cannot be written; trials recorded before are unharmed.
+    ///
+    /// # Panics
+    ///
+    /// Never: a record is always JSON, and there are more names than files.
+    pub fn append(
+        &mut self,
+        mut record: TrialRecord,
+        ledger: Option<&Ledger>,
+    ) -> Result<TrialRecord, RecordError> {
+        let stem = self.unused_stem(&record);
+        let unmatched = |what| RecordError::Unmatched {
+            trial: record.trial,
+            strategy: record.strategy.name.clone(),
+            what,
+        };
+        match (&mut record.measured, ledger) {
+            (Some(measured), Some(ledger)) => {
+                self.write_artefacts(&stem, &record.workload, &record.started, measured, ledger)?;
+            }
+            (None, None) => {}
+            (Some(_), None) => return Err(unmatched("been measured, but has no ledger")),
+            (None, Some(_)) => return Err(unmatched("a ledger, but was not measured")),
+        }
+        let mut line = serde_json::to_vec(&record).expect("a record has only text keys");
+        line.push(b'\n');
+        let length = self.trials_length;
+        append_or_restore(&mut self.trials, &line, File::sync_data, |file| file.set_len(length))
+            .map_err(RecordError::writing(&self.root.join(TRIALS_FILE)))?;
+        self.trials_length += line.len() as u64;
+        Ok(record)
+    }
+
+    /// Writes a derived file, such as `summary.json` or `charts/latency.svg`, replacing an
+    /// earlier one. Folders on the way are made.
+    ///
+    /// # Errors
+    ///
+    /// When the path leaves the run folder or names a file of the record itself, or when it
+    /// cannot be written.
+    pub fn write(&self, relative: &str, bytes: &[u8]) -> Result<(), RecordError> {
+        let path = atomic::inside(&self.root, relative)?;
+        if OWN_FILES.iter().any(|own| path == self.root.join(own)) {
+            return Err(RecordError::Reserved { path: relative.to_owned() });
+        }
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(RecordError::writing(parent))?;
+            atomic::sync_folder_of(parent).map_err(RecordError::writing(parent))?;
+        }
+        atomic::write(&path, bytes)
+    }
+
+    /// Ends the run: hashes every file and writes the final manifest.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read or the manifest cannot be written; the manifest then still
+    /// says `running`.
+    pub fn finish(mut self, status: RunStatus, at: Timestamp) -> Result<PathBuf, RecordError> {
+        if status == RunStatus::Running {
+            return Err(RecordError::StillRunning);
+        }
+        for relative in files_below(&self.root)? {
+            let path = self.root.join(&relative);
+            let digest = sha256_file(&path).map_err(RecordError::reading(&path))?;
+            self.manifest.files.insert(relative, digest);
+        }
+        self.manifest.status = status;
+        self.manifest.finished = Some(at);
+        self.write_manifest()?;
+        Ok(self.root)
+    }
+
+    fn write_manifest(&self) -> Result<(), RecordError> {
+        let mut text =
+            serde_json::to_string_pretty(&self.manifest).expect("a manifest has only text keys");
+        text.push('\n');
+        atomic::write(&self.root.join(MANIFEST_FILE), text.as_bytes())
+    }
+
+    fn write_artefacts(
+        &self,
+        stem: &str,
+        workload: &Workload,
+        started: &str,
+        measured: &mut Measured,
+        ledger: &Ledger,
+    ) -> Result<(), RecordError> {
+        let start = nanoseconds(workload.warm_up);
+        measured.events = ledger.counts(start, start.saturating_add(nanoseconds(workload.window)));
+        measured.ledger = None;
+        if ledger.rows() <= self.row_limit {
+            let name = format!("ledger/{stem}.parquet");
+            let path = self.root.join(&name);
+            let unstorable = |message| RecordError::Unstorable { path: path.clone(), message };
+            ledger.check().map_err(|error| unstorable(error.to_string()))?;
+            let bytes =
+                parquet_file::encode(ledger).map_err(|error| unstorable(error.to_string()))?;
+            self.write(&name, &bytes)?;
+            measured.ledger = Some(name);
+        }
+        measured.histogram = format!("histograms/{stem}.hlog");
+        let path = self.root.join(&measured.histogram);
+        let started: Timestamp = started.parse().map_err(|error| RecordError::Unstorable {
+            path,
+            message: format!("its start `{started}` is not RFC 3339: {error}"),
+        })?;
+        let bytes = intervals::encode(ledger, started, workload.warm_up);
+        self.write(&measured.histogram, &bytes)
+    }
+
+    /// The name of the trial's files without folder and ending.
+    fn unused_stem(&self, record: &TrialRecord) -> String {
+        let stem = format!("{:04}-{}", record.trial, slug(&record.strategy.name));
+        let used = |stem: &str| self.root.join(format!("histograms/{stem}.hlog")).exists();
+        // Names such as "a b" and "a-b" are two strategies and one slug.
+        let numbered = (2_u32..).map(|number| format!("{stem}-{number}"));
+        std::iter::once(stem.clone())
+            .chain(numbered)
+            .find(|stem| !used(stem))
+            .expect("there are more numbers than files")
+    }
+}
+
+fn not_writable(path: &Path) -> impl FnOnce(io::Error) -> RecordError + '_ {
+    move |source| RecordError::NotWritable { path: path.to_owned(), source }
+}
+
+fn require_space(path: &Path, needed: u64) -> Result<(), RecordError> {
+    let disk = rustix::fs::statvfs(path).map_err(|error| RecordError::NotWritable {
+        path: path.to_owned(),
+        source: error.into(),
+    })?;
+    let available = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if available < needed {
+        return Err(RecordError::DiskFull { path: path.to_owned(), available, needed });
+    }
+    Ok(())
+}
+
+/// Appends a line and syncs it; if that fails, takes back what was written of it.
+fn append_or_restore<F: Write>(
+    file: &mut F,
+    line: &[u8],
+    sync: impl Fn(&F) -> io::Result<()>,
+    restore: impl Fn(&F) -> io::Result<()>,
+) -> io::Result<()> {
+    file.write_all(line).and_then(|()| sync(file)).inspect_err(|_| {
+        // If even this fails, readers still skip the torn line.
+        let _ = restore(file);
+    })
+}
+
+/// The files below a folder as relative paths with `/`, sorted; without the manifest, links
+/// and files that were never finished.
+pub(crate) fn files_below(root: &Path) -> Result<Vec<String>, RecordError> {
+    let mut files = Vec::new();
+    let mut folders = vec![String::new()];
+    while let Some(folder) = folders.pop() {
+        let path = root.join(&folder);
+        for entry in fs::read_dir(&path).map_err(RecordError::reading(&path))? {
+            let entry = entry.map_err(RecordError::reading(&path))?;
+            let kind = entry.file_type().map_err(RecordError::reading(&path))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let relative = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+            if kind.is_dir() {
+                folders.push(relative);
+            } else if kind.is_file()
+                && relative != MANIFEST_FILE
+                && !relative.ends_with(atomic::UNFINISHED)
+            {
+                files.push(relative);
+            }
+        }
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MANIFEST_FILE, Manifest, RunFolder, TRIALS_FILE, append_or_restore};
+    use crate::record::error::RecordError;
+    use crate::record::ledger::Ledger;
+    use crate::record::manifest::RunStatus;
+    use crate::record::run::Run;
+    use crate::record::sample::Sample;
+    use crate::record::trial::TrialRecord;
+    use jiff::Timestamp;
+    use std::cell::RefCell;
+    use std::io::{self, Write};
+
+    fn create(out: &std::path::Path) -> Result<RunFolder, RecordError> {
+        let manifest = Manifest { title: "Order status".into(), ..Manifest::default() };
+        RunFolder::create(out, manifest, "title = \"Order status\"\n", 1)
+    }
+
+    #[test]
+    fn a_new_folder_holds_scenario_and_a_running_manifest() {
+        let out = tempfile::tempdir().expect("a folder");
+        let folder = create(&out.path().join("results")).expect("created");
+        let text = std::fs::read_to_string(folder.path().join(MANIFEST_FILE)).expect("read");
+        let manifest: Manifest = serde_json::from_str(&text).expect("a manifest");
+        assert_eq!(manifest.status, RunStatus::Running);
+        assert_eq!(manifest.run_id, manifest.identity());
+        let name = folder.path().file_name().expect("a name").to_string_lossy().into_owned();
+        assert_eq!(name, format!("1970-01-01T000000Z-order-status-{}", &manifest.run_id[..8]));
+    }
+
+    #[test]
+    fn an_existing_folder_is_never_overwritten() {
+        let out = tempfile::tempdir().expect("a folder");
+        create(out.path()).expect("created");
+        assert!(matches!(create(out.path()), Err(RecordError::Exists { .. })));
+    }
+
+    #[test]
+    fn a_full_disk_or_a_file_in_the_way_fails_before_anything_is_measured() {
+        let out = tempfile::tempdir().expect("a folder");
+        let full = RunFolder::create(out.path(), Manifest::default(), "", u64::MAX);
+        assert!(matches!(full, Err(RecordError::DiskFull { .. })), "{full:?}");
+        let file = out.path().join("file");
+        std::fs::write(&file, "").expect("written");
+        assert!(matches!(create(&file), Err(RecordError::NotWritable { .. })));
+    }
+
+    #[test]
+    fn derived_files_stay_in_the_folder_and_off_the_record() {
+        let out = tempfile::tempdir().expect("a folder");
+        let folder = create(out.path()).expect("created");
+        assert!(matches!(folder.write("../x", b""), Err(RecordError::Outside { .. })));
+        assert!(matches!(folder.write(TRIALS_FILE, b""), Err(RecordError::Reserved { .. })));
+        folder.write("charts/latency.svg", b"<svg/>").expect("written");
+        folder.write("charts/latency.svg", b"<svg />").expect("replaced");
+        let written = std::fs::read(folder.path().join("charts/latency.svg")).expect("read");
+        assert_eq!(written, b"<svg />");
+    }
+
+    #[test]
+    fn the_final_manifest_hashes_every_other_file() {
+        let out = tempfile::tempdir().expect("a folder");
+        let folder = create(out.path()).expect("created");
+        folder.write("charts/a.svg", b"abc").expect("written");
+        let path = folder.finish(RunStatus::Complete, Timestamp::UNIX_EPOCH).expect("finished");
+        let text = std::fs::read_to_string(path.join(MANIFEST_FILE)).expect("read");
+        let manifest: Manifest = serde_json::from_str(&text).expect("a manifest");
+        let names: Vec<&str> = manifest.files.keys().map(String::as_str).collect();
+        assert_eq!(names, ["charts/a.svg", "scenario.toml", "trials.jsonl"]);
+        assert_eq!(manifest.files["charts/a.svg"], crate::record::digest::sha256(b"abc"));
+        assert_eq!(manifest.run_id, manifest.identity());
+    }
+
+    #[test]
+    fn a_run_does_not_finish_running() {
+        let out = tempfile::tempdir().expect("a folder");
+        let folder = create(out.path()).expect("created");
+        let finished = folder.finish(RunStatus::Running, Timestamp::UNIX_EPOCH);
+        assert!(matches!(finished, Err(RecordError::StillRunning)));
+    }
+
+    /// A measured record of the sample and its ledger, as if just measured.
+    fn measured() -> (TrialRecord, Ledger) {
+        let out = tempfile::tempdir().expect("a folder");
+        let run = Run::open(&Sample::default().write(out.path()).expect("written")).expect("run");
+        let record = run.records[0].clone();
+        let ledger = run.ledger(&record).expect("read").expect("kept");
+        (record, ledger)
+    }
+
+    #[test]
+    fn a_run_that_was_killed_keeps_every_finished_trial() {
+        let out = tempfile::tempdir().expect("a folder");
+        let mut folder = create(out.path()).expect("created");
+        let (record, ledger) = measured();
+        let record = folder.append(record, Some(&ledger)).expect("recorded");
+        // Killed while the next trial's ledger was written and its line not yet appended.
+        folder.write("ledger/0001-webhook.parquet", b"PAR1").expect("written");
+        let path = folder.path().to_owned();
+        drop(folder);
+        let run = Run::open(&path).expect("opened");
+        assert_eq!(run.manifest.status, RunStatus::Running);
+        assert_eq!(run.records, [record]);
+        assert_eq!(run.ledger(&run.records[0]).expect("read"), Some(ledger));
+    }
+
+    #[test]
+    fn names_with_one_slug_get_their_own_files() {
+        let out = tempfile::tempdir().expect("a folder");
+        let mut folder = create(out.path()).expect("created");
+        let (mut record, ledger) = measured();
+        let mut append = |name: &str| {
+            record.strategy.name = name.to_owned();
+            let written = folder.append(record.clone(), Some(&ledger)).expect("recorded");
+            written.measured.expect("measured").histogram
+        };
+        assert_eq!(append("a b"), "histograms/0000-a-b.hlog");
+        assert_eq!(append("a-b"), "histograms/0000-a-b-2.hlog");
+    }
+
+    #[test]
+    fn a_ledger_above_the_limit_leaves_its_histograms() {
+        let out = tempfile::tempdir().expect("a folder");
+        let mut folder = create(out.path()).expect("created");
+        let (record, ledger) = measured();
+        folder.row_limit = ledger.rows() - 1;
+        let record = folder.append(record, Some(&ledger)).expect("recorded");
+        let path = folder.path().to_owned();
+        let run = Run::open(&path).expect("opened");
+        assert_eq!(run.ledger(&record).expect("read"), None);
+        assert!(run.histogram(&record).expect("read").is_some());
+    }
+
+    #[test]
+    fn a_measurement_and_its_ledger_come_together() {
+        let out = tempfile::tempdir().expect("a folder");
+        let mut folder = create(out.path()).expect("created");
+        let (record, ledger) = measured();
+        let bare = folder.append(record.clone(), None);
+        assert!(matches!(bare, Err(RecordError::Unmatched { .. })));
+        let unmeasured = TrialRecord { measured: None, ..record };
+        let odd = folder.append(unmeasured.clone(), Some(&ledger));
+        assert!(matches!(odd, Err(RecordError::Unmatched { .. })));
+        assert!(folder.append(unmeasured, None).is_ok());
+    }
+
+    /// A disk with room for a few bytes.
+    struct SmallDisk {
+        content: RefCell<Vec<u8>>,
+        room: usize,
+    }
+
+    impl Write for SmallDisk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let content = self.content.get_mut();
+            let length = bytes.len().min(self.room - content.len());
+            if length == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            content.extend_from_slice(&bytes[..length]);
+            Ok(length)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_that_does_not_fit_is_taken_back() {
+        let mut disk = SmallDisk { content: RefCell::new(b"first\n".to_vec()), room: 9 };
+        let restore = |disk: &SmallDisk| {
+            disk.content.borrow_mut().truncate(6);
+            Ok(())
+        };
+        let error = append_or_restore(&mut disk, b"second\n", |_| Ok(()), restore);
+        assert_eq!(error.expect_err("full").kind(), io::ErrorKind::StorageFull);
+        assert_eq!(*disk.content.borrow(), b"first\n");
+        let unsynced = |_: &SmallDisk| Err(io::ErrorKind::Other.into());
+        assert!(append_or_restore(&mut disk, b"2\n", unsynced, restore).is_err());
+        assert_eq!(*disk.content.borrow(), b"first\n");
+    }
+}

@@ -1,0 +1,281 @@
+//! The manifest: what was planned, with what, on which machine, and what every file hashes to.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::digest::sha256;
+use super::environment::Environment;
+use super::trial::StrategyRecord;
+use crate::schedule::Arrivals;
+use crate::units::{Bytes, Rate, duration_text};
+
+/// The version of [`Manifest`]; a reader refuses any other.
+pub const MANIFEST_SCHEMA: &str = "pollpush/manifest/1";
+
+/// Everything about a run that is not a measurement.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Always [`MANIFEST_SCHEMA`].
+    pub schema: String,
+    /// Identifies the run; see [`Manifest::identity`].
+    pub run_id: String,
+    /// The program that made the run.
+    pub tool: ToolRecord,
+    /// How far the run came.
+    pub status: RunStatus,
+    /// When the run started; a label.
+    pub started: Timestamp,
+    /// When it ended; absent while it runs and after it was killed.
+    pub finished: Option<Timestamp>,
+    /// The scenario's title.
+    pub title: String,
+    /// The question it answers.
+    pub question: Option<String>,
+    /// The values given beside the scenario file, as `path=value`, in order.
+    pub overrides: Vec<String>,
+    /// The seed everything random derives from.
+    pub seed: u64,
+    /// Whether strategies shared a source: `side-by-side` or `solo`.
+    pub layout: String,
+    /// Blocks at each point.
+    pub blocks: u32,
+    /// The combinations of swept parameters; one without a sweep.
+    pub points: Vec<PlannedPoint>,
+    /// Trials that were planned.
+    pub trials: u32,
+    /// The machine.
+    pub environment: Environment,
+    /// SHA-256 of every other file of the folder by its relative path; empty until the end.
+    pub files: BTreeMap<String, String>,
+}
+
+/// The program that made a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToolRecord {
+    /// Release version.
+    pub version: String,
+    /// Source revision, or `unknown`.
+    pub commit: String,
+}
+
+/// How far a run came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunStatus {
+    /// It is being measured, or was killed.
+    #[default]
+    Running,
+    /// Every planned trial ended.
+    Complete,
+    /// The user stopped it.
+    Interrupted,
+}
+
+/// One combination of swept parameters, and what was planned at it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedPoint {
+    /// The swept parameters, as written in the scenario; empty without a sweep.
+    pub parameters: BTreeMap<String, String>,
+    /// The events asked for.
+    pub workload: PlannedWorkload,
+    /// The strategies compared, in the scenario's order.
+    pub strategies: Vec<StrategyRecord>,
+}
+
+/// The events asked for at a point; the schedule's seed differs from block to block.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedWorkload {
+    /// Mean events per second.
+    pub rate: Rate,
+    /// How they are spaced.
+    pub arrivals: Arrivals,
+    /// Size of an event's `data`.
+    pub payload: Bytes,
+    /// Time before the measured window, in which events flow but do not count.
+    #[serde(with = "duration_text")]
+    pub warm_up: Duration,
+    /// Length of the measured window.
+    #[serde(with = "duration_text")]
+    pub window: Duration,
+    /// How long after the window outstanding events are waited for, at most.
+    #[serde(with = "duration_text")]
+    pub drain: Duration,
+}
+
+impl Default for Manifest {
+    /// A run of nothing, for `..Manifest::default()`.
+    fn default() -> Manifest {
+        Manifest {
+            schema: MANIFEST_SCHEMA.to_owned(),
+            run_id: String::new(),
+            tool: ToolRecord::default(),
+            status: RunStatus::Running,
+            started: Timestamp::UNIX_EPOCH,
+            finished: None,
+            title: String::new(),
+            question: None,
+            overrides: Vec::new(),
+            seed: 0,
+            layout: "side-by-side".to_owned(),
+            blocks: 0,
+            points: Vec::new(),
+            trials: 0,
+            environment: Environment::default(),
+            files: BTreeMap::new(),
+        }
+    }
+}
+
+/// Members of the manifest that its identity does not cover: they are known only at the end.
+const NOT_IDENTIFIED: [&str; 4] = ["run_id", "files", "status", "finished"];
+
+impl Manifest {
+    /// The run id these contents have: SHA-256, in hexadecimal, of the manifest as compact JSON
+    /// with sorted keys, without `run_id`, `files`, `status` and `finished`.
+    ///
+    /// It is the same at the start of a run, at its end, and for whoever checks it later.
+    ///
+    /// # Panics
+    ///
+    /// Never: a manifest is always JSON.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        let mut value = serde_json::to_value(self).expect("a manifest has only text keys");
+        let members = value.as_object_mut().expect("a struct is an object");
+        members.retain(|name, _| !NOT_IDENTIFIED.contains(&name.as_str()));
+        let mut canonical = String::new();
+        write_sorted(&value, &mut canonical);
+        sha256(canonical.as_bytes())
+    }
+
+    /// The name of the run's folder: start, title and the start of the run id.
+    #[must_use]
+    pub fn folder_name(&self) -> String {
+        let id: String = self.run_id.chars().take(8).collect();
+        format!("{}-{}-{id}", self.started.strftime("%Y-%m-%dT%H%M%SZ"), slug(&self.title))
+    }
+}
+
+/// Compact JSON whose objects have sorted keys, whatever order the library keeps them in.
+fn write_sorted(value: &Value, text: &mut String) {
+    match value {
+        Value::Object(members) => {
+            let members: BTreeMap<&String, &Value> = members.iter().collect();
+            text.push('{');
+            for (place, (name, member)) in members.into_iter().enumerate() {
+                if place > 0 {
+                    text.push(',');
+                }
+                text.push_str(&Value::from(name.as_str()).to_string());
+                text.push(':');
+                write_sorted(member, text);
+            }
+            text.push('}');
+        }
+        Value::Array(items) => {
+            text.push('[');
+            for (place, item) in items.iter().enumerate() {
+                if place > 0 {
+                    text.push(',');
+                }
+                write_sorted(item, text);
+            }
+            text.push(']');
+        }
+        plain => text.push_str(&plain.to_string()),
+    }
+}
+
+/// Letters a slug has at most, so that names stay short enough for every file system.
+const SLUG_LENGTH: usize = 40;
+
+/// A title as part of a file name: lower-case ASCII letters, digits and single hyphens.
+#[must_use]
+pub fn slug(title: &str) -> String {
+    let mut slug = String::new();
+    for letter in title.chars().map(|letter| letter.to_ascii_lowercase()) {
+        if letter.is_ascii_alphanumeric() {
+            slug.push(letter);
+        } else if !slug.is_empty() && !slug.ends_with('-') {
+            slug.push('-');
+        }
+        if slug.len() == SLUG_LENGTH {
+            break;
+        }
+    }
+    let slug = slug.trim_end_matches('-');
+    if slug.is_empty() { "run".to_owned() } else { slug.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Manifest, RunStatus, slug, write_sorted};
+    use jiff::Timestamp;
+
+    fn manifest() -> Manifest {
+        let started = "2026-11-23T10:45:12.5Z".parse().expect("a time");
+        Manifest { title: "Order status".into(), started, ..Manifest::default() }
+    }
+
+    #[test]
+    fn the_identity_is_the_same_at_the_start_and_at_the_end() {
+        let start = manifest();
+        let mut end = start.clone();
+        end.run_id = start.identity();
+        end.status = RunStatus::Complete;
+        end.finished = Some(Timestamp::UNIX_EPOCH);
+        end.files.insert("scenario.toml".into(), "00".into());
+        assert_eq!(end.identity(), start.identity());
+        assert_eq!(start.identity().len(), 64);
+    }
+
+    #[test]
+    fn the_identity_covers_what_was_asked() {
+        let other = Manifest { seed: 8, ..manifest() };
+        assert_ne!(other.identity(), manifest().identity());
+    }
+
+    #[test]
+    fn canonical_json_has_sorted_keys_and_no_spaces() {
+        let value = serde_json::json!({"b": [1, {"z": null, "a": "\"ä"}], "a": 0.5});
+        let mut text = String::new();
+        write_sorted(&value, &mut text);
+        assert_eq!(text, r#"{"a":0.5,"b":[1,{"a":"\"ä","z":null}]}"#);
+    }
+
+    #[test]
+    fn a_folder_is_named_for_its_start_and_title() {
+        let mut manifest = manifest();
+        manifest.run_id = "3f9a1c20ffff".into();
+        assert_eq!(manifest.folder_name(), "2026-11-23T104512Z-order-status-3f9a1c20");
+    }
+
+    #[test]
+    fn slugs_are_harmless_file_names() {
+        for (title, expected) in [
+            ("Order status", "order-status"),
+            ("../../etc/passwd", "etc-passwd"),
+            ("Größe: 5 %", "gr-e-5"),
+            ("", "run"),
+            ("😀", "run"),
+        ] {
+            assert_eq!(slug(title), expected);
+        }
+        assert!(slug(&"long ".repeat(50)).len() <= 40);
+    }
+
+    #[test]
+    fn unknown_members_are_refused() {
+        let mut value = serde_json::to_value(manifest()).expect("JSON");
+        value["surprise"] = true.into();
+        assert!(serde_json::from_value::<Manifest>(value).is_err());
+    }
+}

@@ -1,0 +1,22 @@
+//! What a run leaves on disk: the only door between measuring and reading.
+//!
+//! A run is one folder. While it is measured it only grows: every finished trial is on disk
+//! and synced before the next one starts, so a run that is killed at any moment keeps all the
+//! trials it finished. Nothing here judges a number; that is the reading wing's work.
+
+pub mod digest;
+pub mod environment;
+pub mod error;
+pub mod folder;
+pub mod histogram;
+pub mod intervals;
+pub mod join;
+pub mod ledger;
+pub mod manifest;
+pub mod run;
+#[doc(hidden)]
+pub mod sample;
+pub mod trial;
+
+mod atomic;
+mod parquet_file;

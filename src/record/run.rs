@@ -1,0 +1,269 @@
+//! A run folder as it is read: a run of last year, or one that was killed while measured.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::atomic;
+use super::digest::sha256_file;
+use super::error::RecordError;
+use super::folder::{MANIFEST_FILE, SCENARIO_FILE, TRIALS_FILE, files_below};
+use super::histogram::HistogramLog;
+use super::ledger::Ledger;
+use super::manifest::{MANIFEST_SCHEMA, Manifest};
+use super::parquet_file;
+use super::trial::{TRIAL_SCHEMA, TrialRecord};
+
+/// A run folder opened for reading. Ledgers and histograms are read when asked for.
+#[derive(Clone, Debug)]
+pub struct Run {
+    root: PathBuf,
+    /// What was planned, with what, on which machine.
+    pub manifest: Manifest,
+    /// The scenario file, verbatim.
+    pub scenario: String,
+    /// The trial records, in the order in which they ended.
+    pub records: Vec<TrialRecord>,
+    /// What the reader should know about the folder, in words for the user.
+    pub notes: Vec<String>,
+}
+
+impl Run {
+    /// Opens a run folder.
+    ///
+    /// A last line of `trials.jsonl` without its newline was being written when the run was
+    /// killed; it is left out and noted.
+    ///
+    /// # Errors
+    ///
+    /// When a file is missing, is of an unknown version, or is malformed anywhere else.
+    pub fn open(path: &Path) -> Result<Run, RecordError> {
+        let manifest_path = path.join(MANIFEST_FILE);
+        let manifest = parse(&manifest_path, 1, &read_text(&manifest_path)?, MANIFEST_SCHEMA)?;
+        let trials_path = path.join(TRIALS_FILE);
+        let trials = read_text(&trials_path)?;
+        let whole = trials.rfind('\n').map_or(0, |end| end + 1);
+        let records = (1..)
+            .zip(trials[..whole].lines())
+            .map(|(line, text)| parse(&trials_path, line, text, TRIAL_SCHEMA))
+            .collect::<Result<Vec<TrialRecord>, RecordError>>()?;
+        let mut notes = Vec::new();
+        if whole < trials.len() {
+            notes.push(format!(
+                "the last line of `{TRIALS_FILE}` is torn: the run was killed while it was \
+                 written; the {} trial records before it are whole",
+                records.len()
+            ));
+        }
+        let scenario = read_text(&path.join(SCENARIO_FILE))?;
+        Ok(Run { root: path.to_owned(), manifest, scenario, records, notes })
+    }
+
+    /// Where the folder is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.root
+    }
+
+    /// The ledger of a trial; `None` if the trial was not measured or kept only histograms.
+    ///
+    /// # Errors
+    ///
+    /// When the record's path leaves the folder, or the file is missing or damaged.
+    pub fn ledger(&self, record: &TrialRecord) -> Result<Option<Ledger>, RecordError> {
+        let relative = record.measured.as_ref().and_then(|measured| measured.ledger.as_ref());
+        relative.map(|relative| parquet_file::read(&self.existing(relative)?)).transpose()
+    }
+
+    /// The histogram log of a trial; `None` if the trial was not measured.
+    ///
+    /// # Errors
+    ///
+    /// When the record's path leaves the folder, or the file is missing or damaged.
+    pub fn histogram(&self, record: &TrialRecord) -> Result<Option<HistogramLog>, RecordError> {
+        let Some(measured) = &record.measured else { return Ok(None) };
+        let path = self.existing(&measured.histogram)?;
+        let bytes = fs::read(&path).map_err(RecordError::reading(&path))?;
+        let log = HistogramLog::decode(bytes);
+        log.map(Some).map_err(|error| RecordError::damaged(&path, &error))
+    }
+
+    /// Compares the folder with its manifest and returns every difference in words; none if
+    /// every file is as it was when the run ended.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be read.
+    pub fn verify(&self) -> Result<Vec<String>, RecordError> {
+        let mut differences = Vec::new();
+        let identity = self.manifest.identity();
+        if identity != self.manifest.run_id {
+            differences.push(format!(
+                "`{MANIFEST_FILE}` was edited: its run id is {}, its contents give {identity}",
+                self.manifest.run_id
+            ));
+        }
+        let found = files_below(&self.root)?;
+        for (relative, expected) in &self.manifest.files {
+            if !found.contains(relative) {
+                differences.push(format!("`{relative}` is missing"));
+                continue;
+            }
+            let path = self.root.join(relative);
+            let digest = sha256_file(&path).map_err(RecordError::reading(&path))?;
+            if digest != *expected {
+                differences.push(format!("`{relative}` was changed: its SHA-256 is {digest}"));
+            }
+        }
+        let unlisted = found.iter().filter(|found| !self.manifest.files.contains_key(*found));
+        differences.extend(unlisted.map(|path| format!("`{path}` is not in `{MANIFEST_FILE}`")));
+        Ok(differences)
+    }
+
+    /// The path of a file that a record names, which may come from a stranger.
+    fn existing(&self, relative: &str) -> Result<PathBuf, RecordError> {
+        let path = atomic::inside(&self.root, relative)?;
+        // A link inside the folder could still point out of it.
+        let real = path.canonicalize().map_err(RecordError::reading(&path))?;
+        let root = self.root.canonicalize().map_err(RecordError::reading(&self.root))?;
+        if real.starts_with(root) {
+            Ok(path)
+        } else {
+            Err(RecordError::Outside { path: relative.to_owned() })
+        }
+    }
+}
+
+fn read_text(path: &Path) -> Result<String, RecordError> {
+    fs::read_to_string(path).map_err(RecordError::reading(path))
+}
+
+/// The one member that every version has.
+#[derive(Deserialize)]
+struct Versioned {
+    schema: String,
+}
+
+fn parse<T: for<'de> Deserialize<'de>>(
+    path: &Path,
+    line: usize,
+    text: &str,
+    known: &'static str,
+) -> Result<T, RecordError> {
+    let malformed = |error: serde_json::Error| RecordError::Malformed {
+        path: path.to_owned(),
+        line: line + error.line().saturating_sub(1),
+        message: error.to_string(),
+    };
+    let found = serde_json::from_str::<Versioned>(text).map_err(malformed)?.schema;
+    if found != known {
+        return Err(RecordError::UnknownSchema { path: path.to_owned(), found, known });
+    }
+    serde_json::from_str(text).map_err(malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MANIFEST_FILE, Run, TRIALS_FILE};
+    use crate::record::error::RecordError;
+    use crate::record::sample::Sample;
+    use std::path::{Path, PathBuf};
+
+    fn sample() -> (tempfile::TempDir, PathBuf) {
+        let out = tempfile::tempdir().expect("a folder");
+        let path = Sample::default().write(out.path()).expect("written");
+        (out, path)
+    }
+
+    fn edit(path: &Path, file: &str, change: impl FnOnce(String) -> String) {
+        let path = path.join(file);
+        let text = std::fs::read_to_string(&path).expect("read");
+        std::fs::write(&path, change(text)).expect("written");
+    }
+
+    #[test]
+    fn a_run_reads_back_with_ledgers_and_histograms() {
+        let (_out, path) = sample();
+        let run = Run::open(&path).expect("opened");
+        assert_eq!(run.records.len(), 4);
+        assert_eq!(run.verify().expect("verified"), Vec::<String>::new());
+        for record in &run.records {
+            let events = record.measured.as_ref().expect("measured").events;
+            let ledger = run.ledger(record).expect("read").expect("kept");
+            assert_eq!(ledger.counts(1_000_000_000, 9_000_000_000), events);
+            let log = run.histogram(record).expect("read").expect("measured");
+            let totals = log.totals(crate::record::histogram::Tag::Latency);
+            assert_eq!(totals.count, events.delivered);
+        }
+    }
+
+    #[test]
+    fn a_torn_last_line_is_noted_and_left_out() {
+        let (_out, path) = sample();
+        edit(&path, TRIALS_FILE, |text| text[..text.len() - 20].to_owned());
+        let run = Run::open(&path).expect("opened");
+        assert_eq!(run.records.len(), 3);
+        assert_eq!(run.notes.len(), 1);
+    }
+
+    #[test]
+    fn a_malformed_line_is_named() {
+        let (_out, path) = sample();
+        edit(&path, TRIALS_FILE, |text| text.replacen("\n{", "\n#{", 1));
+        let error = Run::open(&path).expect_err("malformed");
+        assert!(matches!(error, RecordError::Malformed { line: 2, .. }), "{error}");
+        edit(&path, TRIALS_FILE, |text| text.replacen("\n#{", "\n{\"surprise\":1,", 1));
+        assert!(matches!(Run::open(&path), Err(RecordError::Malformed { line: 2, .. })));
+    }
+
+    #[test]
+    fn other_versions_are_refused() {
+        for (file, from, to) in
+            [(MANIFEST_FILE, "manifest/1", "manifest/2"), (TRIALS_FILE, "trial/1", "trial/2")]
+        {
+            let (_out, path) = sample();
+            edit(&path, file, |text| text.replacen(from, to, 1));
+            let error = Run::open(&path).expect_err("unknown");
+            assert!(matches!(error, RecordError::UnknownSchema { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_record_cannot_point_out_of_the_folder() {
+        let (out, path) = sample();
+        let run = Run::open(&path).expect("opened");
+        let mut record = run.records[0].clone();
+        let secret = out.path().join("secret");
+        std::fs::write(&secret, "secret").expect("written");
+        std::os::unix::fs::symlink(&secret, path.join("link")).expect("linked");
+        for escape in ["../secret", "/etc/passwd", "link"] {
+            let measured = record.measured.as_mut().expect("measured");
+            measured.histogram = escape.to_owned();
+            measured.ledger = Some(escape.to_owned());
+            assert!(matches!(run.ledger(&record), Err(RecordError::Outside { .. })));
+            assert!(matches!(run.histogram(&record), Err(RecordError::Outside { .. })));
+        }
+    }
+
+    #[test]
+    fn whatever_changed_after_the_end_is_found() {
+        let (_out, path) = sample();
+        edit(&path, "scenario.toml", |text| text + "# edited\n");
+        std::fs::write(path.join("extra"), "").expect("written");
+        std::fs::remove_file(path.join("ledger/0000-webhook.parquet")).expect("removed");
+        edit(&path, MANIFEST_FILE, |text| text.replacen("\"seed\": 7", "\"seed\": 8", 1));
+        let differences = Run::open(&path).expect("opened").verify().expect("verified");
+        assert_eq!(differences.len(), 4, "{differences:?}");
+    }
+
+    #[test]
+    fn a_truncated_ledger_is_an_error() {
+        let (_out, path) = sample();
+        let run = Run::open(&path).expect("opened");
+        std::fs::write(path.join("ledger/0000-webhook.parquet"), "PAR1").expect("written");
+        let webhook = run.records.iter().find(|record| record.strategy.name == "webhook");
+        let error = run.ledger(webhook.expect("a webhook")).expect_err("damaged");
+        assert!(matches!(error, RecordError::Damaged { .. }), "{error}");
+    }
+}

@@ -1,0 +1,304 @@
+//! A small run folder made of simulated trials, for tests and for trying out reports.
+//!
+//! A poll and a webhook receive the same events under ideal conditions: exchanges take
+//! 300 µs, and nothing is lost. The same sample always has the same bytes.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rand::RngExt;
+
+use super::environment::Environment;
+use super::error::RecordError;
+use super::folder::RunFolder;
+use super::join::{Arrival, Emission};
+use super::ledger::Ledger;
+use super::manifest::{Manifest, PlannedPoint, PlannedWorkload, RunStatus, ToolRecord};
+use super::trial::{
+    EventCounts, Measured, Outcome, ProcessUse, SourceSide, StrategyRecord, SubscriberSide,
+    TRIAL_SCHEMA, TrialRecord, Workload,
+};
+use crate::counts::Counts;
+use crate::event::Sequence;
+use crate::schedule::{Arrivals, random_stream};
+use crate::theory::{Beat, Theory};
+use crate::units::{Bytes, Rate, nanoseconds};
+
+const WARM_UP: Duration = Duration::from_secs(1);
+const WINDOW: Duration = Duration::from_secs(8);
+const DRAIN: Duration = Duration::from_secs(2);
+const POLL_EVERY: Duration = Duration::from_millis(250);
+/// One exchange; half of it is one way.
+const EXCHANGE: u64 = 300_000;
+/// From the last byte to a verified event.
+const VERIFYING: u64 = 20_000;
+
+/// What to simulate.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// Events per second; one point each.
+    pub rates: Vec<u32>,
+    /// Blocks at each point.
+    pub blocks: u32,
+}
+
+impl Default for Sample {
+    /// Twenty events a second, two blocks.
+    fn default() -> Sample {
+        Sample { rates: vec![20], blocks: 2 }
+    }
+}
+
+impl Sample {
+    /// Writes the run into a new folder below `out_dir` and returns the folder.
+    ///
+    /// # Errors
+    ///
+    /// When the folder exists or cannot be written.
+    pub fn write(&self, out_dir: &Path) -> Result<PathBuf, RecordError> {
+        let mut folder = RunFolder::create(out_dir, self.manifest(), SCENARIO, 0)?;
+        let points = folder.manifest().points.clone();
+        let mut trial = 0;
+        for block in 0..self.blocks {
+            for (index, point) in (0..).zip(&points) {
+                for strategy in &point.strategies {
+                    let workload = workload(&point.workload, u64::from(block) + 100);
+                    let (measured, ledger) = simulate(strategy, &workload);
+                    let record = TrialRecord {
+                        schema: TRIAL_SCHEMA.to_owned(),
+                        trial,
+                        point: index,
+                        parameters: point.parameters.clone(),
+                        block,
+                        strategy: strategy.clone(),
+                        workload,
+                        started: STARTED.to_string(),
+                        outcome: Outcome::Completed,
+                        measured: Some(measured),
+                    };
+                    folder.append(record, Some(&ledger))?;
+                }
+                trial += 1;
+            }
+        }
+        folder.finish(RunStatus::Complete, STARTED + Duration::from_mins(1))
+    }
+
+    /// The manifest of the run.
+    fn manifest(&self) -> Manifest {
+        let swept = self.rates.len() > 1;
+        let points: Vec<PlannedPoint> = self.rates.iter().map(|rate| point(*rate, swept)).collect();
+        Manifest {
+            tool: ToolRecord { version: "0.1.0".to_owned(), commit: "unknown".to_owned() },
+            started: STARTED,
+            title: "Order status".to_owned(),
+            question: Some("Poll four times a second, or subscribe?".to_owned()),
+            seed: 7,
+            blocks: self.blocks,
+            trials: self.blocks * u32::try_from(points.len()).unwrap_or(u32::MAX),
+            points,
+            environment: Environment {
+                os: "linux".to_owned(),
+                architecture: "x86_64".to_owned(),
+                cpu_model: Some("Simulated CPU".to_owned()),
+                cpu_logical: Some(2),
+                build_profile: "release".to_owned(),
+                ..Environment::default()
+            },
+            ..Manifest::default()
+        }
+    }
+}
+
+/// 2026-11-23 10:45:12 UTC.
+const STARTED: Timestamp = Timestamp::constant(1_795_430_712, 0);
+
+const SCENARIO: &str = "title = \"Order status\"\n";
+
+fn point(rate: u32, swept: bool) -> PlannedPoint {
+    let rate = Rate::per_second(f64::from(rate.max(1))).expect("a sample's rate is possible");
+    let parameters = if swept {
+        BTreeMap::from([("events.rate".to_owned(), rate.to_string())])
+    } else {
+        BTreeMap::new()
+    };
+    PlannedPoint {
+        parameters,
+        workload: PlannedWorkload {
+            rate,
+            arrivals: Arrivals::Poisson,
+            payload: Bytes(1024),
+            warm_up: WARM_UP,
+            window: WINDOW,
+            drain: DRAIN,
+        },
+        strategies: vec![
+            StrategyRecord {
+                name: "poll four times a second".to_owned(),
+                mechanism: "poll".to_owned(),
+                subscribers: 1,
+                settings: serde_json::json!({ "every": "250ms" }),
+                theory: Some(Theory::IntervalPoll { every: POLL_EVERY, beat: Beat::FixedRate }),
+            },
+            StrategyRecord {
+                name: "webhook".to_owned(),
+                mechanism: "webhook".to_owned(),
+                subscribers: 1,
+                settings: serde_json::json!({}),
+                theory: Some(Theory::Push),
+            },
+        ],
+    }
+}
+
+fn workload(planned: &PlannedWorkload, seed: u64) -> Workload {
+    Workload {
+        rate: planned.rate,
+        arrivals: planned.arrivals,
+        payload: planned.payload,
+        seed,
+        warm_up: planned.warm_up,
+        window: planned.window,
+    }
+}
+
+/// One exchange: when its response was complete, and the events it carried.
+struct Exchange {
+    ended: u64,
+    events: Vec<usize>,
+}
+
+fn simulate(strategy: &StrategyRecord, workload: &Workload) -> (Measured, Ledger) {
+    let emissions = emissions(workload);
+    let polls = strategy.mechanism == "poll";
+    let exchanges =
+        if polls { poll(&emissions, workload.seed) } else { push(&emissions, workload.seed) };
+    let arrivals: Vec<Arrival> = exchanges
+        .iter()
+        .flat_map(|exchange| {
+            // A webhook's response follows the event's arrival; a poll's response is it.
+            let arrived = if polls { exchange.ended } else { exchange.ended - EXCHANGE / 2 };
+            exchange.events.iter().map(move |event| Arrival {
+                subscriber: 0,
+                sequence: Sequence::at_index(*event as u64),
+                arrived,
+                usable: arrived + VERIFYING,
+                copies: 1,
+            })
+        })
+        .collect();
+    let ledger = Ledger::join(&emissions, 1, &arrivals).expect("every arrival was emitted");
+    (measured(&exchanges, polls), ledger)
+}
+
+fn emissions(workload: &Workload) -> Vec<Emission> {
+    let mut random = random_stream(workload.seed, 1);
+    let until = workload.warm_up + workload.window;
+    workload
+        .arrivals
+        .due_offsets(workload.rate, workload.seed, until)
+        .map(|due| Emission { due, emitted: due + random.random_range(500..4_000) })
+        .collect()
+}
+
+/// Polls on a fixed beat with a seeded phase, until the drain has ended.
+fn poll(emissions: &[Emission], seed: u64) -> Vec<Exchange> {
+    let every = nanoseconds(POLL_EVERY);
+    let phase = random_stream(seed, 2).random_range(0..every);
+    let end = nanoseconds(WARM_UP + WINDOW + DRAIN);
+    let mut next = 0;
+    let mut exchanges = Vec::new();
+    for start in (phase..end).step_by(usize::try_from(every).unwrap_or(usize::MAX)) {
+        let read = start + EXCHANGE / 2;
+        let ready = emissions[next..].iter().take_while(|event| event.emitted <= read).count();
+        exchanges
+            .push(Exchange { ended: start + EXCHANGE, events: (next..next + ready).collect() });
+        next += ready;
+    }
+    exchanges
+}
+
+/// One request for every event, with a little jitter on its way.
+fn push(emissions: &[Emission], seed: u64) -> Vec<Exchange> {
+    let mut random = random_stream(seed, 3);
+    let mut jitter = || random.random_range(0..50_000);
+    let request = |(event, emission): (usize, &Emission)| Exchange {
+        ended: emission.emitted + EXCHANGE + jitter(),
+        events: vec![event],
+    };
+    emissions.iter().enumerate().map(request).collect()
+}
+
+fn counts(exchanges: &[Exchange], polls: bool, at_source: bool) -> Counts {
+    let useful = exchanges.iter().filter(|exchange| !exchange.events.is_empty()).count() as u64;
+    let total = exchanges.len() as u64;
+    let events: u64 = exchanges.iter().map(|exchange| exchange.events.len() as u64).sum();
+    // Events travel in responses to polls and in webhooks' requests: from the source both times.
+    let (to_source, from_source) = (total * 180, total * 220 + events * 1_300);
+    let started_here = polls != at_source;
+    let (bytes_received, bytes_sent) =
+        if at_source { (to_source, from_source) } else { (from_source, to_source) };
+    Counts {
+        useful,
+        empty: total - useful,
+        connections: 1,
+        bytes_received,
+        bytes_sent,
+        exchange_ns: if started_here { total * EXCHANGE } else { 0 },
+        exchanges_timed: if started_here { total } else { 0 },
+        ..Counts::default()
+    }
+}
+
+fn measured(exchanges: &[Exchange], polls: bool) -> Measured {
+    let window = nanoseconds(WARM_UP)..nanoseconds(WARM_UP + WINDOW);
+    let first = exchanges.partition_point(|exchange| exchange.ended < window.start);
+    let last = exchanges.partition_point(|exchange| exchange.ended < window.end);
+    let inside = &exchanges[first..last.max(first)];
+    let cpu = 60_000 * inside.len() as u64;
+    let process = |memory_peak| ProcessUse {
+        memory_peak,
+        cpu_ns_inside: 90_000_000,
+        cpu_ns_outside: 90_400_000,
+        run_queue_ns: 3_000_000,
+    };
+    Measured {
+        // Replaced by what the ledger says when the record is written.
+        events: EventCounts::default(),
+        source: SourceSide {
+            window: counts(inside, polls, true),
+            whole: counts(exchanges, polls, true),
+            cpu_ns: cpu,
+            pacer_cpu_ns: 4_000_000,
+            process: process(14 << 20),
+            lanes: 2,
+        },
+        subscriber: SubscriberSide {
+            window: counts(inside, polls, false),
+            whole: counts(exchanges, polls, false),
+            cpu_ns: cpu + 1_000_000,
+            refused: 0,
+            process: process(9 << 20),
+        },
+        ledger: None,
+        histogram: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Sample;
+
+    #[test]
+    fn the_same_sample_has_the_same_bytes() {
+        let out = [tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder")];
+        let [first, second] =
+            out.each_ref().map(|out| Sample::default().write(out.path()).expect("written"));
+        assert_eq!(first.file_name(), second.file_name());
+        let manifest =
+            |path: &std::path::Path| std::fs::read(path.join("manifest.json")).expect("read");
+        assert_eq!(manifest(&first), manifest(&second));
+    }
+}
