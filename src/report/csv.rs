@@ -6,7 +6,9 @@
 //! takes a text that begins with `=`, `+`, `-` or `@` for a formula, so such a text is
 //! preceded by an apostrophe.
 
-use crate::analysis::summary::{PointSummary, StrategySummary, Summary, VerdictStatus};
+use crate::analysis::summary::{PointSummary, StrategySummary, Summary};
+
+use super::wording;
 
 /// A column: its name, and how its cell is read off a row.
 type Column = (&'static str, fn(&Row<'_>) -> String);
@@ -20,7 +22,7 @@ struct Row<'a> {
 
 const COLUMNS: &[Column] = &[
     ("run_id", |row| text(&row.summary.run_id)),
-    ("verdict", |row| verdict(row.summary.verdict.status).to_owned()),
+    ("verdict", |row| wording::verdict_word(row.summary.verdict.status).to_owned()),
     ("complete", |row| row.summary.complete.to_string()),
     ("parameters", |row| parameters(row.point)),
     ("strategy", |row| text(&row.strategy.name)),
@@ -79,6 +81,7 @@ const COLUMNS: &[Column] = &[
 ];
 
 /// Writes a heading line and one line for each point and strategy.
+#[expect(clippy::missing_panics_doc, reason = "writing to memory cannot fail")]
 #[must_use]
 pub fn summary(summary: &Summary) -> String {
     const MEMORY: &str = "writing to memory cannot fail";
@@ -96,14 +99,6 @@ pub fn summary(summary: &Summary) -> String {
 
 fn model<'a>(row: &Row<'a>) -> Option<&'a crate::analysis::summary::Model> {
     row.strategy.model.as_ref()
-}
-
-fn verdict(status: VerdictStatus) -> &'static str {
-    match status {
-        VerdictStatus::Valid => "valid",
-        VerdictStatus::Caveats => "caveats",
-        VerdictStatus::Invalid => "invalid",
-    }
 }
 
 fn parameters(point: &PointSummary) -> String {

@@ -3,6 +3,7 @@
 use crate::analysis::summary::Summary;
 
 /// Writes the summary as indented JSON that ends with a newline.
+#[expect(clippy::missing_panics_doc, reason = "a summary always serialises")]
 #[must_use]
 pub fn summary(summary: &Summary) -> String {
     let mut text = serde_json::to_string_pretty(summary)

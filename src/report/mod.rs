@@ -6,9 +6,12 @@
 
 pub mod csv;
 pub mod json;
+pub mod markdown;
 pub mod plot;
+pub mod table;
 
 mod point;
 mod quantity;
 #[cfg(test)]
 mod sample;
+mod wording;

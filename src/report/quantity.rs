@@ -92,12 +92,19 @@ pub(super) fn ratio(value: f64) -> String {
     } else if value < 1e-6 {
         format!("{value:.1e}")
     } else if value < 0.0995 {
-        let zeros = -value.log10().floor();
-        let digits = (1..=8).find(|digits| zeros <= f64::from(*digits)).unwrap_or(8) as usize;
-        format!("{value:.*}", digits + 1)
+        let (mut digits, mut scaled) = (0, value);
+        while scaled < 9.95 {
+            (digits, scaled) = (digits + 1, scaled * 10.0);
+        }
+        format!("{value:.digits$}")
     } else {
         three_digits(value)
     }
+}
+
+/// A mean number of things: whole from a thousand on, else with one decimal.
+pub(super) fn mean_count(value: f64) -> String {
+    if value < 999.95 { format!("{value:.1}") } else { grouped(&format!("{value:.0}")) }
 }
 
 /// A share of a whole: `93.8 %`. Only nothing is `0 %` and only everything is `100 %`.
@@ -141,7 +148,7 @@ pub(super) fn tick_number(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{ABSENT, bytes, count, counted, duration, or_absent, ratio, share};
+    use super::{ABSENT, bytes, count, counted, duration, mean_count, or_absent, ratio, share};
     use super::{tick_duration, tick_number};
 
     #[test]
@@ -182,6 +189,8 @@ mod tests {
         assert_eq!(count(999), "999");
         assert_eq!(count(1_000), "1,000");
         assert_eq!(count(12_345_678), "12,345,678");
+        assert_eq!(mean_count(999.94), "999.9");
+        assert_eq!(mean_count(12_345.6), "12,346");
         assert_eq!(counted(1, "block"), "1 block");
         assert_eq!(counted(2_000, "block"), "2,000 blocks");
     }

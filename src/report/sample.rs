@@ -228,7 +228,7 @@ fn poll_figures(name: &str, every_ms: u64) -> StrategyFigures {
         move |share: f64| 700_000.0 + span * (share + 0.012 * (share * 19.0).sin() * (1.0 - share));
     let model = (0..=200)
         .map(|step| f64::from(step) / 200.0)
-        .map(|share| ((600_000.0 + span * share) as u64, share))
+        .map(|share| (whole(600_000.0 + span * share), share))
         .collect();
     curves(name, 1.0, quantile, Some(model))
 }
@@ -241,19 +241,28 @@ fn curves(
 ) -> StrategyFigures {
     let ecdf = (1..=240)
         .map(|step| f64::from(step) / 240.0)
-        .map(|share| (quantile(share) as u64, share * delivered))
+        .map(|share| (whole(quantile(share)), share * delivered))
         .collect();
     let percentiles = (0..80)
         .map(|step| 1.0 - 10f64.powf(-f64::from(step) * 0.021))
-        .map(|share| (share, quantile(share) as u64))
+        .map(|share| (share, whole(quantile(share))))
         .collect();
     let timeline = (0..90u64)
         .map(|bin| {
             let middle = 0.5 + 0.18 * (bin as f64 * 2.4).sin();
             let at = bin * 100 * MS + 50 * MS;
-            let max = quantile(0.93 + 0.06 * (bin as f64 * 1.7).cos()) as u64;
-            TimelineBin { at, p50: quantile(middle) as u64, max }
+            let max = whole(quantile(0.93 + 0.06 * (bin as f64 * 1.7).cos()));
+            TimelineBin { at, p50: whole(quantile(middle)), max }
         })
         .collect();
     StrategyFigures { name: name.to_owned(), ecdf, ecdf_model, percentiles, timeline }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "latencies of the sample are positive and short"
+)]
+fn whole(nanoseconds: f64) -> u64 {
+    nanoseconds as u64
 }

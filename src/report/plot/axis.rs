@@ -37,6 +37,7 @@ enum Scale {
 impl Axis {
     /// Where a value lies, 0 at the axis's beginning and 1 at its end; `None` for a value that
     /// the axis cannot show, such as zero on a logarithmic one.
+    #[expect(clippy::cast_possible_truncation, reason = "a fraction needs no more precision")]
     pub(super) fn fraction(&self, value: f64) -> Option<f32> {
         let fraction = match self.scale {
             Scale::Linear { high } => value / high,
@@ -72,8 +73,10 @@ impl Axis {
         let most = if most > 0.0 && most.is_finite() { most } else { 1.0 };
         let step = round_up(most / 5.0);
         let steps = (most / step - 1e-9).ceil();
-        let ticks = (0..=steps as u32)
-            .map(|place| f64::from(place) * step)
+        let ticks = (0u8..=5)
+            .map(f64::from)
+            .take_while(|place| *place <= steps)
+            .map(|place| place * step)
             .map(|value| Tick { value, label: label(value), rank: 0 })
             .collect();
         Axis { title: title.to_owned(), ticks, scale: Scale::Linear { high: steps * step } }
@@ -139,17 +142,18 @@ fn tail(quantile: f64) -> f64 {
 
 /// Ticks at 1, 2 and 5 of each decade; over many decades, at 1 only.
 fn latency_ticks(low: f64, high: f64) -> Vec<Tick> {
-    let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
     let fine = high / low <= 20_000.0;
+    let mut decade = 10f64.powf(low.log10().floor());
     let mut ticks = Vec::new();
-    for decade in first..=last {
+    while decade <= high * 1.001 {
         for (digit, rank) in [(1.0, 0), (2.0, 2), (5.0, 1)] {
-            let value = digit * 10f64.powi(decade);
+            let value = digit * decade;
             let inside = value >= low * 0.999 && value <= high * 1.001;
             if inside && (rank == 0 || fine) {
                 ticks.push(Tick { value, label: tick_duration(value), rank });
             }
         }
+        decade *= 10.0;
     }
     ticks
 }

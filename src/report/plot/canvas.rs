@@ -10,7 +10,7 @@ pub(super) type Place = (f32, f32);
 #[derive(Clone, Debug)]
 pub(super) struct Canvas {
     pub(super) height: f32,
-    /// Distinguishes the chart from others on one page; letters, digits and dashes.
+    /// The name of its kind of chart.
     pub(super) id: &'static str,
     pub(super) title: String,
     pub(super) description: String,

@@ -1,7 +1,7 @@
 //! The card every chart is drawn on: heading, legend, plot with axes, notes and footer.
 
 use crate::analysis::summary::VerdictStatus;
-use crate::report::quantity;
+use crate::report::{quantity, wording};
 
 use super::axis::{Axis, Tick};
 use super::canvas::{Anchor, Canvas, Place, Text};
@@ -112,7 +112,7 @@ impl<'a> Card<'a> {
         const SAMPLE: f32 = 32.0;
         const GAP: f32 = 24.0;
         const ROW: f32 = 23.0;
-        let longest = (WIDTH - 2.0 * MARGIN - GAP) / 2.0 - SAMPLE;
+        let longest = WIDTH - 2.0 * MARGIN - SAMPLE;
         let mut x = MARGIN;
         self.y += 8.0 + ROW;
         for entry in entries {
@@ -259,11 +259,7 @@ impl<'a> Card<'a> {
 
     fn footer(&self) -> String {
         let summary = self.view.summary;
-        let verdict = match summary.verdict.status {
-            VerdictStatus::Valid => "valid",
-            VerdictStatus::Caveats => "caveats",
-            VerdictStatus::Invalid => "invalid",
-        };
+        let verdict = wording::verdict_word(summary.verdict.status);
         let end = if summary.complete { "" } else { " · ended before its planned end" };
         let checks = quantity::counted(summary.verdict.checks.len() as u64, "check");
         let (version, run) = (&summary.tool.version, &summary.run_id);

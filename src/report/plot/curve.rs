@@ -78,12 +78,15 @@ pub(super) fn account_for_zeros(card: &mut Card<'_>, zeros: usize) {
 /// Says why there is no curve at all.
 pub(super) fn reason(view: &View<'_>) -> &'static str {
     let strategies = &view.point.strategies;
+    let delivered = strategies.iter().any(|strategy| strategy.events.delivered > 0);
     if strategies.is_empty() {
         "Nothing to show: no strategy was measured at this point."
     } else if strategies.iter().all(|strategy| strategy.events.emitted == 0) {
         "Nothing to show: no event was due in the measured window."
-    } else if strategies.iter().all(|strategy| strategy.events.delivered == 0) {
+    } else if !delivered {
         "Nothing to show: every event was lost, and a lost event has no latency."
+    } else if view.curves().is_none() {
+        "Nothing to show: the curves of this point were not kept."
     } else {
         "Nothing to show: no latency above zero was recorded for this point."
     }
@@ -129,7 +132,7 @@ pub(super) fn draw(canvas: &mut Canvas, places: &[Place], series: &Series<'_>) {
 
 /// A darker shade of a strategy's colour, seen on its curve and beside it.
 pub(super) fn shade(colour: Colour) -> Colour {
-    let darker = |part: u8| (f32::from(part) * 0.45) as u8;
+    let darker = |part: u8| part / 9 * 4;
     Colour {
         red: darker(colour.red),
         green: darker(colour.green),

@@ -20,6 +20,9 @@ mod style;
 mod svg;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 pub use view::View;
 
 use crate::analysis::figures::PointFigures;
@@ -53,10 +56,11 @@ impl Chart {
         svg::file(&(self.draw)(view))
     }
 
-    /// The chart as an SVG element for a page that holds [`font_css`] itself.
+    /// The chart as an SVG element for a page that holds [`font_css`] itself. No other element
+    /// of the page may have an `id` that begins with this one.
     #[must_use]
-    pub fn inline_svg(&self, view: &View<'_>) -> String {
-        svg::element(&(self.draw)(view))
+    pub fn inline_svg(&self, view: &View<'_>, id: &str) -> String {
+        svg::element(&(self.draw)(view), id)
     }
 }
 

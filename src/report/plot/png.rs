@@ -15,8 +15,8 @@ const DENSITY: f32 = 2.0;
 
 /// A complete file.
 pub(super) fn file(canvas: &Canvas) -> Vec<u8> {
-    let (width, height) = ((WIDTH * DENSITY) as u32, (canvas.height * DENSITY).ceil() as u32);
-    let mut pixels = Pixmap::new(width, height.max(1)).expect("a card has a size");
+    let (width, height) = (pixels_of(WIDTH), pixels_of(canvas.height));
+    let mut pixels = Pixmap::new(width, height).expect("a card has a size");
     pixels.fill(Color::WHITE);
     for shape in &canvas.shapes {
         match shape {
@@ -27,6 +27,16 @@ pub(super) fn file(canvas: &Canvas) -> Vec<u8> {
         }
     }
     pixels.encode_png().expect("writing to memory cannot fail")
+}
+
+/// Pixels of the picture that a length on the canvas takes.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a card has the size of a page"
+)]
+fn pixels_of(length: f32) -> u32 {
+    (length * DENSITY).ceil().max(1.0) as u32
 }
 
 fn draw_line(pixels: &mut Pixmap, line: &Line) {
@@ -121,8 +131,9 @@ fn path(places: &[Place], closed: bool) -> Option<Path> {
 
 fn paint(colour: Colour) -> Paint<'static> {
     let mut paint = Paint::default();
-    let alpha = (colour.alpha * 255.0).round() as u8;
-    paint.set_color_rgba8(colour.red, colour.green, colour.blue, alpha);
+    let mut opaque = Color::from_rgba8(colour.red, colour.green, colour.blue, 255);
+    opaque.apply_opacity(colour.alpha);
+    paint.set_color(opaque);
     paint.anti_alias = true;
     paint
 }

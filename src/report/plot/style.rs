@@ -42,8 +42,8 @@ const PALETTE: [Colour; 8] = [
     Colour::hex(0xD5_5E_00),
     Colour::hex(0x00_8F_68),
     Colour::hex(0xB8_54_92),
-    Colour::hex(0xC7_86_00),
-    Colour::hex(0x3A_9F_D8),
+    Colour::hex(0xB8_7A_00),
+    Colour::hex(0x2F_93_CC),
     Colour::hex(0x40_48_52),
     Colour::hex(0x7A_1F_3D),
 ];
@@ -107,3 +107,41 @@ pub(super) const PLOT_HEIGHT: f32 = 310.0;
 pub(super) const TITLE_SIZE: f32 = 21.0;
 pub(super) const TEXT_SIZE: f32 = 14.5;
 pub(super) const SMALL_SIZE: f32 = 13.0;
+
+#[cfg(test)]
+mod tests {
+    use super::{ALARM, CARE, Colour, INK, INK_SOFT, PALETTE, PAPER, SHADE, pen};
+
+    /// Relative luminance after WCAG 2.
+    fn luminance(colour: Colour) -> f64 {
+        let part = |value: u8| {
+            let value = f64::from(value) / 255.0;
+            if value <= 0.040_45 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * part(colour.red) + 0.7152 * part(colour.green) + 0.0722 * part(colour.blue)
+    }
+
+    fn contrast(one: Colour, other: Colour) -> f64 {
+        let (one, other) = (luminance(one) + 0.05, luminance(other) + 0.05);
+        one.max(other) / one.min(other)
+    }
+
+    #[test]
+    fn text_and_curves_stand_out_from_the_paper() {
+        for text in [INK, INK_SOFT, ALARM, CARE] {
+            assert!(contrast(text, PAPER) >= 4.5, "{text:?}");
+        }
+        assert!(contrast(INK_SOFT, SHADE) >= 4.5);
+        for curve in PALETTE {
+            assert!(contrast(curve, PAPER) >= 3.0, "{curve:?} {}", contrast(curve, PAPER));
+        }
+    }
+
+    #[test]
+    fn the_first_sixteen_strategies_differ_even_in_grey() {
+        let pens: Vec<_> = (0..16).map(|place| (pen(place).marker, pen(place).filled)).collect();
+        for (place, pen) in pens.iter().enumerate() {
+            assert!(!pens[..place].contains(pen), "{pen:?}");
+        }
+    }
+}

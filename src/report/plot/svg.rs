@@ -11,12 +11,12 @@ use super::style::{Colour, WIDTH};
 
 /// A complete file with its typeface inside.
 pub(super) fn file(canvas: &Canvas) -> String {
-    write(canvas, &format!("<style>{}</style>\n", font_faces()))
+    write(canvas, canvas.id, &format!("<style>{}</style>\n", font_faces()))
 }
 
-/// An element for a page that brings the typeface itself.
-pub(super) fn element(canvas: &Canvas) -> String {
-    write(canvas, "")
+/// An element for a page that brings the typeface itself; `id` is the page's only one.
+pub(super) fn element(canvas: &Canvas, id: &str) -> String {
+    write(canvas, id, "")
 }
 
 /// The rules that declare the typeface.
@@ -35,8 +35,8 @@ pub(super) fn font_faces() -> String {
     css
 }
 
-fn write(canvas: &Canvas, style: &str) -> String {
-    let (id, height) = (canvas.id, number(canvas.height));
+fn write(canvas: &Canvas, id: &str, style: &str) -> String {
+    let (id, height) = (escape(id), number(canvas.height));
     let mut svg = String::with_capacity(64 * 1024);
     put(
         &mut svg,
