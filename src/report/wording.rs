@@ -135,6 +135,7 @@ pub(super) fn remarks(strategy: &StrategySummary) -> Option<String> {
     let counts = [
         (events.duplicated, "copy", "copies", "beyond the first"),
         (events.reordered, "event", "events", "out of order"),
+        (strategy.messages.total, "frame", "frames", "on streams"),
         (requests.failed, "request", "requests", "failed"),
         (requests.rate_limited, "request", "requests", "refused with 429"),
         (requests.retried, "request", "requests", "repeated an earlier attempt"),

@@ -54,19 +54,18 @@ fn draw(view: &View<'_>) -> Canvas {
 /// below one, because events were lost, goes on to the right edge.
 fn steps(frame: &Frame, ecdf: &[(u64, f64)]) -> Vec<Place> {
     let mut places: Vec<Place> = Vec::with_capacity(ecdf.len() * 2 + 2);
-    let height = |share: f64| {
-        let share = frame.y.fraction(share).unwrap_or(1.0);
-        frame.corner.1 + frame.size.1 * (1.0 - share)
-    };
-    let mut before = 0.0;
+    let mut height = frame.corner.1 + frame.size.1;
+    let mut reached = 0.0;
     for &(latency, share) in ecdf {
         let column = frame.column(latency as f64).unwrap_or(frame.corner.0);
-        places.push((column, height(before)));
-        places.push((column, height(share)));
-        before = share;
+        let Some(fraction) = frame.y.fraction(share) else { continue };
+        places.push((column, height));
+        height = frame.corner.1 + frame.size.1 * (1.0 - fraction);
+        places.push((column, height));
+        reached = share;
     }
-    if before < 1.0 {
-        places.push((frame.corner.0 + frame.size.0, height(before)));
+    if reached < 1.0 {
+        places.push((frame.corner.0 + frame.size.0, height));
     }
     places
 }

@@ -13,10 +13,13 @@ use super::view::View;
 pub(super) const CHART: Chart =
     Chart { name: "requests-per-event", title: "What an event costs in requests", draw };
 
+/// Requests that came to nothing, refusals with 429 among them.
+const REFUSED: &str = "failed or refused";
+
 const PARTS: &[Part] = &[
     Part { name: "useful: carried an event", colour: PART_DARK },
     Part { name: "empty: carried none", colour: PART_LIGHT },
-    Part { name: "failed or refused", colour: PART_ALARM },
+    Part { name: REFUSED, colour: PART_ALARM },
     Part { name: "other", colour: PART_OTHER },
 ];
 
@@ -49,11 +52,19 @@ fn bar(strategy: &StrategySummary) -> Bar {
         return Bar { name, lengths: Vec::new(), figure, detail: format!("{total} all the same") };
     }
     let lengths: Vec<f64> = parts.iter().map(|part| *part as f64 / delivered as f64).collect();
-    let [useful, empty, failed, _] = parts.map(quantity::count);
+    let names = ["useful", "empty", if requests.rate_limited > 0 { REFUSED } else { "failed" }];
+    let mut detail: Vec<String> = names
+        .into_iter()
+        .zip(parts)
+        .map(|(name, part)| format!("{} {name}", quantity::count(part)))
+        .collect();
+    if parts[3] > 0 {
+        detail.push(format!("{} other", quantity::count(parts[3])));
+    }
     Bar {
         name,
         lengths,
         figure: quantity::or_absent(requests.per_event, quantity::ratio),
-        detail: format!("{useful} useful · {empty} empty · {failed} failed"),
+        detail: detail.join(" · "),
     }
 }

@@ -155,6 +155,23 @@ fn zeros_and_huge_ranges_are_drawn_or_accounted_for() {
 }
 
 #[test]
+fn every_request_is_in_a_part_of_its_bar() {
+    let (mut summary, figures) = (sample::summary(), sample::figures());
+    let requests = &mut summary.points[0].strategies[0].requests;
+    (requests.total, requests.rate_limited) = (30, 2);
+    let svg = &svgs(&summary, &figures)[2];
+    assert!(svg.contains("24 useful · 0 empty · 2 failed or refused · 4 other"));
+    assert!(svg.contains(">other</text>"));
+}
+
+#[test]
+fn a_share_that_is_no_number_is_not_drawn() {
+    let (summary, mut figures) = (sample::summary(), sample::figures());
+    figures[0].strategies[0].ecdf = vec![(1_000, 0.5), (2_000, f64::NAN), (3_000, 1.0)];
+    assert_well_formed(&svgs(&summary, &figures)[0]);
+}
+
+#[test]
 fn a_single_event_is_still_drawn() {
     let (summary, mut figures) = (sample::summary(), sample::figures());
     figures[0].strategies.truncate(1);
