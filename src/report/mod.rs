@@ -1,0 +1,17 @@
+//! Reports: the summary and the curves of a run, as text and pictures.
+//!
+//! Everything here is pure: values in, text or bytes out, the same bytes every time. A
+//! report only presents. It never computes a figure that the analysis left out, and what
+//! the analysis withheld is shown as `—`.
+
+pub mod csv;
+pub mod json;
+pub mod markdown;
+pub mod plot;
+pub mod table;
+
+mod point;
+mod quantity;
+#[cfg(test)]
+mod sample;
+mod wording;

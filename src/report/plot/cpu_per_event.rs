@@ -1,0 +1,51 @@
+//! What a delivered event costs in CPU time, on either side.
+
+use crate::analysis::summary::StrategySummary;
+use crate::report::quantity;
+
+use super::Chart;
+use super::bars::{self, Bar, Part};
+use super::canvas::Canvas;
+use super::card::Card;
+use super::style::{PART_DARK, PART_WARM};
+use super::view::View;
+
+pub(super) const CHART: Chart =
+    Chart { name: "cpu-per-event", title: "What an event costs in CPU time, on either side", draw };
+
+const PARTS: &[Part] = &[
+    Part { name: "source, this strategy’s lane", colour: PART_DARK },
+    Part { name: "subscriber", colour: PART_WARM },
+];
+
+fn draw(view: &View<'_>) -> Canvas {
+    let units = "CPU time inside the window divided by delivered events";
+    let mut card = Card::open(view, CHART.name, CHART.title, units);
+    if view.point.strategies.is_empty() {
+        card.blank("Nothing to show: no strategy was measured at this point.");
+        return card.finish();
+    }
+    let bars: Vec<Bar> = view.point.strategies.iter().map(bar).collect();
+    let tick =
+        |value: f64| if value == 0.0 { "0".to_owned() } else { quantity::tick_duration(value) };
+    bars::draw(&mut card, PARTS, &bars, "CPU time per delivered event", tick);
+    card.finish()
+}
+
+fn bar(strategy: &StrategySummary) -> Bar {
+    let (name, cpu) = (strategy.name.clone(), &strategy.cpu);
+    let delivered = strategy.events.delivered;
+    if delivered == 0 {
+        let spent = quantity::duration(cpu.source as f64 + cpu.subscriber as f64);
+        let figure = "no event was delivered".to_owned();
+        return Bar { name, lengths: Vec::new(), figure, detail: format!("{spent} all the same") };
+    }
+    let lengths = [cpu.source, cpu.subscriber].map(|part| part as f64 / delivered as f64);
+    let [source, subscriber] = lengths.map(quantity::duration);
+    Bar {
+        name,
+        lengths: lengths.to_vec(),
+        figure: quantity::or_absent(cpu.per_event, quantity::duration),
+        detail: format!("source {source} · subscriber {subscriber}"),
+    }
+}

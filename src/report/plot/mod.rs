@@ -1,0 +1,103 @@
+//! Charts of one point, each as SVG and PNG.
+//!
+//! A chart is drawn once, on a [`canvas::Canvas`] of lines, areas and texts, and written
+//! twice. The typeface is embedded, so that a chart looks the same on every machine. A new
+//! chart is one file here and one line in [`CHARTS`].
+
+mod axis;
+mod bars;
+mod canvas;
+mod card;
+mod cpu_per_event;
+mod curve;
+mod font;
+mod latency_ecdf;
+mod latency_over_time;
+mod latency_percentiles;
+mod png;
+mod requests_per_event;
+mod style;
+mod svg;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub use view::View;
+
+use crate::analysis::figures::PointFigures;
+use crate::analysis::summary::Summary;
+use crate::report::point::chart_folders;
+
+/// A kind of chart.
+#[derive(Clone, Copy, Debug)]
+pub struct Chart {
+    /// The stem of its file names.
+    pub name: &'static str,
+    /// What it shows, in one statement.
+    pub title: &'static str,
+    /// Draws it.
+    draw: fn(&View<'_>) -> canvas::Canvas,
+}
+
+/// Every chart, in the order of the report.
+pub const CHARTS: &[Chart] = &[
+    latency_ecdf::CHART,
+    latency_percentiles::CHART,
+    requests_per_event::CHART,
+    cpu_per_event::CHART,
+    latency_over_time::CHART,
+];
+
+impl Chart {
+    /// The chart as a complete SVG file.
+    #[must_use]
+    pub fn svg(&self, view: &View<'_>) -> String {
+        svg::file(&(self.draw)(view))
+    }
+
+    /// The chart as an SVG element for a page that holds [`font_css`] itself. No other element
+    /// of the page may have an `id` that begins with this one.
+    #[must_use]
+    pub fn inline_svg(&self, view: &View<'_>, id: &str) -> String {
+        svg::element(&(self.draw)(view), id)
+    }
+}
+
+/// The style rules that give a page the typeface of its charts.
+#[must_use]
+pub fn font_css() -> String {
+    svg::font_faces()
+}
+
+/// One file of a chart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChartFile {
+    /// Where it belongs, relative to the report, with `/` between folders.
+    pub path: String,
+    /// Its content.
+    pub bytes: Vec<u8>,
+}
+
+/// Draws every chart of every point as SVG and PNG.
+///
+/// Points and strategies find their curves by their parameters and names; a chart without
+/// curves says so.
+#[must_use]
+pub fn render_all(summary: &Summary, figures: &[PointFigures]) -> Vec<ChartFile> {
+    let mut files = Vec::with_capacity(summary.points.len() * CHARTS.len() * 2);
+    for (point, folder) in summary.points.iter().zip(chart_folders(&summary.points)) {
+        let curves = figures.iter().find(|curves| curves.parameters == point.parameters);
+        let view = View::new(summary, point, curves);
+        for chart in CHARTS {
+            let canvas = (chart.draw)(&view);
+            let path = format!("{folder}/{}", chart.name);
+            files.push(ChartFile {
+                path: format!("{path}.svg"),
+                bytes: svg::file(&canvas).into_bytes(),
+            });
+            files.push(ChartFile { path: format!("{path}.png"), bytes: png::file(&canvas) });
+        }
+    }
+    files
+}

@@ -1,0 +1,70 @@
+//! What a delivered event costs in requests, and how many of them were for nothing.
+
+use crate::analysis::summary::StrategySummary;
+use crate::report::quantity;
+
+use super::Chart;
+use super::bars::{self, Bar, Part};
+use super::canvas::Canvas;
+use super::card::Card;
+use super::style::{PART_ALARM, PART_DARK, PART_LIGHT, PART_OTHER};
+use super::view::View;
+
+pub(super) const CHART: Chart =
+    Chart { name: "requests-per-event", title: "What an event costs in requests", draw };
+
+/// Requests that came to nothing, refusals with 429 among them.
+const REFUSED: &str = "failed or refused";
+
+const PARTS: &[Part] = &[
+    Part { name: "useful: carried an event", colour: PART_DARK },
+    Part { name: "empty: carried none", colour: PART_LIGHT },
+    Part { name: REFUSED, colour: PART_ALARM },
+    Part { name: "other", colour: PART_OTHER },
+];
+
+fn draw(view: &View<'_>) -> Canvas {
+    let units = "Requests divided by delivered events";
+    let mut card = Card::open(view, CHART.name, CHART.title, units);
+    if view.point.strategies.is_empty() {
+        card.blank("Nothing to show: no strategy was measured at this point.");
+        return card.finish();
+    }
+    let mut bars: Vec<Bar> = view.point.strategies.iter().map(bar).collect();
+    let has_other = bars.iter().any(|bar| bar.lengths.get(3).is_some_and(|other| *other > 0.0));
+    let parts = if has_other { PARTS } else { &PARTS[..3] };
+    for bar in &mut bars {
+        bar.lengths.truncate(parts.len());
+    }
+    bars::draw(&mut card, parts, &bars, "requests per delivered event", quantity::tick_number);
+    card.finish()
+}
+
+fn bar(strategy: &StrategySummary) -> Bar {
+    let (name, requests) = (strategy.name.clone(), &strategy.requests);
+    let refused = requests.failed + requests.rate_limited;
+    let told = requests.useful + requests.empty + refused;
+    let parts = [requests.useful, requests.empty, refused, requests.total.saturating_sub(told)];
+    let delivered = strategy.events.delivered;
+    if delivered == 0 {
+        let total = quantity::counted(requests.total, "request");
+        let figure = "no event was delivered".to_owned();
+        return Bar { name, lengths: Vec::new(), figure, detail: format!("{total} all the same") };
+    }
+    let lengths: Vec<f64> = parts.iter().map(|part| *part as f64 / delivered as f64).collect();
+    let names = ["useful", "empty", if requests.rate_limited > 0 { REFUSED } else { "failed" }];
+    let mut detail: Vec<String> = names
+        .into_iter()
+        .zip(parts)
+        .map(|(name, part)| format!("{} {name}", quantity::count(part)))
+        .collect();
+    if parts[3] > 0 {
+        detail.push(format!("{} other", quantity::count(parts[3])));
+    }
+    Bar {
+        name,
+        lengths,
+        figure: quantity::or_absent(requests.per_event, quantity::ratio),
+        detail: detail.join(" · "),
+    }
+}

@@ -1,0 +1,186 @@
+//! Claims that hold for every chart.
+
+use std::collections::BTreeSet;
+
+use crate::analysis::figures::PointFigures;
+use crate::analysis::summary::{Summary, VerdictStatus};
+use crate::report::sample;
+
+use super::{CHARTS, ChartFile, View, font_css, render_all};
+
+/// The charts of the first point, without drawing them as PNG too.
+fn svgs(summary: &Summary, figures: &[PointFigures]) -> Vec<String> {
+    let view = View::new(summary, &summary.points[0], figures.first());
+    CHARTS.iter().map(|chart| chart.svg(&view)).collect()
+}
+
+/// Every tag is closed in order, and every `<` and `&` begins one or an entity.
+fn assert_well_formed(svg: &str) {
+    let mut open = Vec::new();
+    for piece in svg.split('<').skip(1) {
+        let (tag, text) = piece.split_once('>').expect("every tag ends");
+        let name = tag.split([' ', '\n']).next().expect("split yields at least one piece");
+        if let Some(closed) = name.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(closed), "{tag}");
+        } else if !tag.ends_with('/') {
+            open.push(name);
+        }
+        for entity in text.split('&').skip(1) {
+            let known = ["amp;", "lt;", "gt;", "quot;"];
+            assert!(known.iter().any(|known| entity.starts_with(known)), "&{entity}");
+        }
+        assert!(!tag.contains("NaN") && !tag.contains("inf"), "{tag}");
+    }
+    assert!(open.is_empty(), "{open:?}");
+}
+
+#[test]
+fn every_chart_of_every_point_is_an_svg_and_a_png() {
+    let (summary, figures) = sample::swept();
+    let files = render_all(&summary, &figures);
+    assert_eq!(files.len(), 2 * 2 * CHARTS.len());
+    let paths: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(paths.len(), files.len());
+    assert!(paths.contains("charts/events.rate-200-s/latency-ecdf.png"), "{paths:?}");
+    for ChartFile { path, bytes } in files {
+        if path.split('.').next_back() == Some("png") {
+            assert!(bytes.starts_with(b"\x89PNG\r\n\x1a\n"), "{path}");
+            assert_eq!(bytes[16..20], 1800u32.to_be_bytes(), "{path} is twice as dense");
+        } else {
+            assert!(bytes.starts_with(b"<svg xmlns="), "{path}");
+        }
+    }
+}
+
+#[test]
+fn the_same_run_gives_the_same_bytes() {
+    let (summary, figures) = (sample::summary(), sample::figures());
+    assert!(render_all(&summary, &figures) == render_all(&summary, &figures));
+}
+
+#[test]
+fn every_chart_names_every_strategy_and_describes_itself() {
+    let (summary, figures) = (sample::summary(), sample::figures());
+    for svg in svgs(&summary, &figures) {
+        assert_well_formed(&svg);
+        for strategy in &summary.points[0].strategies {
+            assert!(svg.contains(&format!(">{}</text>", strategy.name)), "{}", strategy.name);
+        }
+        for part in ["role=\"img\"", "viewBox=\"0 0 900 ", "<title id=", "<desc id=", "@font-face"]
+        {
+            assert!(svg.contains(part), "{part}");
+        }
+        assert!(svg.contains("n = 480 events for each strategy, 3 blocks"));
+    }
+}
+
+#[test]
+fn a_page_can_hold_the_typeface_once_for_all_charts() {
+    let (summary, figures) = (sample::summary(), sample::figures());
+    let view = View::new(&summary, &summary.points[0], figures.first());
+    for chart in CHARTS {
+        let svg = chart.inline_svg(&view, "point-1");
+        assert!(svg.contains("<title id=\"point-1-title\">") && !svg.contains("@font-face"));
+    }
+    assert!(font_css().contains("font-weight:500"));
+}
+
+#[test]
+fn hostile_and_very_long_names_stay_inside_their_text() {
+    let (mut summary, mut figures) = (sample::summary(), sample::figures());
+    let name = format!("<b>&\"\u{1}\u{FFFF} {}", "long ".repeat(200));
+    summary.points[0].strategies[0].name.clone_from(&name);
+    figures[0].strategies[0].name = name;
+    for svg in svgs(&summary, &figures) {
+        assert_well_formed(&svg);
+        assert!(svg.contains("&lt;b&gt;&amp;&quot;"));
+    }
+}
+
+#[test]
+fn an_invalid_run_is_marked_on_every_chart() {
+    let (mut summary, figures) = (sample::summary(), sample::figures());
+    assert!(svgs(&summary, &figures).iter().all(|svg| !svg.contains(">INVALID<")));
+    summary.verdict.status = VerdictStatus::Invalid;
+    for svg in svgs(&summary, &figures) {
+        assert!(svg.contains(">INVALID<") && svg.contains("Do not use these numbers."));
+    }
+}
+
+#[test]
+fn a_point_without_data_says_what_is_missing() {
+    let (mut summary, mut figures) = (sample::summary(), sample::figures());
+    let (strategy, curves) = sample::all_lost("webhook");
+    summary.points[0].strategies = vec![strategy];
+    figures[0].strategies = vec![curves];
+    for (svg, chart) in svgs(&summary, &figures).iter().zip(CHARTS) {
+        assert_well_formed(svg);
+        let words = ["every event was lost", "no event was delivered"];
+        assert!(words.iter().any(|words| svg.contains(words)), "{}", chart.name);
+    }
+    for svg in svgs(&summary, &[]) {
+        assert_well_formed(&svg);
+    }
+    summary.points[0].strategies.clear();
+    for svg in svgs(&summary, &[]) {
+        assert!(svg.contains("no strategy was measured"));
+    }
+}
+
+#[test]
+fn a_strategy_without_a_curve_is_accounted_for() {
+    let (mut summary, mut figures) = (sample::summary(), sample::figures());
+    let (strategy, curves) = sample::all_lost("push");
+    summary.points[0].strategies.push(strategy);
+    figures[0].strategies.push(curves);
+    let svg = &svgs(&summary, &figures)[0];
+    assert!(svg.contains("No curve for “push”: none of its 480 events was delivered."));
+    assert!(svg.contains("“webhook” lost 2 of 480 events"));
+}
+
+#[test]
+fn zeros_and_huge_ranges_are_drawn_or_accounted_for() {
+    let (summary, mut figures) = (sample::summary(), sample::figures());
+    let strategy = &mut figures[0].strategies[0];
+    strategy.ecdf = vec![(0, 0.25), (1, 0.5), (u64::MAX, 1.0)];
+    strategy.percentiles = vec![(0.0, 0), (0.5, 1), (0.999_999_9, u64::MAX)];
+    strategy.timeline[3].p50 = 0;
+    let svgs = svgs(&summary, &figures);
+    for svg in &svgs {
+        assert_well_formed(svg);
+    }
+    assert!(svgs[0].contains("latencies of 0 ns lie left of the axis"));
+    assert!(svgs[1].contains("Left out: 1 value of 0 ns"));
+    assert!(svgs[4].contains("Left out: 1 value of 0 ns"));
+}
+
+#[test]
+fn every_request_is_in_a_part_of_its_bar() {
+    let (mut summary, figures) = (sample::summary(), sample::figures());
+    let requests = &mut summary.points[0].strategies[0].requests;
+    (requests.total, requests.rate_limited) = (30, 2);
+    let svg = &svgs(&summary, &figures)[2];
+    assert!(svg.contains("24 useful · 0 empty · 2 failed or refused · 4 other"));
+    assert!(svg.contains(">other</text>"));
+}
+
+#[test]
+fn a_share_that_is_no_number_is_not_drawn() {
+    let (summary, mut figures) = (sample::summary(), sample::figures());
+    figures[0].strategies[0].ecdf = vec![(1_000, 0.5), (2_000, f64::NAN), (3_000, 1.0)];
+    assert_well_formed(&svgs(&summary, &figures)[0]);
+}
+
+#[test]
+fn a_single_event_is_still_drawn() {
+    let (summary, mut figures) = (sample::summary(), sample::figures());
+    figures[0].strategies.truncate(1);
+    let strategy = &mut figures[0].strategies[0];
+    strategy.ecdf = vec![(1_000_000, 1.0)];
+    strategy.percentiles = vec![(0.5, 1_000_000)];
+    strategy.timeline.truncate(1);
+    (figures[0].warm_up, figures[0].end) = (0, 0);
+    for svg in svgs(&summary, &figures) {
+        assert_well_formed(&svg);
+    }
+}

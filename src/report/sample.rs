@@ -1,0 +1,268 @@
+//! A fixed run for the tests: two polls and a webhook over the same 480 events.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use crate::analysis::figures::{PointFigures, StrategyFigures, TimelineBin};
+use crate::analysis::summary::{
+    Check, CheckStatus, Connections, Cpu, Events, Lag, LatencyIntervals, LatencySummary, Memory,
+    Messages, Model, PointSummary, Requests, SUMMARY_SCHEMA, ScenarioSummary, StrategySummary,
+    Summary, Tool, Verdict, VerdictStatus, WireBytes,
+};
+
+const MS: u64 = 1_000_000;
+
+/// The summary of the run.
+pub(super) fn summary() -> Summary {
+    Summary {
+        schema: SUMMARY_SCHEMA.to_owned(),
+        run_id: "2026-11-23T104512Z-order-status-3f9a1c20".to_owned(),
+        tool: Tool { version: "0.1.0".to_owned(), commit: "0123abc".to_owned() },
+        scenario: ScenarioSummary {
+            title: "Order status".to_owned(),
+            question: Some("Poll every second, or subscribe?".to_owned()),
+            sha256: "3f9a1c20".repeat(8),
+        },
+        complete: true,
+        verdict: Verdict {
+            status: VerdictStatus::Caveats,
+            checks: vec![
+                check("lag", CheckStatus::Pass, "the source was at most 0.2 ms late"),
+                check("blocks", CheckStatus::Info, "3 blocks are too few for intervals"),
+                check("lost-events", CheckStatus::Warn, "`webhook` lost 2 of 480 events"),
+            ],
+        },
+        points: vec![PointSummary {
+            parameters: BTreeMap::new(),
+            strategies: vec![slow_poll(), quick_poll(), webhook()],
+        }],
+    }
+}
+
+/// The curves of the run's one point.
+pub(super) fn figures() -> Vec<PointFigures> {
+    let strategies =
+        vec![poll_figures("poll every second", 1000), poll_figures("poll every 250 ms", 250), {
+            let quantile = |share: f64| 700_000.0 * (1.0 - share).max(1e-4).powf(-0.45);
+            curves("webhook", 478.0 / 480.0, quantile, None)
+        }];
+    vec![PointFigures {
+        parameters: BTreeMap::new(),
+        warm_up: 1000 * MS,
+        end: 9000 * MS,
+        strategies,
+    }]
+}
+
+/// The run again, swept over two rates, so that it has two points.
+pub(super) fn swept() -> (Summary, Vec<PointFigures>) {
+    let (mut summary, mut figures) = (summary(), figures());
+    let parameters = |rate: &str| BTreeMap::from([("events.rate".to_owned(), rate.to_owned())]);
+    summary.points.push(summary.points[0].clone());
+    figures.push(figures[0].clone());
+    for (place, rate) in ["20/s", "200/s"].into_iter().enumerate() {
+        summary.points[place].parameters = parameters(rate);
+        figures[place].parameters = parameters(rate);
+    }
+    (summary, figures)
+}
+
+/// A strategy that delivered nothing, and has no curves.
+pub(super) fn all_lost(name: &str) -> (StrategySummary, StrategyFigures) {
+    let mut strategy = webhook();
+    strategy.name = name.to_owned();
+    strategy.events = Events { emitted: 480, delivered: 0, lost: 480, duplicated: 0, reordered: 0 };
+    strategy.latency = LatencySummary::default();
+    strategy.requests = Requests { total: 480, failed: 480, ..Requests::default() };
+    strategy.bytes.per_event = None;
+    strategy.cpu.per_event = None;
+    let figures = StrategyFigures {
+        name: name.to_owned(),
+        ecdf: Vec::new(),
+        ecdf_model: None,
+        percentiles: Vec::new(),
+        timeline: Vec::new(),
+    };
+    (strategy, figures)
+}
+
+fn check(id: &str, status: CheckStatus, message: &str) -> Check {
+    Check { id: id.to_owned(), status, message: message.to_owned(), value: None, limit: None }
+}
+
+fn slow_poll() -> StrategySummary {
+    StrategySummary {
+        name: "poll every second".to_owned(),
+        mechanism: "poll".to_owned(),
+        subscribers: 1,
+        settings: json!({ "every": "1s", "beat": "fixed-rate" }),
+        blocks: 3,
+        blocks_planned: 3,
+        events: Events { emitted: 480, delivered: 480, lost: 0, duplicated: 0, reordered: 0 },
+        latency: LatencySummary {
+            count: 480,
+            mean: Some(503_214_000),
+            min: Some(1_204_000),
+            p50: Some(504_100_000),
+            p90: Some(902_700_000),
+            p95: Some(951_300_000),
+            p99: None,
+            p999: None,
+            max: Some(1_000_900_000),
+            ci95: LatencyIntervals::default(),
+        },
+        lag: Lag { p50: Some(61_000), p99: None, max: Some(182_000) },
+        requests: Requests {
+            total: 24,
+            useful: 24,
+            empty: 0,
+            not_modified: 0,
+            rate_limited: 0,
+            failed: 0,
+            retried: 0,
+            per_event: Some(0.05),
+        },
+        messages: Messages { total: 0 },
+        connections: Connections { opened: 3 },
+        bytes: WireBytes { to_source: 4_200, from_source: 634_800, per_event: Some(1331.25) },
+        cpu: Cpu { source: 9_600_000, subscriber: 14_400_000, per_event: Some(50_000.0) },
+        memory: Memory { source_peak: 8_704_000, subscriber_peak: 7_120_000, source_lanes: 3 },
+        model: Some(Model {
+            latency_mean: Some(500_600_000),
+            latency_p50: Some(500_600_000),
+            latency_p99: Some(990_600_000),
+            requests: 24.0,
+            empty: 0.0,
+            agrees: Some(true),
+            note: "uniform wait of up to one interval".to_owned(),
+        }),
+    }
+}
+
+fn quick_poll() -> StrategySummary {
+    let mut strategy = slow_poll();
+    strategy.name = "poll every 250 ms".to_owned();
+    strategy.settings = json!({ "every": "250ms", "beat": "fixed-rate" });
+    strategy.latency = LatencySummary {
+        count: 480,
+        mean: Some(127_410_000),
+        min: Some(802_000),
+        p50: Some(127_300_000),
+        p90: Some(225_900_000),
+        p95: Some(238_800_000),
+        p99: None,
+        p999: None,
+        max: Some(251_400_000),
+        ci95: LatencyIntervals::default(),
+    };
+    strategy.requests = Requests {
+        total: 96,
+        useful: 95,
+        empty: 1,
+        not_modified: 1,
+        per_event: Some(0.2),
+        ..Requests::default()
+    };
+    strategy.bytes =
+        WireBytes { to_source: 16_800, from_source: 652_000, per_event: Some(1393.33) };
+    strategy.cpu = Cpu { source: 16_800_000, subscriber: 24_000_000, per_event: Some(85_000.0) };
+    strategy.model = Some(Model {
+        latency_mean: Some(125_600_000),
+        latency_p50: Some(125_600_000),
+        latency_p99: Some(248_100_000),
+        requests: 96.0,
+        empty: 0.646,
+        agrees: Some(true),
+        note: "uniform wait of up to one interval".to_owned(),
+    });
+    strategy
+}
+
+fn webhook() -> StrategySummary {
+    let mut strategy = slow_poll();
+    strategy.name = "webhook".to_owned();
+    strategy.mechanism = "webhook".to_owned();
+    strategy.settings = json!({});
+    strategy.events = Events { emitted: 480, delivered: 478, lost: 2, duplicated: 1, reordered: 0 };
+    strategy.latency = LatencySummary {
+        count: 478,
+        mean: Some(1_402_000),
+        min: Some(611_000),
+        p50: Some(1_100_000),
+        p90: Some(2_210_000),
+        p95: Some(3_020_000),
+        p99: None,
+        p999: None,
+        max: Some(14_300_000),
+        ci95: LatencyIntervals::default(),
+    };
+    strategy.requests = Requests {
+        total: 482,
+        useful: 478,
+        failed: 4,
+        retried: 3,
+        per_event: Some(482.0 / 478.0),
+        ..Requests::default()
+    };
+    strategy.bytes =
+        WireBytes { to_source: 81_600, from_source: 867_000, per_event: Some(1984.52) };
+    strategy.cpu = Cpu { source: 38_240_000, subscriber: 28_680_000, per_event: Some(140_000.0) };
+    strategy.memory.subscriber_peak = 7_404_000;
+    strategy.model = Some(Model {
+        latency_mean: None,
+        latency_p50: None,
+        latency_p99: None,
+        requests: 480.0,
+        empty: 0.0,
+        agrees: None,
+        note: "one request per event; no latency is claimed".to_owned(),
+    });
+    strategy
+}
+
+fn poll_figures(name: &str, every_ms: u64) -> StrategyFigures {
+    let span = (every_ms * MS) as f64;
+    // A small wave about the uniform law, so that measurement and model can be told apart.
+    let quantile =
+        move |share: f64| 700_000.0 + span * (share + 0.012 * (share * 19.0).sin() * (1.0 - share));
+    let model = (0..=200)
+        .map(|step| f64::from(step) / 200.0)
+        .map(|share| (whole(600_000.0 + span * share), share))
+        .collect();
+    curves(name, 1.0, quantile, Some(model))
+}
+
+fn curves(
+    name: &str,
+    delivered: f64,
+    quantile: impl Fn(f64) -> f64,
+    ecdf_model: Option<Vec<(u64, f64)>>,
+) -> StrategyFigures {
+    let ecdf = (1..=240)
+        .map(|step| f64::from(step) / 240.0)
+        .map(|share| (whole(quantile(share)), share * delivered))
+        .collect();
+    let percentiles = (0..80)
+        .map(|step| 1.0 - 10f64.powf(-f64::from(step) * 0.021))
+        .map(|share| (share, whole(quantile(share))))
+        .collect();
+    let timeline = (0..90u64)
+        .map(|bin| {
+            let middle = 0.5 + 0.18 * (bin as f64 * 2.4).sin();
+            let at = bin * 100 * MS + 50 * MS;
+            let max = whole(quantile(0.93 + 0.06 * (bin as f64 * 1.7).cos()));
+            TimelineBin { at, p50: whole(quantile(middle)), max }
+        })
+        .collect();
+    StrategyFigures { name: name.to_owned(), ecdf, ecdf_model, percentiles, timeline }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "latencies of the sample are positive and short"
+)]
+fn whole(nanoseconds: f64) -> u64 {
+    nanoseconds as u64
+}
