@@ -1,1 +1,7 @@
-fn main() {}
+//! `pollpush`: arguments in, exit code out.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pollpush::cli::main(std::env::args_os())
+}

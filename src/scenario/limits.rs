@@ -11,10 +11,10 @@ use crate::scenario::sources::Span;
 use crate::units::format_duration;
 
 /// The longest measured window.
-pub const LONGEST_WINDOW: Duration = Duration::from_secs(24 * 3_600);
+pub const LONGEST_WINDOW: Duration = Duration::from_hours(24);
 
 /// The longest warm-up and the longest drain.
-pub const LONGEST_MARGIN: Duration = Duration::from_secs(3_600);
+pub const LONGEST_MARGIN: Duration = Duration::from_hours(1);
 
 /// The most blocks at each point.
 pub const MOST_REPEATS: u32 = 1_000;
@@ -32,7 +32,7 @@ pub const MOST_SUBSCRIBERS: u32 = 10_000;
 pub const MOST_DELIVERIES: f64 = 50_000_000.0;
 
 /// The longest a run may be planned to take.
-pub const LONGEST_RUN: Duration = Duration::from_secs(7 * 86_400);
+pub const LONGEST_RUN: Duration = Duration::from_hours(7 * 24);
 
 /// What a drain waits beyond the longest an event can be under way.
 pub const DRAIN_MARGIN: Duration = Duration::from_secs(2);

@@ -75,7 +75,7 @@ impl<'v> Reader<'v> {
         let node = Spanned::new(Document::ROOT, DeValue::Table(above));
         let place = "the scenario";
         let node = self.known_keys(&node, place, &self.vocabulary.heading, &known)?;
-        self.value(node, place, &self.vocabulary.heading, |input| Heading::deserialize(input))
+        self.value(&node, place, &self.vocabulary.heading, Heading::deserialize)
     }
 
     fn section<T: DeserializeOwned>(
@@ -102,7 +102,7 @@ impl<'v> Reader<'v> {
         }
         let place = format!("`[{name}]`");
         let node = self.known_keys(node, &place, keys, &keys.names())?;
-        self.value(node, &place, keys, |input| T::deserialize(input))
+        self.value(&node, &place, keys, T::deserialize)
     }
 
     fn strategies(&mut self, document: &Document<'_>) -> Option<Vec<NamedStrategy>> {
@@ -144,8 +144,8 @@ impl<'v> Reader<'v> {
         let keys = self.vocabulary.strategy(Some(mechanism.name()));
         let node = self.known_keys(node, &place, &keys, &keys.names())?;
         let (head, settings) = split(node, &self.vocabulary.head);
-        let head = self.value(head, &place, &keys, |input| StrategyHead::deserialize(input));
-        let strategy = self.value(settings, &place, &keys, |input| mechanism.configure(input));
+        let head = self.value(&head, &place, &keys, StrategyHead::deserialize);
+        let strategy = self.value(&settings, &place, &keys, |input| mechanism.configure(input));
         let head = head?;
         Some(NamedStrategy {
             name: head.name,
@@ -189,7 +189,7 @@ impl<'v> Reader<'v> {
     /// What a table is read into; a complaint says what the offending key means.
     fn value<'i, T>(
         &mut self,
-        node: Node<'i>,
+        node: &Node<'i>,
         place: &str,
         keys: &Keys,
         read: impl FnOnce(ValueDeserializer<'i>) -> Result<T, Error>,
@@ -197,7 +197,7 @@ impl<'v> Reader<'v> {
         match read(ValueDeserializer::from(node.clone())) {
             Ok(value) => Some(value),
             Err(error) => {
-                self.complain(unreadable(&error, &node, place, keys));
+                self.complain(unreadable(&error, node, place, keys));
                 None
             }
         }
@@ -220,23 +220,18 @@ fn unreadable(error: &Error, node: &Node<'_>, place: &str, keys: &Keys) -> Compl
         .flatten()
         .find(|(_, value)| holds(value))
         .and_then(|(key, _)| keys.get(key.get_ref()));
-    match key {
-        Some(key) => {
-            // Users know whole numbers, not the types of this program.
-            let reason = ["u64", "u32", "u16", "u8", "usize"].iter().fold(
-                error.message().to_owned(),
-                |reason, kind| {
-                    reason.replace(&format!("expected {kind}"), "expected a whole number")
-                },
-            );
-            let message = format!("{place} cannot use this `{}`: {reason}", key.name);
-            Complaint::at(span, message, format!("`{}`: {}", key.name, key.meaning))
-        }
-        None => {
-            let message = format!("{place} cannot be read: {}", error.message());
-            Complaint::at(span, message, format!("known are: {}", listed(&keys.names())))
-        }
-    }
+    let Some(key) = key else {
+        let message = format!("{place} cannot be read: {}", error.message());
+        return Complaint::at(span, message, format!("known are: {}", listed(&keys.names())));
+    };
+    // Users know whole numbers, not the types of this program.
+    let reason = ["u64", "u32", "u16", "u8", "usize"]
+        .iter()
+        .fold(error.message().to_owned(), |reason, kind| {
+            reason.replace(&format!("expected {kind}"), "expected a whole number")
+        });
+    let message = format!("{place} cannot use this `{}`: {reason}", key.name);
+    Complaint::at(span, message, format!("`{}`: {}", key.name, key.meaning))
 }
 
 /// The keys all strategies have, and the rest.

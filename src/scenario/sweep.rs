@@ -86,11 +86,11 @@ fn axes<'i>(
     let mut found = Vec::new();
     for (key, values) in in_order(table) {
         match axis(key.get_ref(), key.span(), values, document, vocabulary) {
-            Ok(axis) if axes.iter().any(|earlier| earlier.target == axis.target) => {
-                let message = format!("`{}` is swept twice", axis.path);
-                found.push(Complaint::at(axis.place, message, "put all its values into one list"));
+            Ok(new) if axes.iter().any(|earlier| earlier.target == new.target) => {
+                let message = format!("`{}` is swept twice", new.path);
+                found.push(Complaint::at(new.place, message, "put all its values into one list"));
             }
-            Ok(axis) => axes.push(axis),
+            Ok(new) => axes.push(new),
             Err(complaint) => found.push(complaint),
         }
     }

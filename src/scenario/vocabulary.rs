@@ -69,13 +69,12 @@ impl Vocabulary {
         let unknown = |remedy: String| {
             Complaint::at(place.clone(), format!("no setting has the path `{path}`"), remedy)
         };
-        let in_section = |section: &'static str, keys: &Keys, key: &str| match keys.get(key) {
-            Some(key) => Ok(Target::Section(section, key.name.clone())),
-            None => {
-                let paths: Vec<String> =
-                    keys.names().iter().map(|name| format!("{section}.{name}")).collect();
-                Err(unknown(remedy(&path.to_string(), paths.iter().map(String::as_str))))
-            }
+        let in_section = |section: &'static str, keys: &Keys, key: &str| {
+            let paths: Vec<String> =
+                keys.names().iter().map(|name| format!("{section}.{name}")).collect();
+            keys.get(key)
+                .map(|key| Target::Section(section, key.name.clone()))
+                .ok_or_else(|| unknown(remedy(&path.to_string(), paths.iter().map(String::as_str))))
         };
         match path.keys()[..] {
             ["events", key] => in_section("events", &self.events, key),
