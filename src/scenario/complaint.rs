@@ -1,5 +1,6 @@
 //! What is wrong with a scenario, shown in the text that is wrong.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
@@ -7,7 +8,7 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use crate::scenario::sources::{Sources, Span};
 
 /// One thing that is wrong, where, and what to write instead.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Complaint {
     message: String,
     span: Option<Span>,
@@ -49,11 +50,13 @@ fn shortened(mut text: String) -> String {
     text
 }
 
-/// A scenario that cannot be run, with every reason that was found.
+/// A scenario that cannot be run, with the reasons that were found.
 #[derive(Clone, Debug)]
 pub struct ScenarioError {
     sources: Sources,
     complaints: Vec<Complaint>,
+    /// How many more there were; the file may hold tens of thousands.
+    untold: usize,
 }
 
 /// Where a complaint points: both numbers are counted from one.
@@ -67,15 +70,19 @@ pub struct Position {
     pub column: usize,
 }
 
-/// The most complaints shown at once; the rest are usually echoes of these.
+/// The most complaints told at once; the rest are usually echoes of these.
 const MOST_SHOWN: usize = 10;
 
 impl ScenarioError {
     /// An error of at least one complaint, each told once, in the order of the texts.
     pub(crate) fn new(sources: Sources, mut complaints: Vec<Complaint>) -> ScenarioError {
         complaints.sort_by_key(|complaint| complaint.span.as_ref().map(|span| span.start));
-        complaints.dedup();
-        ScenarioError { sources, complaints }
+        // Points of a sweep share most of their document, and so most of what is wrong with it.
+        let mut told = HashSet::new();
+        complaints.retain(|complaint| told.insert(complaint.clone()));
+        let untold = complaints.len().saturating_sub(MOST_SHOWN);
+        complaints.truncate(MOST_SHOWN);
+        ScenarioError { sources, complaints, untold }
     }
 
     /// Where each complaint points, for those that point anywhere.
@@ -100,14 +107,10 @@ impl ScenarioError {
     #[must_use]
     pub fn render(&self, styled: bool) -> String {
         let renderer = if styled { Renderer::styled() } else { Renderer::plain() };
-        let mut shown: Vec<String> = self
-            .complaints
-            .iter()
-            .take(MOST_SHOWN)
-            .map(|complaint| self.render_one(complaint, &renderer))
-            .collect();
-        if let Some(more @ 1..) = self.complaints.len().checked_sub(MOST_SHOWN) {
-            let title = Level::ERROR.primary_title(format!("{more} more like these"));
+        let mut shown: Vec<String> =
+            self.complaints.iter().map(|complaint| self.render_one(complaint, &renderer)).collect();
+        if self.untold > 0 {
+            let title = Level::ERROR.primary_title(format!("{} more like these", self.untold));
             shown.push(renderer.render(&[title.elements(NOTHING)]));
         }
         shown.join("\n\n")
@@ -116,12 +119,13 @@ impl ScenarioError {
     fn render_one(&self, complaint: &Complaint, renderer: &Renderer) -> String {
         let title = Level::ERROR.primary_title(complaint.message.as_str());
         let help = Level::HELP.message(complaint.remedy.as_str());
-        let located = complaint.span.as_ref().and_then(|span| self.sources.locate(span));
+        let located = complaint.span.as_ref().and_then(|span| self.sources.lines(span));
         let group = match located {
-            Some((source, within)) => title.element(
-                Snippet::source(source.text.as_str())
-                    .path(source.origin.as_str())
-                    .annotation(AnnotationKind::Primary.span(within)),
+            Some(lines) => title.element(
+                Snippet::source(lines.text)
+                    .path(lines.origin)
+                    .line_start(lines.first)
+                    .annotation(AnnotationKind::Primary.span(lines.within)),
             ),
             None => title.elements(NOTHING),
         };

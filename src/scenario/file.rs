@@ -16,7 +16,12 @@ const LARGEST_FILE: Bytes = Bytes(1 << 20);
 /// The name and text of a file, or of a built-in scenario if there is no such file.
 pub(crate) fn read(path: &Path) -> Result<(String, String), ScenarioError> {
     let origin = path.display().to_string();
-    let metadata = match path.metadata() {
+    let found = path.metadata();
+    // A folder may share the name of a built-in scenario; it cannot be what was meant.
+    if found.as_ref().is_ok_and(std::fs::Metadata::is_dir) && named(path).is_some() {
+        return built_in(path);
+    }
+    let metadata = match found {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return built_in(path),
         Err(error) => return Err(unreadable(&origin, &error)),
@@ -43,9 +48,14 @@ pub(crate) fn read(path: &Path) -> Result<(String, String), ScenarioError> {
     }
 }
 
+/// The built-in scenario of that name.
+fn named(name: &Path) -> Option<&'static BuiltIn> {
+    BUILT_IN.iter().find(|scenario| Path::new(scenario.name) == name)
+}
+
 fn built_in(path: &Path) -> Result<(String, String), ScenarioError> {
     let wanted = path.to_string_lossy();
-    if let Some(scenario) = BUILT_IN.iter().find(|scenario| scenario.name == wanted) {
+    if let Some(scenario) = named(path) {
         return Ok((format!("{} (built in)", scenario.name), scenario.text.to_owned()));
     }
     let names: Vec<&str> = BUILT_IN.iter().map(|BuiltIn { name, .. }| *name).collect();

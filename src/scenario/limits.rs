@@ -141,12 +141,6 @@ fn names(strategies: &[NamedStrategy], document: &Document<'_>, found: &mut Vec<
             found.push(Complaint::at(span, message, "give each strategy a name of its own"));
         }
     }
-    if strategies.len() > MOST_STRATEGIES {
-        let span = document.strategies().nth(MOST_STRATEGIES).map(toml::Spanned::span);
-        let message = format!("{} strategies are too many", strategies.len());
-        let remedy = format!("compare at most {MOST_STRATEGIES} in one scenario");
-        found.push(Complaint::at(span.unwrap_or(Document::ROOT), message, remedy));
-    }
 }
 
 fn strategies(strategies: &[NamedStrategy], document: &Document<'_>, found: &mut Vec<Complaint>) {

@@ -28,7 +28,7 @@ use complaint::Complaint;
 use document::Document;
 use read::Reader;
 use sources::Sources;
-use sweep::PointDocument;
+use sweep::{PointDocument, Sweep};
 use vocabulary::Vocabulary;
 
 pub use builtin::{BUILT_IN, BuiltIn, export};
@@ -117,9 +117,9 @@ fn check<'i>(
 ) -> Result<Scenario, Vec<Complaint>> {
     let vocabulary = Vocabulary::new();
     let given = override_all(&mut document, overrides, sources, &vocabulary)?;
-    let documents = sweep::points(&document, &vocabulary)?;
+    let sweep = Sweep::take(&mut document, &vocabulary)?;
     let swept = |(path, place): &(path::Path, sources::Span)| {
-        documents.iter().any(|point| point.parameters.contains_key(&path.to_string())).then(|| {
+        sweep.varies(path).then(|| {
             let message = format!("`{path}` is swept, so one value for it would be ignored");
             let written = path::written(&path.to_string());
             Complaint::at(place.clone(), message, format!("write `sweep.{written}=[…]`"))
@@ -127,7 +127,7 @@ fn check<'i>(
     };
     let mut complaints: Vec<Complaint> = given.iter().filter_map(swept).collect();
     let mut readings = Vec::new();
-    for PointDocument { parameters, document } in documents {
+    for PointDocument { parameters, document } in sweep.points(&document) {
         let mut reader = Reader::new(&vocabulary);
         let reading = reader.read(&document);
         complaints.append(&mut reader.complaints);
@@ -135,12 +135,18 @@ fn check<'i>(
             complaints.append(&mut limits::complaints(&reading, &document));
             readings.push((parameters, reading));
         }
+        if complaints.len() > MOST_COMPLAINTS {
+            break;
+        }
     }
     if complaints.is_empty() {
         complaints.extend(limits::too_long(readings.iter().map(|(_, reading)| reading), &document));
     }
     if complaints.is_empty() { Ok(scenario(readings, overrides)) } else { Err(complaints) }
 }
+
+/// With this many complaints further points have nothing to add.
+const MOST_COMPLAINTS: usize = 100;
 
 /// Puts the values given beside the file into the document; returns their paths and places.
 fn override_all<'i>(

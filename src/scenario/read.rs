@@ -12,6 +12,7 @@ use crate::delivery::contract::Strategy;
 use crate::scenario::complaint::Complaint;
 use crate::scenario::document::{Document, Node, Table};
 use crate::scenario::keys::{Keys, listed, nearest, remedy};
+use crate::scenario::limits::MOST_STRATEGIES;
 use crate::scenario::sections::{Events, Heading, Run, StrategyHead};
 use crate::scenario::vocabulary::{TABLES, Vocabulary, mechanism, text};
 
@@ -120,6 +121,12 @@ impl<'v> Reader<'v> {
         if tables.is_empty() || tables.iter().any(|table| !table.get_ref().is_table()) {
             let message = "`strategy` is a list of tables with at least one entry";
             self.complain(Complaint::at(node.span(), message, REMEDY));
+            return None;
+        }
+        if tables.len() > MOST_STRATEGIES {
+            let message = format!("{} strategies are too many", tables.len());
+            let remedy = format!("compare at most {MOST_STRATEGIES} in one scenario");
+            self.complain(Complaint::at(tables[MOST_STRATEGIES].span(), message, remedy));
             return None;
         }
         // Every strategy is read before any gives up, so that all their errors are found.

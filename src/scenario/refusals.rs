@@ -194,6 +194,30 @@ fn values_beside_the_file_that_mean_nothing() {
 }
 
 #[test]
+fn large_and_hostile_texts_are_refused_before_anybody_gets_bored() {
+    let many = |line: &dyn Fn(usize) -> String| (0..8_000).map(line).collect::<String>();
+    let numbers = many(&|n| format!("\"{n}/s\","));
+    for text in [
+        many(&|n| format!("key{n} = 1\n")),
+        format!("{RIGHT}[sweep]\n'events.rate' = [{numbers}]\n"),
+        format!(
+            "{RIGHT}[sweep]\n'run.duration' = ['1s', '2s']\n{}",
+            many(&|n| format!("k{n} = 1\n"))
+        ),
+        many(&|_| "[[strategy]]\nname = 'a'\n".to_owned()),
+        RIGHT.replace("20/s", &"9".repeat(200_000)),
+        format!("{}{RIGHT}", "\n".repeat(200_000)).replace("20/s", "0/s"),
+        format!("{}b=1", "a.".repeat(100_000)),
+        "[".repeat(200_000),
+        "\"".repeat(200_000),
+    ] {
+        let error = read(&text, &[]).expect_err("refused");
+        let shown = error.render(false);
+        assert!(!error.positions().is_empty() && shown.len() < 20_000, "{shown}");
+    }
+}
+
+#[test]
 fn several_errors_are_shown_at_once() {
     let text = RIGHT.replace("rate =", "rte =").replace("60s", "60").replace("every", "evry");
     let error = read(&text, &[]).expect_err("three errors");

@@ -15,13 +15,26 @@ pub(crate) struct Sources(Vec<Source>);
 
 /// One text.
 #[derive(Clone, Debug)]
-pub(crate) struct Source {
+struct Source {
     /// What an error calls it: a path, or an option such as `--set`.
-    pub(crate) origin: String,
+    origin: String,
     /// The text itself.
-    pub(crate) text: String,
+    text: String,
     /// The offset of its first byte.
     start: usize,
+}
+
+/// The lines a place lies on.
+#[derive(Clone, Debug)]
+pub(crate) struct Lines<'s> {
+    /// What an error calls their text.
+    pub(crate) origin: &'s str,
+    /// The lines.
+    pub(crate) text: &'s str,
+    /// The number of the first, counted from one.
+    pub(crate) first: usize,
+    /// The place, in bytes of these lines.
+    pub(crate) within: Span,
 }
 
 impl Sources {
@@ -34,7 +47,7 @@ impl Sources {
     }
 
     /// The text a place lies in, and the place within it, at character boundaries.
-    pub(crate) fn locate(&self, span: &Span) -> Option<(&Source, Span)> {
+    fn locate(&self, span: &Span) -> Option<(&Source, Span)> {
         let source = self.0.iter().rev().find(|source| source.start <= span.start)?;
         let within = |offset: usize| {
             source.text.floor_char_boundary((offset - source.start).min(source.text.len()))
@@ -43,13 +56,25 @@ impl Sources {
         Some((source, start..within(span.end.max(span.start))))
     }
 
+    /// The lines a place lies on.
+    pub(crate) fn lines(&self, span: &Span) -> Option<Lines<'_>> {
+        let (source, within) = self.locate(span)?;
+        let start = source.text[..within.start].rfind('\n').map_or(0, |newline| newline + 1);
+        let rest = source.text[within.end..].find('\n');
+        let end = rest.map_or(source.text.len(), |newline| within.end + newline);
+        Some(Lines {
+            origin: &source.origin,
+            text: &source.text[start..end],
+            first: source.text[..start].matches('\n').count() + 1,
+            within: within.start - start..within.end - start,
+        })
+    }
+
     /// The origin, line and column of a place, both counted from one, in characters.
     pub(crate) fn position(&self, span: &Span) -> Option<(&str, usize, usize)> {
-        let (source, within) = self.locate(span)?;
-        let before = &source.text[..within.start];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let line = before.matches('\n').count() + 1;
-        Some((&source.origin, line, before[line_start..].chars().count() + 1))
+        let lines = self.lines(span)?;
+        let column = lines.text[..lines.within.start].chars().count() + 1;
+        Some((lines.origin, lines.first, column))
     }
 }
 

@@ -14,6 +14,10 @@ use crate::scenario::vocabulary::{Target, Vocabulary};
 /// The most points of a sweep.
 pub const MOST_POINTS: usize = 1_000;
 
+/// The swept settings of a scenario, in the order of the file.
+#[derive(Clone, Debug)]
+pub(crate) struct Sweep<'i>(Vec<Axis<'i>>);
+
 /// One swept setting.
 #[derive(Clone, Debug)]
 struct Axis<'i> {
@@ -30,36 +34,52 @@ pub(crate) struct PointDocument<'i> {
     pub(crate) document: Document<'i>,
 }
 
-/// The documents of all points: the first swept setting changes slowest.
-pub(crate) fn points<'i>(
-    document: &Document<'i>,
-    vocabulary: &Vocabulary,
-) -> Result<Vec<PointDocument<'i>>, Vec<Complaint>> {
-    let axes = axes(document, vocabulary)?;
-    let count =
-        axes.iter().fold(1_usize, |product, axis| product.saturating_mul(axis.values.len()));
-    if count > MOST_POINTS {
-        let span = document.entry("sweep").map_or(Document::ROOT, toml::Spanned::span);
-        let message = format!("the sweep has {count} points");
-        let remedy = format!("sweep fewer values; a scenario has at most {MOST_POINTS} points");
-        return Err(vec![Complaint::at(span, message, remedy)]);
+impl<'i> Sweep<'i> {
+    /// Takes the sweep out of a document.
+    pub(crate) fn take(
+        document: &mut Document<'i>,
+        vocabulary: &Vocabulary,
+    ) -> Result<Sweep<'i>, Vec<Complaint>> {
+        let Some(written) = document.root.remove("sweep") else { return Ok(Sweep(Vec::new())) };
+        let sweep = Sweep(axes(&written, document, vocabulary)?);
+        let count = sweep.count();
+        if count > MOST_POINTS {
+            return Err(vec![too_many(count, written.span())]);
+        }
+        Ok(sweep)
     }
-    let base = PointDocument { parameters: BTreeMap::new(), document: document.clone() };
-    Ok(axes.iter().fold(vec![base], |points, axis| {
-        points
-            .iter()
-            .flat_map(|point| axis.values.iter().map(|value| point.with(axis, value)))
-            .collect()
-    }))
-}
 
-impl<'i> PointDocument<'i> {
-    fn with(&self, axis: &Axis<'i>, value: &Node<'i>) -> PointDocument<'i> {
-        let mut point = self.clone();
-        point.document.put(&axis.target, &axis.place, value.clone());
-        point.parameters.insert(axis.path.to_string(), shown(value));
+    /// The number of points: one without a sweep.
+    fn count(&self) -> usize {
+        self.0.iter().fold(1, |product: usize, axis| product.saturating_mul(axis.values.len()))
+    }
+
+    /// Whether points differ in the setting of that path.
+    pub(crate) fn varies(&self, path: &Path) -> bool {
+        self.0.iter().any(|axis| axis.path == *path)
+    }
+
+    /// The documents of all points, one at a time: the first swept setting changes slowest.
+    pub(crate) fn points(&self, base: &Document<'i>) -> impl Iterator<Item = PointDocument<'i>> {
+        (0..self.count()).map(|place| self.point(place, base))
+    }
+
+    fn point(&self, mut place: usize, base: &Document<'i>) -> PointDocument<'i> {
+        let mut point = PointDocument { parameters: BTreeMap::new(), document: base.clone() };
+        for axis in self.0.iter().rev() {
+            let value = &axis.values[place % axis.values.len()];
+            place /= axis.values.len();
+            point.document.put(&axis.target, &axis.place, value.clone());
+            point.parameters.insert(axis.path.to_string(), shown(value));
+        }
         point
     }
+}
+
+fn too_many(points: usize, span: Span) -> Complaint {
+    let message = format!("the sweep has {points} points");
+    let remedy = format!("sweep fewer values; a scenario has at most {MOST_POINTS} points");
+    Complaint::at(span, message, remedy)
 }
 
 /// A swept value as it is written, without quotes.
@@ -74,10 +94,10 @@ fn shown(value: &Node<'_>) -> String {
 }
 
 fn axes<'i>(
+    sweep: &Node<'i>,
     document: &Document<'i>,
     vocabulary: &Vocabulary,
 ) -> Result<Vec<Axis<'i>>, Vec<Complaint>> {
-    let Some(sweep) = document.entry("sweep") else { return Ok(Vec::new()) };
     let Some(table) = sweep.get_ref().as_table() else {
         let message = format!("`sweep` is a table, not {}", a_kind(sweep));
         return Err(vec![Complaint::at(sweep.span(), message, REMEDY)]);
@@ -142,6 +162,9 @@ fn plain_values<'i>(values: &Node<'i>, path: &Path) -> Result<Vec<Node<'i>>, Com
         let message = format!("`{path}` is swept over a list with at least one value");
         Complaint::at(values.span(), message, REMEDY)
     })?;
+    if array.len() > MOST_POINTS {
+        return Err(too_many(array.len(), values.span()));
+    }
     for (place, value) in array.iter().enumerate() {
         if value.get_ref().is_array() || value.get_ref().is_table() {
             let message =
