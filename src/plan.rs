@@ -266,8 +266,9 @@ impl Point {
 #[cfg(test)]
 mod tests {
     use super::{Plan, expand};
-    use crate::scenario::{Override, parse};
+    use crate::scenario::{BUILT_IN, Override, load, parse};
     use std::collections::BTreeSet;
+    use std::path::Path;
     use std::time::Duration;
 
     const SCENARIO: &str = "
@@ -364,5 +365,16 @@ mechanism = 'webhook'
     fn estimates_add_up_over_points() {
         let estimate = plan(&["run.repeats=1", "sweep.\"events.rate\"=['1/s', '2/s']"]).estimate();
         assert!((estimate.events - 60.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn every_built_in_scenario_plans_and_the_quickstart_is_quick() {
+        for built_in in BUILT_IN {
+            let plan = expand(&load(Path::new(built_in.name), &[]).expect(built_in.name));
+            let estimate = plan.estimate();
+            assert!(estimate.trials > 0 && estimate.requests.is_some(), "{}", built_in.name);
+            let longest = if built_in.name == "quickstart" { 60 } else { 3_600 };
+            assert!(estimate.wall_time.as_secs() < longest, "{}", built_in.name);
+        }
     }
 }

@@ -4,6 +4,8 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::scenario::schema::text as schema_text;
+
 /// A scenario that comes with the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BuiltIn {
@@ -32,7 +34,7 @@ const SCHEMA_FILE: &str = "scenario.schema.json";
 /// When a file cannot be written, and before anything is written when one of them exists:
 /// nothing is ever overwritten.
 pub fn export(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let schema = super::schema::text();
+    let schema = schema_text();
     let files: Vec<(PathBuf, &str)> = BUILT_IN
         .iter()
         .map(|scenario| (folder.join(format!("{}.toml", scenario.name)), scenario.text))
@@ -53,13 +55,12 @@ pub fn export(folder: &Path) -> io::Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::{BUILT_IN, SCHEMA_FILE, export};
-    use crate::plan::expand;
     use crate::scenario::{load, parse};
     use std::collections::BTreeSet;
     use std::path::Path;
 
     #[test]
-    fn every_scenario_of_the_folder_is_built_in_and_plans() {
+    fn every_scenario_of_the_folder_is_built_in_and_right() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
         let files = std::fs::read_dir(&folder)
             .expect("the folder")
@@ -77,17 +78,8 @@ mod tests {
                 "{}",
                 scenario.name
             );
-            let parsed = parse(scenario.name, scenario.text, &[]).expect(scenario.name);
-            assert!(!expand(&parsed).trials.is_empty());
+            parse(scenario.name, scenario.text, &[]).expect(scenario.name);
         }
-    }
-
-    #[test]
-    fn the_quickstart_ends_within_a_minute_or_so() {
-        let scenario = load(Path::new("quickstart"), &[]).expect("built in");
-        let plan = expand(&scenario);
-        assert_eq!((plan.trials.len(), plan.blocks), (3, 3));
-        assert!(plan.estimate().wall_time.as_secs() < 60);
     }
 
     #[test]

@@ -24,24 +24,25 @@ mod vocabulary;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use complaint::Complaint;
-use document::Document;
-use read::Reader;
-use sources::Sources;
-use sweep::{PointDocument, Sweep};
-use vocabulary::Vocabulary;
+use crate::scenario::complaint::Complaint;
+use crate::scenario::document::Document;
+use crate::scenario::path::{Path, written};
+use crate::scenario::read::{Reader, Reading};
+use crate::scenario::sources::{Sources, Span};
+use crate::scenario::sweep::{PointDocument, Sweep};
+use crate::scenario::vocabulary::Vocabulary;
 
-pub use builtin::{BUILT_IN, BuiltIn, export};
-pub use complaint::{Position, ScenarioError};
-pub use limits::{
+pub use crate::scenario::builtin::{BUILT_IN, BuiltIn, export};
+pub use crate::scenario::complaint::{Position, ScenarioError};
+pub use crate::scenario::limits::{
     DRAIN_MARGIN, LARGEST_SEED, LONGEST_MARGIN, LONGEST_RUN, LONGEST_WINDOW, MOST_DELIVERIES,
     MOST_REPEATS, MOST_STRATEGIES, MOST_SUBSCRIBERS, TRIAL_OVERHEAD,
 };
-pub use overrides::Override;
-pub use read::NamedStrategy;
-pub use schema::schema;
-pub use sections::{Events, Layout};
-pub use sweep::MOST_POINTS;
+pub use crate::scenario::overrides::Override;
+pub use crate::scenario::read::NamedStrategy;
+pub use crate::scenario::schema::schema;
+pub use crate::scenario::sections::{Events, Layout};
+pub use crate::scenario::sweep::MOST_POINTS;
 
 /// A scenario that can be run, every default filled in.
 #[derive(Clone, Debug)]
@@ -118,10 +119,10 @@ fn check<'i>(
     let vocabulary = Vocabulary::new();
     let given = override_all(&mut document, overrides, sources, &vocabulary)?;
     let sweep = Sweep::take(&mut document, &vocabulary)?;
-    let swept = |(path, place): &(path::Path, sources::Span)| {
+    let swept = |(path, place): &(Path, Span)| {
         sweep.varies(path).then(|| {
             let message = format!("`{path}` is swept, so one value for it would be ignored");
-            let written = path::written(&path.to_string());
+            let written = written(&path.to_string());
             Complaint::at(place.clone(), message, format!("write `sweep.{written}=[…]`"))
         })
     };
@@ -154,7 +155,7 @@ fn override_all<'i>(
     overrides: &'i [Override],
     sources: &mut Sources,
     vocabulary: &Vocabulary,
-) -> Result<Vec<(path::Path, sources::Span)>, Vec<Complaint>> {
+) -> Result<Vec<(Path, Span)>, Vec<Complaint>> {
     let mut complaints = Vec::new();
     let mut given = Vec::new();
     for text in overrides {
@@ -175,12 +176,12 @@ fn override_all<'i>(
 
 /// Readings of all points, which agree in everything that cannot be swept.
 fn scenario(
-    readings: Vec<(BTreeMap<String, String>, read::Reading)>,
+    readings: Vec<(BTreeMap<String, String>, Reading)>,
     overrides: &[Override],
 ) -> Scenario {
     let (_, first) = readings.first().expect("a scenario without a complaint has a point");
     let (heading, run) = (first.heading.clone(), first.run.clone());
-    let point = |(parameters, reading): (BTreeMap<String, String>, read::Reading)| ScenarioPoint {
+    let point = |(parameters, reading): (BTreeMap<String, String>, Reading)| ScenarioPoint {
         parameters,
         drain: limits::drain(&reading),
         events: reading.events,
