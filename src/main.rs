@@ -1,2 +1,7 @@
-//! Placeholder until the command line is merged.
-fn main() {}
+//! `pollpush`: arguments in, exit code out.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pollpush::cli::main(std::env::args_os())
+}

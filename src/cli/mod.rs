@@ -1,0 +1,19 @@
+//! The command line: one file a verb, each of which reads as prose.
+//!
+//! Results go to stdout, everything else to stderr. To add a verb, write its file and name it
+//! in the list in `arguments.rs`.
+
+mod arguments;
+mod check;
+mod completions;
+mod grid;
+mod man;
+mod mechanisms;
+mod options;
+mod outcome;
+mod outline;
+mod scenarios;
+mod schema;
+mod terminal;
+
+pub use arguments::{command, main};

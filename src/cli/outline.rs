@@ -1,0 +1,137 @@
+//! A plan as JSON.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::plan::{Layout, Plan, PlannedStrategy, Point, Trial};
+use crate::schedule::Arrivals;
+use crate::units::{Bytes, Rate, duration_text, nanoseconds};
+
+/// What `pollpush check --format json` prints.
+#[derive(Debug, Serialize)]
+pub(crate) struct Outline<'p> {
+    title: &'p str,
+    question: Option<&'p str>,
+    overrides: &'p [String],
+    seed: u64,
+    layout: Layout,
+    blocks: u32,
+    expected: Total,
+    points: Vec<PointOutline<'p>>,
+    trials: Vec<TrialOutline<'p>>,
+}
+
+/// What the whole run is expected to come to.
+#[derive(Debug, Serialize)]
+struct Total {
+    events: f64,
+    requests: Option<f64>,
+    connections: u64,
+    wall_time_ns: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct PointOutline<'p> {
+    parameters: &'p BTreeMap<String, String>,
+    rate: Rate,
+    arrivals: Arrivals,
+    payload: Bytes,
+    #[serde(with = "duration_text")]
+    warm_up: Duration,
+    #[serde(with = "duration_text")]
+    window: Duration,
+    #[serde(with = "duration_text")]
+    drain: Duration,
+    strategies: Vec<StrategyOutline<'p>>,
+}
+
+#[derive(Debug, Serialize)]
+struct StrategyOutline<'p> {
+    name: &'p str,
+    mechanism: &'static str,
+    subscribers: u32,
+    settings: Value,
+    expected: InWindow,
+}
+
+/// What a strategy is expected to do in one window.
+#[derive(Debug, Serialize)]
+struct InWindow {
+    events: f64,
+    deliveries: f64,
+    requests: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct TrialOutline<'p> {
+    trial: u32,
+    point: usize,
+    block: u32,
+    seed: u64,
+    strategies: Vec<&'p str>,
+}
+
+impl<'p> Outline<'p> {
+    /// The outline of a plan.
+    pub(crate) fn of(plan: &'p Plan) -> Outline<'p> {
+        let estimate = plan.estimate();
+        Outline {
+            title: &plan.title,
+            question: plan.question.as_deref(),
+            overrides: &plan.overrides,
+            seed: plan.seed,
+            layout: plan.layout,
+            blocks: plan.blocks,
+            expected: Total {
+                events: estimate.events,
+                requests: estimate.requests,
+                connections: estimate.connections,
+                wall_time_ns: nanoseconds(estimate.wall_time),
+            },
+            points: plan.points.iter().map(point).collect(),
+            trials: plan.trials.iter().map(|trial| outlined(plan, trial)).collect(),
+        }
+    }
+}
+
+fn point(point: &Point) -> PointOutline<'_> {
+    PointOutline {
+        parameters: &point.parameters,
+        rate: point.rate,
+        arrivals: point.arrivals,
+        payload: point.payload,
+        warm_up: point.warm_up,
+        window: point.window,
+        drain: point.drain,
+        strategies: point.strategies.iter().map(|planned| strategy(point, planned)).collect(),
+    }
+}
+
+fn strategy<'p>(point: &Point, planned: &'p PlannedStrategy) -> StrategyOutline<'p> {
+    let expected = point.expectation(planned);
+    StrategyOutline {
+        name: &planned.name,
+        mechanism: planned.mechanism,
+        subscribers: planned.subscribers,
+        settings: planned.strategy.settings(),
+        expected: InWindow {
+            events: expected.events,
+            deliveries: expected.deliveries,
+            requests: expected.requests,
+        },
+    }
+}
+
+fn outlined<'p>(plan: &'p Plan, trial: &Trial) -> TrialOutline<'p> {
+    let strategies = &plan.points[trial.point].strategies;
+    TrialOutline {
+        trial: trial.index,
+        point: trial.point,
+        block: trial.block,
+        seed: trial.seed,
+        strategies: trial.strategies.iter().map(|place| strategies[*place].name.as_str()).collect(),
+    }
+}

@@ -1,0 +1,208 @@
+//! What is readable but impossible: the bounds every scenario keeps.
+
+use std::time::Duration;
+
+use crate::event::Encoder;
+use crate::scenario::complaint::Complaint;
+use crate::scenario::document::Document;
+use crate::scenario::read::{NamedStrategy, Reading};
+use crate::scenario::sections::Layout;
+use crate::scenario::sources::Span;
+use crate::units::format_duration;
+
+/// The longest measured window.
+pub const LONGEST_WINDOW: Duration = Duration::from_hours(24);
+
+/// The longest warm-up and the longest drain.
+pub const LONGEST_MARGIN: Duration = Duration::from_hours(1);
+
+/// The most blocks at each point.
+pub const MOST_REPEATS: u32 = 1_000;
+
+/// The largest seed: the largest whole number every reader of JSON keeps exactly.
+pub const LARGEST_SEED: u64 = (1 << 53) - 1;
+
+/// The most strategies of a scenario.
+pub const MOST_STRATEGIES: usize = 16;
+
+/// The most simulated subscribers of a strategy.
+pub const MOST_SUBSCRIBERS: u32 = 10_000;
+
+/// The most events times subscribers in one trial.
+pub const MOST_DELIVERIES: f64 = 50_000_000.0;
+
+/// The longest a run may be planned to take.
+pub const LONGEST_RUN: Duration = Duration::from_hours(7 * 24);
+
+/// What a drain waits beyond the longest an event can be under way.
+pub const DRAIN_MARGIN: Duration = Duration::from_secs(2);
+
+/// What starting and ending a trial's processes is expected to take.
+pub const TRIAL_OVERHEAD: Duration = Duration::from_secs(1);
+
+/// How long after the window outstanding events are waited for, at most.
+pub(crate) fn drain(reading: &Reading) -> Duration {
+    let patience = reading.strategies.iter().map(|named| named.strategy.patience()).max();
+    let drain = patience.unwrap_or_default().saturating_add(DRAIN_MARGIN).min(LONGEST_MARGIN);
+    reading.run.drain.unwrap_or(drain)
+}
+
+/// Everything about one point that cannot be.
+pub(crate) fn complaints(reading: &Reading, document: &Document<'_>) -> Vec<Complaint> {
+    let mut found = Vec::new();
+    heading(reading, document, &mut found);
+    times(reading, document, &mut found);
+    events(reading, document, &mut found);
+    names(&reading.strategies, document, &mut found);
+    strategies(&reading.strategies, document, &mut found);
+    // The load is a product of the values above; it means something once they are possible.
+    if found.is_empty() {
+        load(reading, document, &mut found);
+    }
+    found
+}
+
+fn heading(reading: &Reading, document: &Document<'_>, found: &mut Vec<Complaint>) {
+    let texts = [
+        ("title", Some(&reading.heading.title), 200),
+        ("question", reading.heading.question.as_ref(), 500),
+    ];
+    for (key, text, longest) in texts {
+        let span = || document.entry(key).map_or(Document::ROOT, toml::Spanned::span);
+        found.extend(text.and_then(|text| line(key, text, longest, span())));
+    }
+}
+
+/// A complaint unless the text is one line with something on it.
+fn line(what: &str, text: &str, longest: usize, span: Span) -> Option<Complaint> {
+    let wrong = if text.trim().is_empty() {
+        format!("the {what} is empty")
+    } else if text.chars().any(char::is_control) {
+        format!("the {what} has a line break or another control character")
+    } else if text.chars().count() > longest {
+        format!("the {what} has {} characters", text.chars().count())
+    } else {
+        return None;
+    };
+    Some(Complaint::at(span, wrong, format!("write one line of 1 to {longest} characters")))
+}
+
+fn times(reading: &Reading, document: &Document<'_>, found: &mut Vec<Complaint>) {
+    let run = &reading.run;
+    let mut refuse = |key: &str, message: String, remedy: String| {
+        found.push(Complaint::at(document.section_span("run", key), message, remedy));
+    };
+    if run.duration.is_zero() {
+        let remedy = "write a duration above zero; a minute is a good start: `duration = \"60s\"`";
+        refuse("duration", "a window of no length measures nothing".into(), remedy.into());
+    }
+    for (key, time, longest) in [
+        ("duration", Some(run.duration), LONGEST_WINDOW),
+        ("warm-up", Some(run.warm_up), LONGEST_MARGIN),
+        ("drain", run.drain, LONGEST_MARGIN),
+    ] {
+        if let Some(time) = time.filter(|time| *time > longest) {
+            let message = format!("`{key}` of {} is too long", format_duration(time));
+            refuse(key, message, format!("write at most {}", format_duration(longest)));
+        }
+    }
+    if !(1..=MOST_REPEATS).contains(&run.repeats) {
+        let message = format!("{} repeats are not possible", run.repeats);
+        refuse("repeats", message, format!("write a whole number from 1 to {MOST_REPEATS}"));
+    }
+    if run.seed > LARGEST_SEED {
+        let message = format!("the seed {} is too large", run.seed);
+        refuse("seed", message, format!("write a whole number from 0 to {LARGEST_SEED}"));
+    }
+}
+
+fn events(reading: &Reading, document: &Document<'_>, found: &mut Vec<Complaint>) {
+    let possible = Encoder::SMALLEST_PAYLOAD..=Encoder::LARGEST_PAYLOAD;
+    let payload = reading.events.payload;
+    if !possible.contains(&payload) {
+        let span = document.section_span("events", "payload");
+        let message = format!("a payload of {payload} is not possible");
+        let remedy = format!("write a size from {} to {}", possible.start(), possible.end());
+        found.push(Complaint::at(span, message, remedy));
+    }
+}
+
+fn names(strategies: &[NamedStrategy], document: &Document<'_>, found: &mut Vec<Complaint>) {
+    for (index, named) in strategies.iter().enumerate() {
+        let span = document.strategy_span(index, "name");
+        let name = &named.name;
+        if let Some(complaint) = line("name", name, 80, span.clone()) {
+            found.push(complaint);
+        } else if name.trim() != name {
+            let message = format!("the name `{name}` begins or ends with a space");
+            found.push(Complaint::at(span, message, "write it without"));
+        } else if strategies[..index].iter().any(|earlier| earlier.name == *name) {
+            let message = format!("two strategies are called `{name}`");
+            found.push(Complaint::at(span, message, "give each strategy a name of its own"));
+        }
+    }
+}
+
+fn strategies(strategies: &[NamedStrategy], document: &Document<'_>, found: &mut Vec<Complaint>) {
+    for (index, named) in strategies.iter().enumerate() {
+        if !(1..=MOST_SUBSCRIBERS).contains(&named.subscribers) {
+            let span = document.strategy_span(index, "subscribers");
+            let message = format!("{} subscribers are not possible", named.subscribers);
+            let remedy = format!("write a whole number from 1 to {MOST_SUBSCRIBERS}");
+            found.push(Complaint::at(span, message, remedy));
+        }
+        if let Err(error) = named.strategy.check() {
+            let span = document.strategy_span(index, error.key);
+            found.push(Complaint::at(span, error.message, error.remedy));
+        }
+    }
+}
+
+fn load(reading: &Reading, document: &Document<'_>, found: &mut Vec<Complaint>) {
+    let subscribers = reading.strategies.iter().map(|named| named.subscribers);
+    let subscribers = match reading.run.layout {
+        Layout::SideBySide => subscribers.sum(),
+        Layout::Solo => subscribers.max().unwrap_or(0),
+    };
+    let events = reading.events.rate.events_in(reading.run.warm_up + reading.run.duration);
+    let deliveries = events * f64::from(subscribers);
+    if deliveries > MOST_DELIVERIES {
+        let span = document.section_span("run", "duration");
+        let message = format!(
+            "a trial of {deliveries:.0} deliveries is too large: {events:.0} events × {subscribers} \
+             subscribers"
+        );
+        let remedy = format!(
+            "lower `events.rate`, `run.duration` or `subscribers` until a trial has at most \
+             {MOST_DELIVERIES:.0}"
+        );
+        found.push(Complaint::at(span, message, remedy));
+    }
+}
+
+/// A complaint about all points together, if the run could take too long.
+pub(crate) fn too_long<'r>(
+    readings: impl Iterator<Item = &'r Reading>,
+    document: &Document<'_>,
+) -> Option<Complaint> {
+    let total = readings.map(longest).fold(Duration::ZERO, Duration::saturating_add);
+    (total > LONGEST_RUN).then(|| {
+        let days = total.as_secs_f64() / 86_400.0;
+        let message = format!("the run could take {days:.1} days");
+        let remedy = format!(
+            "lower `run.duration` or `run.repeats`, or sweep fewer values; a run takes at most {:.0} days",
+            LONGEST_RUN.as_secs_f64() / 86_400.0
+        );
+        Complaint::at(document.section_span("run", "duration"), message, remedy)
+    })
+}
+
+/// The longest the trials of one point can take.
+fn longest(reading: &Reading) -> Duration {
+    let trials = match reading.run.layout {
+        Layout::SideBySide => 1,
+        Layout::Solo => u32::try_from(reading.strategies.len()).unwrap_or(u32::MAX),
+    };
+    let trial = TRIAL_OVERHEAD + reading.run.warm_up + reading.run.duration + drain(reading);
+    trial.saturating_mul(trials.saturating_mul(reading.run.repeats))
+}

@@ -1,0 +1,278 @@
+//! From a document to the values it holds, with a complaint about everything that is wrong.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeValue, Error, ValueDeserializer};
+
+use crate::delivery::MECHANISMS;
+use crate::delivery::contract::Strategy;
+use crate::scenario::complaint::Complaint;
+use crate::scenario::document::{Document, Node, Table};
+use crate::scenario::keys::{Keys, listed, nearest, remedy};
+use crate::scenario::limits::MOST_STRATEGIES;
+use crate::scenario::sections::{Events, Heading, Run, StrategyHead};
+use crate::scenario::vocabulary::{TABLES, Vocabulary, mechanism, text};
+
+/// Everything one document says, once its sweep is resolved.
+#[derive(Clone, Debug)]
+pub(crate) struct Reading {
+    pub(crate) heading: Heading,
+    pub(crate) events: Events,
+    pub(crate) run: Run,
+    pub(crate) strategies: Vec<NamedStrategy>,
+}
+
+/// A strategy as the scenario names it.
+#[derive(Clone, Debug)]
+pub struct NamedStrategy {
+    /// Its name, unique in the scenario.
+    pub name: String,
+    /// The mechanism's name.
+    pub mechanism: &'static str,
+    /// Simulated subscribers.
+    pub subscribers: u32,
+    /// The mechanism with its settings.
+    pub strategy: Arc<dyn Strategy>,
+}
+
+/// Reads documents and collects what is wrong with them.
+#[derive(Debug)]
+pub(crate) struct Reader<'v> {
+    vocabulary: &'v Vocabulary,
+    pub(crate) complaints: Vec<Complaint>,
+}
+
+impl<'v> Reader<'v> {
+    /// A reader that has nothing to complain about yet.
+    pub(crate) fn new(vocabulary: &'v Vocabulary) -> Reader<'v> {
+        Reader { vocabulary, complaints: Vec::new() }
+    }
+
+    /// Reads a document; without a complaint every value is there.
+    pub(crate) fn read(&mut self, document: &Document<'_>) -> Option<Reading> {
+        let vocabulary = self.vocabulary;
+        let heading = self.heading(&document.root);
+        let events = self.section(document, "events", &vocabulary.events, "rate = \"20/s\"");
+        let run = self.section(document, "run", &vocabulary.run, "duration = \"60s\"");
+        let strategies = self.strategies(document);
+        Some(Reading { heading: heading?, events: events?, run: run?, strategies: strategies? })
+    }
+
+    fn complain(&mut self, complaint: Complaint) {
+        self.complaints.push(complaint);
+    }
+
+    fn heading(&mut self, root: &Table<'_>) -> Option<Heading> {
+        let tables = TABLES.map(|name| (name, root.get(name)));
+        let mut above = root.clone();
+        for (name, _) in tables {
+            above.remove(name);
+        }
+        let known = self.vocabulary.heading.iter().map(|key| key.name.as_str()).chain(TABLES);
+        let known: Vec<&str> = known.collect();
+        let node = Spanned::new(Document::ROOT, DeValue::Table(above));
+        let place = "the scenario";
+        let node = self.known_keys(&node, place, &self.vocabulary.heading, &known)?;
+        self.value(&node, place, &self.vocabulary.heading, Heading::deserialize)
+    }
+
+    fn section<T: DeserializeOwned>(
+        &mut self,
+        document: &Document<'_>,
+        name: &'static str,
+        keys: &Keys,
+        example: &str,
+    ) -> Option<T> {
+        let Some(node) = document.entry(name) else {
+            if misspelt(&document.root, name, &TABLES) {
+                return None;
+            }
+            let message = format!("the scenario has no `[{name}]`");
+            let remedy = format!("add a line `[{name}]` and below it `{example}`");
+            self.complain(Complaint::at(Document::ROOT, message, remedy));
+            return None;
+        };
+        if !node.get_ref().is_table() {
+            let message = format!("`{name}` is a table, not {}", a_kind(node));
+            let remedy = format!("write a line `[{name}]` and below it `{example}`");
+            self.complain(Complaint::at(node.span(), message, remedy));
+            return None;
+        }
+        let place = format!("`[{name}]`");
+        let node = self.known_keys(node, &place, keys, &keys.names())?;
+        self.value(&node, &place, keys, T::deserialize)
+    }
+
+    fn strategies(&mut self, document: &Document<'_>) -> Option<Vec<NamedStrategy>> {
+        const REMEDY: &str = "add `[[strategy]]` with a `name` and a `mechanism` for each strategy \
+                              to compare";
+        let Some(node) = document.entry("strategy") else {
+            if misspelt(&document.root, "strategy", &TABLES) {
+                return None;
+            }
+            let message = "the scenario has no strategy";
+            self.complain(Complaint::at(Document::ROOT, message, REMEDY));
+            return None;
+        };
+        let tables: Vec<&Node<'_>> = document.strategies().collect();
+        if tables.is_empty() || tables.iter().any(|table| !table.get_ref().is_table()) {
+            let message = "`strategy` is a list of tables with at least one entry";
+            self.complain(Complaint::at(node.span(), message, REMEDY));
+            return None;
+        }
+        if tables.len() > MOST_STRATEGIES {
+            let message = format!("{} strategies are too many", tables.len());
+            let remedy = format!("compare at most {MOST_STRATEGIES} in one scenario");
+            self.complain(Complaint::at(tables[MOST_STRATEGIES].span(), message, remedy));
+            return None;
+        }
+        // Every strategy is read before any gives up, so that all their errors are found.
+        let read: Vec<_> = tables.into_iter().map(|table| self.strategy(table)).collect();
+        read.into_iter().collect()
+    }
+
+    fn strategy(&mut self, node: &Node<'_>) -> Option<NamedStrategy> {
+        let place = match text(node, "name") {
+            Some(name) => format!("strategy `{name}`"),
+            None => "`[[strategy]]`".to_owned(),
+        };
+        let Some(wanted) = node.get_ref().as_table()?.get("mechanism") else {
+            let remedy = format!("add `mechanism = \"…\"`; known are: {}", listed(&names()));
+            self.complain(Complaint::at(node.span(), format!("{place} lacks `mechanism`"), remedy));
+            return None;
+        };
+        let Some(mechanism) = wanted.get_ref().as_str().and_then(mechanism) else {
+            self.complain(unknown_mechanism(wanted));
+            return None;
+        };
+        let keys = self.vocabulary.strategy(Some(mechanism.name()));
+        let node = self.known_keys(node, &place, &keys, &keys.names())?;
+        let (head, settings) = split(node, &self.vocabulary.head);
+        let head = self.value(&head, &place, &keys, StrategyHead::deserialize);
+        let strategy = self.value(&settings, &place, &keys, |input| mechanism.configure(input));
+        let head = head?;
+        Some(NamedStrategy {
+            name: head.name,
+            mechanism: mechanism.name(),
+            subscribers: head.subscribers,
+            strategy: strategy?,
+        })
+    }
+
+    /// The table without its unknown keys; nothing if it lacks a required one.
+    fn known_keys<'i>(
+        &mut self,
+        node: &Node<'i>,
+        place: &str,
+        keys: &Keys,
+        known: &[&str],
+    ) -> Option<Node<'i>> {
+        let mut table = node.get_ref().as_table()?.clone();
+        for (key, _) in node.get_ref().as_table()? {
+            let name = key.get_ref().as_ref();
+            if keys.get(name).is_none() {
+                let message = format!("{place} has no key `{name}`");
+                let remedy = remedy(name, known.iter().copied());
+                self.complain(Complaint::at(key.span(), message, remedy));
+                table.remove(name);
+            }
+        }
+        let missing: Vec<_> = keys
+            .iter()
+            .filter(|key| key.required && !table.contains_key(key.name.as_str()))
+            .collect();
+        let whole = node.get_ref().as_table()?;
+        for key in missing.iter().filter(|key| !misspelt(whole, &key.name, known)) {
+            let message = format!("{place} lacks `{}`", key.name);
+            let remedy = format!("add `{} = \"…\"`: {}", key.name, key.meaning);
+            self.complain(Complaint::at(node.span(), message, remedy));
+        }
+        missing.is_empty().then(|| Spanned::new(node.span(), DeValue::Table(table)))
+    }
+
+    /// What a table is read into; a complaint says what the offending key means.
+    fn value<'i, T>(
+        &mut self,
+        node: &Node<'i>,
+        place: &str,
+        keys: &Keys,
+        read: impl FnOnce(ValueDeserializer<'i>) -> Result<T, Error>,
+    ) -> Option<T> {
+        match read(ValueDeserializer::from(node.clone())) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.complain(unreadable(&error, node, place, keys));
+                None
+            }
+        }
+    }
+}
+
+/// Whether a missing key is there under a name that resembles it; that is complained about.
+fn misspelt(table: &Table<'_>, missing: &str, known: &[&str]) -> bool {
+    table.keys().map(|key| key.get_ref().as_ref()).any(|name: &str| {
+        !known.contains(&name) && nearest(name, known.iter().copied()) == Some(missing)
+    })
+}
+
+fn unreadable(error: &Error, node: &Node<'_>, place: &str, keys: &Keys) -> Complaint {
+    let span = error.span().unwrap_or_else(|| node.span());
+    let entries = node.get_ref().as_table();
+    let holds = |value: &Node<'_>| value.span().start <= span.start && span.end <= value.span().end;
+    let key = entries
+        .into_iter()
+        .flatten()
+        .find(|(_, value)| holds(value))
+        .and_then(|(key, _)| keys.get(key.get_ref()));
+    let Some(key) = key else {
+        let message = format!("{place} cannot be read: {}", error.message());
+        return Complaint::at(span, message, format!("known are: {}", listed(&keys.names())));
+    };
+    // Users know whole numbers, not the types of this program.
+    let reason = ["u64", "u32", "u16", "u8", "usize"]
+        .iter()
+        .fold(error.message().to_owned(), |reason, kind| {
+            reason.replace(&format!("expected {kind}"), "expected a whole number")
+        });
+    let message = format!("{place} cannot use this `{}`: {reason}", key.name);
+    Complaint::at(span, message, format!("`{}`: {}", key.name, key.meaning))
+}
+
+/// The keys all strategies have, and the rest.
+fn split<'i>(node: Node<'i>, head: &Keys) -> (Node<'i>, Node<'i>) {
+    let span = node.span();
+    let (mut ours, mut theirs) = (Table::new(), Table::new());
+    if let DeValue::Table(table) = node.into_inner() {
+        for (key, value) in table {
+            let part = if head.get(key.get_ref()).is_some() { &mut ours } else { &mut theirs };
+            part.insert(key, value);
+        }
+    }
+    (Spanned::new(span.clone(), DeValue::Table(ours)), Spanned::new(span, DeValue::Table(theirs)))
+}
+
+fn names() -> Vec<&'static str> {
+    MECHANISMS.iter().map(|mechanism| mechanism.name()).collect()
+}
+
+fn unknown_mechanism(wanted: &Node<'_>) -> Complaint {
+    let Some(name) = wanted.get_ref().as_str() else {
+        let message = format!("a mechanism is named in text, not by {}", a_kind(wanted));
+        return Complaint::at(wanted.span(), message, format!("known are: {}", listed(&names())));
+    };
+    let remedy = match nearest(name, names().into_iter()) {
+        Some(near) => format!("did you mean `{near}`? Known are: {}", listed(&names())),
+        None => format!("known are: {}", listed(&names())),
+    };
+    Complaint::at(wanted.span(), format!("no mechanism is called `{name}`"), remedy)
+}
+
+/// The kind of a value, with its article.
+pub(crate) fn a_kind(node: &Node<'_>) -> String {
+    let kind = node.get_ref().type_str();
+    let article = if kind.starts_with(['a', 'i']) { "an" } else { "a" };
+    format!("{article} {kind}")
+}

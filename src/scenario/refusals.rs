@@ -1,0 +1,346 @@
+//! Every way a scenario can be wrong, refused at its place and with a remedy.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use proptest::prelude::{any, prop, proptest};
+
+use crate::scenario::{BUILT_IN, Override, Scenario, ScenarioError, load, parse};
+
+/// A scenario that is right, in parts a test can replace.
+const RIGHT: &str = r#"title = "t"
+
+[events]
+rate = "20/s"
+
+[run]
+duration = "60s"
+
+[[strategy]]
+name = "poll"
+mechanism = "poll"
+every = "1s"
+"#;
+
+fn read(text: &str, overrides: &[&str]) -> Result<Scenario, ScenarioError> {
+    let given: Vec<Override> = overrides
+        .iter()
+        .map(|text| Override { origin: "--set", text: (*text).to_owned() })
+        .collect();
+    parse("scenario.toml", text, &given)
+}
+
+/// The errors of scenarios that differ from the right one by one replacement.
+fn shown(cases: &[(&str, &str)]) -> String {
+    let mut shown = String::new();
+    for (from, to) in cases {
+        assert!(RIGHT.contains(from), "{from}");
+        let text = RIGHT.replacen(from, to, 1);
+        let error = read(&text, &[]).expect_err(to);
+        assert!(!error.positions().is_empty(), "no position: {error}");
+        writeln!(shown, "{error}\n").expect("writing to memory");
+    }
+    shown
+}
+
+fn shown_overrides(cases: &[&[&str]]) -> String {
+    let mut shown = String::new();
+    for overrides in cases {
+        let error = read(RIGHT, overrides).expect_err(overrides[0]);
+        assert!(!error.positions().is_empty(), "no position: {error}");
+        writeln!(shown, "{error}\n").expect("writing to memory");
+    }
+    shown
+}
+
+#[test]
+fn the_right_scenario_is_right() {
+    let scenario = read(RIGHT, &[]).expect("right");
+    assert_eq!((scenario.seed, scenario.repeats, scenario.points.len()), (1, 1, 1));
+}
+
+#[test]
+fn texts_that_are_not_toml() {
+    insta::assert_snapshot!(shown(&[
+        ("\"20/s\"", "20/s"),
+        ("\"20/s\"", "\"20/s"),
+        ("\"20/s\"", ""),
+        ("[events]", "[events"),
+        ("title = \"t\"", "title \"t\""),
+        ("title = \"t\"", "title = \"t\"\ntitle = \"u\""),
+        ("title = \"t\"", "title = \"t\0\""),
+        ("[run]", "[events]"),
+    ]));
+}
+
+#[test]
+fn keys_and_tables_that_do_not_exist() {
+    insta::assert_snapshot!(shown(&[
+        ("title", "titel"),
+        ("[events]", "[event]"),
+        ("[[strategy]]", "[[threshold]]\nexpect = \"x\"\n\n[[strategy]]"),
+        ("rate", "rte"),
+        ("rate", "arrival = \"poisson\"\nrate"),
+        ("duration", "seeed = 4\nduration"),
+        ("every", "evry"),
+        ("every", "colour = \"red\"\nevery"),
+        ("[[strategy]]", "[strategy]"),
+        ("[events]\nrate = \"20/s\"", ""),
+        ("mechanism = \"poll\"", ""),
+        ("every = \"1s\"", ""),
+    ]));
+}
+
+#[test]
+fn values_of_the_wrong_kind() {
+    insta::assert_snapshot!(shown(&[
+        ("\"20/s\"", "20"),
+        ("\"20/s\"", "\"20\""),
+        ("\"20/s\"", "\"20/fortnight\""),
+        ("\"20/s\"", "\"20/s\"\narrivals = \"poison\""),
+        ("\"20/s\"", "\"20/s\"\npayload = 1024"),
+        ("\"60s\"", "60"),
+        ("\"60s\"", "\"60\""),
+        ("\"60s\"", "\"60s\"\nrepeats = \"three\""),
+        ("\"60s\"", "\"60s\"\nrepeats = -1"),
+        ("\"60s\"", "\"60s\"\nlayout = \"alone\""),
+        ("\"1s\"", "1"),
+        ("\"1s\"", "\"1s\"\nkeep-alive = \"yes\""),
+        ("\"1s\"", "\"1s\"\nclient = \"curl\""),
+        ("mechanism = \"poll\"", "mechanism = \"pol\""),
+        ("mechanism = \"poll\"", "mechanism = \"carrier pigeon\""),
+        ("mechanism = \"poll\"", "mechanism = 7"),
+        ("\"t\"", "2024"),
+    ]));
+}
+
+#[test]
+fn values_that_are_impossible() {
+    insta::assert_snapshot!(shown(&[
+        ("20/s", "0/s"),
+        ("20/s", "-1/s"),
+        ("20/s", "NaN/s"),
+        ("20/s", "1e308/s"),
+        ("\"20/s\"", "\"20/s\"\npayload = \"63 B\""),
+        ("\"20/s\"", "\"20/s\"\npayload = \"2 MiB\""),
+        ("60s", "0s"),
+        ("60s", "25h"),
+        ("60s", "169h"),
+        ("\"60s\"", "\"60s\"\nwarm-up = \"2h\""),
+        ("\"60s\"", "\"60s\"\ndrain = \"2h\""),
+        ("\"60s\"", "\"60s\"\nrepeats = 0"),
+        ("\"60s\"", "\"60s\"\nseed = 9007199254740992"),
+        ("every", "subscribers = 1000000000\nevery"),
+        ("every", "subscribers = 0\nevery"),
+        ("every", "limit = 0\nevery"),
+        ("\"t\"", "\" \""),
+        ("\"t\"", "\"a\\nb\""),
+        ("name = \"poll\"", "name = \"\""),
+        ("name = \"poll\"", "name = \" poll\""),
+        ("name = \"poll\"", "name = \"\\u001b[31m\""),
+        ("\"1s\"", "\"1s\"\n[[strategy]]\nname = \"poll\"\nmechanism = \"webhook\""),
+        ("20/s", "1000000/s"),
+        ("\"60s\"", "\"23h\"\nrepeats = 10"),
+    ]));
+}
+
+#[test]
+fn sweeps_that_mean_nothing() {
+    let swept = |sweep: &str| format!("{RIGHT}\n[sweep]\n{sweep}\n");
+    let numbers: Vec<String> = (1..=1001).map(|n| format!("\"{n}/s\"")).collect();
+    let mut shown = String::new();
+    for sweep in [
+        "events.rate = [\"1/s\"]",
+        "\"events.rte\" = [\"1/s\"]",
+        "\"events.rate\" = \"1/s\"",
+        "\"events.rate\" = []",
+        "\"events.rate\" = [\"1/s\", [\"2/s\"]]",
+        "\"events.rate\" = [\"1/s\", \"1/s\"]",
+        "\"events.rate\" = [\"1/s\", \"0/s\", 3]",
+        "\"events.rate\" = [\"1/s\"]\n\"events . rate\" = [\"2/s\"]",
+        "\"run.seed\" = [1, 2]",
+        "\"strategy.poll.mechanism\" = [\"poll\", \"webhook\"]",
+        "\"strategy.pol.every\" = [\"1s\"]",
+        "\"strategy.poll.limit\" = [10, 0]",
+        "\"strategy poll\" = [10]",
+        &format!("\"events.rate\" = [{}]", numbers.join(", ")),
+    ] {
+        let error = read(&swept(sweep), &[]).expect_err(sweep);
+        assert!(!error.positions().is_empty(), "no position: {error}");
+        writeln!(shown, "{error}\n").expect("writing to memory");
+    }
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn values_beside_the_file_that_mean_nothing() {
+    insta::assert_snapshot!(shown_overrides(&[
+        &["events.rate"],
+        &["a b=1"],
+        &["events.rte=5/s"],
+        &["nothing.at.all=5"],
+        &["strategy.hook.every=5s"],
+        &["strategy.poll.name=x"],
+        &["strategy.poll.concurrency=5"],
+        &["events.rate=5"],
+        &["run.repeats=three"],
+        &["run.duration=0s"],
+        &["run.layout=alone"],
+        &["sweep.events.rate=[\"1/s\"]"],
+        &["sweep.\"events.rate\"=[\"1/s\", \"0/s\"]"],
+        &["sweep.\"events.rate\"=[\"1/s\"]", "events.rate=5/s"],
+        &["title=\u{1b}[31m"],
+    ]));
+}
+
+#[test]
+fn large_and_hostile_texts_are_refused_before_anybody_gets_bored() {
+    let many = |line: &dyn Fn(usize) -> String| (0..8_000).map(line).collect::<String>();
+    let numbers = many(&|n| format!("\"{n}/s\","));
+    for text in [
+        many(&|n| format!("key{n} = 1\n")),
+        format!("{RIGHT}[sweep]\n'events.rate' = [{numbers}]\n"),
+        format!(
+            "{RIGHT}[sweep]\n'run.duration' = ['1s', '2s']\n{}",
+            many(&|n| format!("k{n} = 1\n"))
+        ),
+        many(&|_| "[[strategy]]\nname = 'a'\n".to_owned()),
+        RIGHT.replace("20/s", &"9".repeat(200_000)),
+        format!("{}{RIGHT}", "\n".repeat(200_000)).replace("20/s", "0/s"),
+        format!("{}b=1", "a.".repeat(100_000)),
+        "[".repeat(200_000),
+        "\"".repeat(200_000),
+    ] {
+        let error = read(&text, &[]).expect_err("refused");
+        let shown = error.render(false);
+        assert!(!error.positions().is_empty() && shown.len() < 20_000, "{shown}");
+    }
+}
+
+#[test]
+fn several_errors_are_shown_at_once() {
+    let text = RIGHT.replace("rate =", "rte =").replace("60s", "60").replace("every", "evry");
+    let error = read(&text, &[]).expect_err("three errors");
+    let lines: Vec<usize> = error.positions().iter().map(|position| position.line).collect();
+    // A typo is told once: not also as the required key that it leaves missing.
+    assert_eq!(lines, [4, 7, 12]);
+}
+
+#[test]
+fn seventeen_strategies_are_too_many() {
+    let mut text = RIGHT.to_owned();
+    for n in 0..16 {
+        write!(text, "[[strategy]]\nname = 'w{n}'\nmechanism = 'webhook'\n").expect("memory");
+    }
+    let error = read(&text, &[]).expect_err("17 strategies");
+    assert_eq!(error.messages(), ["17 strategies are too many"]);
+    assert_eq!(error.positions()[0].line, 58);
+}
+
+#[test]
+fn line_ends_and_marks_of_other_systems_are_read() {
+    for text in [RIGHT.replace('\n', "\r\n"), format!("\u{feff}{RIGHT}")] {
+        let scenario = read(&text, &[]).expect("right");
+        assert_eq!(scenario.text, text);
+        let error = read(&text.replace("20/s", "0/s"), &[]).expect_err("no rate");
+        assert_eq!((error.positions()[0].line, error.positions()[0].column), (4, 8));
+    }
+}
+
+#[test]
+fn values_beside_the_file_take_the_place_of_its_own() {
+    let given = ["events.rate=5/s", "run.repeats=3", "strategy.poll.every=2s", "run.drain=1s"];
+    let scenario = read(RIGHT, &given).expect("right");
+    assert_eq!(scenario.points[0].events.rate.to_string(), "5/s");
+    assert_eq!(scenario.repeats, 3);
+    assert_eq!(scenario.points[0].drain.as_secs(), 1);
+    assert_eq!(scenario.points[0].strategies[0].strategy.settings()["every"], "2s");
+    assert_eq!(scenario.overrides, given);
+}
+
+#[test]
+fn a_sweep_is_every_combination_in_the_order_of_the_file() {
+    let sweep = "[sweep]\n'run.duration' = ['1s', '2s']\n'events.rate' = ['3/s', '4/s']\n";
+    let scenario = read(&format!("{RIGHT}{sweep}"), &[]).expect("right");
+    let points: Vec<String> = scenario
+        .points
+        .iter()
+        .map(|point| format!("{} {:?}", point.events.rate, point.window))
+        .collect();
+    assert_eq!(points, ["3/s 1s", "4/s 1s", "3/s 2s", "4/s 2s"]);
+    assert_eq!(scenario.points[1].parameters["events.rate"], "4/s");
+}
+
+#[test]
+fn files_that_are_no_scenario() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).expect("a file");
+        path
+    };
+    let dangling = folder.path().join("dangling.toml");
+    std::os::unix::fs::symlink("nowhere", &dangling).expect("a link");
+    let latin = [&RIGHT.as_bytes()[..8], b"\xe9", &RIGHT.as_bytes()[8..]].concat();
+    let mut shown = String::new();
+    for path in [
+        folder.path().to_owned(),
+        dangling,
+        folder.path().join("quickstar"),
+        write("large.toml", &vec![b'#'; (1 << 20) + 1]),
+        write("latin.toml", &latin),
+        "/dev/zero".into(),
+        write("empty.toml", b""),
+        "a\0b.toml".into(),
+    ] {
+        let error = load(&path, &[]).expect_err("no scenario");
+        writeln!(shown, "{error}\n").expect("writing to memory");
+    }
+    let shown = shown.replace(&folder.path().display().to_string(), "FOLDER");
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn a_link_to_a_scenario_is_followed_and_a_file_comes_before_a_built_in_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("right.toml");
+    std::fs::write(&file, RIGHT).expect("a file");
+    let link = folder.path().join("link.toml");
+    std::os::unix::fs::symlink(&file, &link).expect("a link");
+    assert_eq!(load(&link, &[]).expect("right").title, "t");
+    let built_in = load(Path::new("quickstart"), &[]).expect("built in");
+    assert_eq!(built_in.text, BUILT_IN[0].text);
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_refused_or_read(text in any::<String>()) {
+        let _ = read(&text, &[&text]).map_err(|error| error.render(true));
+    }
+
+    #[test]
+    fn any_replacement_in_a_scenario_is_refused_or_read(
+        place in 0..RIGHT.len(),
+        length in 0..20_usize,
+        bytes in prop::collection::vec(any::<u8>(), 0..20),
+    ) {
+        let end = (place + length).min(RIGHT.len());
+        let bytes = [&RIGHT.as_bytes()[..place], &bytes, &RIGHT.as_bytes()[end..]].concat();
+        let text = String::from_utf8_lossy(&bytes);
+        let _ = read(&text, &[]).map_err(|error| error.render(false));
+    }
+
+    #[test]
+    fn any_file_is_refused_or_read(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), bytes).expect("a file");
+        let _ = load(file.path(), &[]).map_err(|error| error.to_string());
+    }
+
+    #[test]
+    fn any_value_beside_the_file_is_refused_or_read(value in any::<String>()) {
+        for path in ["events.rate", "run.duration", "sweep.'run.duration'", "strategy.poll.every"] {
+            let _ = read(RIGHT, &[&format!("{path}={value}")]).map_err(|error| error.to_string());
+        }
+    }
+}

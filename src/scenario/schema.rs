@@ -1,0 +1,115 @@
+//! The JSON Schema of scenario files, for editors that follow `#:schema`.
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+
+use crate::delivery::MECHANISMS;
+use crate::delivery::contract::Mechanism;
+use crate::scenario::limits::MOST_STRATEGIES;
+use crate::scenario::sections::{Events, Heading, Run, StrategyHead};
+
+/// The JSON Schema of scenario files, in the 2020-12 dialect.
+#[must_use]
+pub fn schema() -> Schema {
+    let mut generator = SchemaSettings::draft2020_12().into_generator();
+    let strategies: Vec<Value> =
+        MECHANISMS.iter().map(|mechanism| strategy(*mechanism, &mut generator)).collect();
+    let mut schema = Heading::json_schema(&mut generator);
+    let tables = json!({
+        "events": generator.subschema_for::<Events>(),
+        "run": generator.subschema_for::<Run>(),
+        "strategy": {
+            "description": "The strategies compared.",
+            "type": "array",
+            "items": { "oneOf": strategies },
+            "minItems": 1,
+            "maxItems": MOST_STRATEGIES,
+        },
+        "sweep": {
+            "description": "Paths of settings, such as \"events.rate\", and the values each takes \
+                            in turn; every combination is a point.",
+            "type": "object",
+            "additionalProperties": {
+                "type": "array",
+                "items": { "type": ["string", "number", "boolean"] },
+                "minItems": 1,
+                "uniqueItems": true,
+            },
+        },
+    });
+    extend(&mut schema, "properties", tables);
+    schema.insert("title".into(), "pollpush scenario".into());
+    schema.insert("description".into(), "What `pollpush run` measures.".into());
+    schema.insert("required".into(), json!(["title", "events", "run", "strategy"]));
+    schema.insert("$schema".into(), "https://json-schema.org/draft/2020-12/schema".into());
+    schema.insert("$defs".into(), Value::Object(generator.take_definitions(true)));
+    schema
+}
+
+/// The schema as the file that comes with the scenarios.
+pub(crate) fn text() -> String {
+    let mut text = serde_json::to_string_pretty(&schema()).expect("a schema is plain JSON");
+    text.push('\n');
+    text
+}
+
+/// What a `[[strategy]]` of one mechanism may hold.
+fn strategy(mechanism: &dyn Mechanism, generator: &mut SchemaGenerator) -> Value {
+    let mut schema = mechanism.schema(generator);
+    let head = StrategyHead::json_schema(generator);
+    let settings = schema.get("properties").cloned().unwrap_or_else(|| json!({}));
+    let required = schema.get("required").cloned().unwrap_or_else(|| json!([]));
+    let mut properties = head.get("properties").cloned().unwrap_or_else(|| json!({}));
+    properties["mechanism"]["const"] = mechanism.name().into();
+    schema.insert("properties".into(), properties);
+    extend(&mut schema, "properties", settings);
+    schema.insert("required".into(), head.get("required").cloned().unwrap_or_else(|| json!([])));
+    append(&mut schema, "required", required);
+    schema.insert("title".into(), mechanism.name().into());
+    schema.insert("description".into(), mechanism.summary().into());
+    schema.insert("additionalProperties".into(), false.into());
+    schema.to_value()
+}
+
+fn extend(schema: &mut Schema, member: &str, more: Value) {
+    let object = schema.ensure_object().entry(member).or_insert_with(|| Map::new().into());
+    if let (Value::Object(object), Value::Object(more)) = (object, more) {
+        object.extend(more);
+    }
+}
+
+fn append(schema: &mut Schema, member: &str, more: Value) {
+    let list = schema.ensure_object().entry(member).or_insert_with(|| Value::Array(Vec::new()));
+    if let (Value::Array(list), Value::Array(more)) = (list, more) {
+        list.extend(more);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{schema, text};
+    use crate::delivery::MECHANISMS;
+
+    #[test]
+    fn the_schema_beside_the_scenarios_is_the_programs() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/scenario.schema.json");
+        // `UPDATE_SCHEMA=1 cargo test schema` writes it anew.
+        if std::env::var_os("UPDATE_SCHEMA").is_some() {
+            std::fs::write(file, text()).expect("written");
+        }
+        assert_eq!(std::fs::read_to_string(file).expect("the schema"), text());
+    }
+
+    #[test]
+    fn every_mechanism_has_its_own_kind_of_strategy() {
+        let schema = schema();
+        for (place, mechanism) in MECHANISMS.iter().enumerate() {
+            let kind = format!("/properties/strategy/items/oneOf/{place}");
+            let at = |member: &str| schema.pointer(&format!("{kind}/{member}"));
+            assert_eq!(at("properties/mechanism/const"), Some(&mechanism.name().into()));
+            assert_eq!(at("additionalProperties"), Some(&false.into()));
+            assert!(at("properties/name").is_some());
+        }
+    }
+}

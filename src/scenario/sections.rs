@@ -1,0 +1,119 @@
+//! The tables of a scenario file, as they are written.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::schedule::Arrivals;
+use crate::units::{Bytes, DurationText, Rate, RateText, SizeText, duration_text};
+
+/// The keys above the first table: what the scenario is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Heading {
+    /// What the scenario is called: one line of at most 200 characters.
+    #[schemars(length(min = 1, max = 200))]
+    pub(crate) title: String,
+    /// The question a run of it answers: one line of at most 500 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1, max = 500))]
+    pub(crate) question: Option<String>,
+}
+
+/// What happens at the source.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Events {
+    /// Mean number of events in a span of time, such as "20/s" or "4.5/day".
+    #[schemars(with = "RateText")]
+    pub rate: Rate,
+    /// How events are spaced: "constant" or "poisson".
+    #[serde(default)]
+    pub arrivals: Arrivals,
+    /// Size of an event's data, from "64 B" to "1 MiB".
+    #[serde(default = "default_payload")]
+    #[schemars(with = "SizeText")]
+    pub payload: Bytes,
+}
+
+fn default_payload() -> Bytes {
+    Bytes(1024)
+}
+
+/// How the measurement is made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Run {
+    /// Time before the measured window, in which events flow but do not count, at most "1h".
+    #[serde(default = "default_warm_up", with = "duration_text")]
+    #[schemars(with = "DurationText")]
+    pub(crate) warm_up: Duration,
+    /// Length of the measured window of each trial, such as "60s"; above zero, at most "24h".
+    #[serde(with = "duration_text")]
+    #[schemars(with = "DurationText")]
+    pub(crate) duration: Duration,
+    /// Blocks at each point, a whole number from 1 to 1000; six or more give confidence intervals.
+    #[serde(default = "default_repeats")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub(crate) repeats: u32,
+    /// Whether all strategies share a source ("side-by-side") or run one after the other ("solo").
+    #[serde(default)]
+    pub(crate) layout: Layout,
+    /// The whole number everything random derives from; the same seed gives the same schedules.
+    #[serde(default = "default_seed")]
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_u64))]
+    pub(crate) seed: u64,
+    /// How long after the window outstanding events are waited for, at most "1h". Without it:
+    /// the longest an event of the slowest strategy can be under way, and two seconds.
+    #[serde(default, deserialize_with = "some_duration", skip_serializing)]
+    #[schemars(with = "DurationText")]
+    pub(crate) drain: Option<Duration>,
+}
+
+fn default_warm_up() -> Duration {
+    Duration::from_secs(1)
+}
+
+fn default_repeats() -> u32 {
+    1
+}
+
+/// One, so that two people who run the same scenario offer the same events.
+fn default_seed() -> u64 {
+    1
+}
+
+fn some_duration<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Duration>, D::Error> {
+    duration_text::deserialize(input).map(Some)
+}
+
+/// Whether the strategies of a block share one source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    /// All strategies receive the same events at the same time from one source: paired, quick.
+    #[default]
+    SideBySide,
+    /// Each strategy alone, one after the other in random order: clean CPU and tail.
+    Solo,
+}
+
+/// The keys every `[[strategy]]` has, whatever its mechanism.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct StrategyHead {
+    /// What results call it: unique, one line of at most 80 characters.
+    #[schemars(length(min = 1, max = 80))]
+    pub(crate) name: String,
+    /// The way of delivering; `pollpush mechanisms` lists them.
+    pub(crate) mechanism: String,
+    /// Simulated subscribers, a whole number from 1 to 10000.
+    #[serde(default = "default_subscribers")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub(crate) subscribers: u32,
+}
+
+fn default_subscribers() -> u32 {
+    1
+}
