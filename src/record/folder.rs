@@ -78,7 +78,7 @@ impl RunFolder {
         let trials = trials.map_err(RecordError::writing(&path))?;
         let folder =
             RunFolder { root, manifest, trials, trials_length: 0, row_limit: LEDGER_ROW_LIMIT };
-        folder.write_manifest()?;
+        folder.manifest.write(&folder.root)?;
         Ok(folder)
     }
 
@@ -171,15 +171,8 @@ impl RunFolder {
         }
         self.manifest.status = status;
         self.manifest.finished = Some(at);
-        self.write_manifest()?;
+        self.manifest.write(&self.root)?;
         Ok(self.root)
-    }
-
-    fn write_manifest(&self) -> Result<(), RecordError> {
-        let mut text =
-            serde_json::to_string_pretty(&self.manifest).expect("a manifest has only text keys");
-        text.push('\n');
-        atomic::write(&self.root.join(MANIFEST_FILE), text.as_bytes())
     }
 
     fn write_artefacts(

@@ -1,14 +1,18 @@
 //! The manifest: what was planned, with what, on which machine, and what every file hashes to.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::atomic;
 use super::digest::sha256;
 use super::environment::Environment;
+use super::error::RecordError;
+use super::folder::MANIFEST_FILE;
 use super::trial::StrategyRecord;
 use crate::schedule::Arrivals;
 use crate::units::{Bytes, Rate, duration_text};
@@ -154,6 +158,13 @@ impl Manifest {
         let mut canonical = String::new();
         write_sorted(&value, &mut canonical);
         sha256(canonical.as_bytes())
+    }
+
+    /// Writes the manifest into the run's folder, replacing an earlier one.
+    pub(super) fn write(&self, root: &Path) -> Result<(), RecordError> {
+        let mut text = serde_json::to_string_pretty(self).expect("a manifest has only text keys");
+        text.push('\n');
+        atomic::write(&root.join(MANIFEST_FILE), text.as_bytes())
     }
 
     /// The name of the run's folder: start, title and the start of the run id.

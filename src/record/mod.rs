@@ -4,6 +4,7 @@
 //! and synced before the next one starts, so a run that is killed at any moment keeps all the
 //! trials it finished. Nothing here judges a number; that is the reading wing's work.
 
+pub mod derived;
 pub mod digest;
 pub mod environment;
 pub mod error;
@@ -13,10 +14,11 @@ pub mod intervals;
 pub mod join;
 pub mod ledger;
 pub mod manifest;
+pub mod parquet_file;
 pub mod run;
 #[doc(hidden)]
 pub mod sample;
 pub mod trial;
 
 mod atomic;
-mod parquet_file;
+

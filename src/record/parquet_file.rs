@@ -57,7 +57,7 @@ const DOCUMENTATION: &[(&str, &str)] = &[
 /// # Errors
 ///
 /// When a number does not fit into the file: times and sequence numbers end at 2^63.
-pub(crate) fn encode(ledger: &Ledger) -> Result<Vec<u8>> {
+pub fn encode(ledger: &Ledger) -> Result<Vec<u8>> {
     let mut file = SerializedFileWriter::new(Vec::new(), schema()?, Arc::new(properties()))?;
     for start in (0..ledger.rows()).step_by(ROWS_PER_GROUP) {
         let rows = start..ledger.rows().min(start + ROWS_PER_GROUP);

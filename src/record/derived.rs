@@ -1,0 +1,87 @@
+//! What is derived from the record: reports and charts, rewritten at will.
+//!
+//! Replacing them never touches the evidence, nor the digests that seal it: a ledger that was
+//! changed after the run still differs from its digest afterwards.
+
+use std::fs;
+
+use super::atomic;
+use super::digest::sha256;
+use super::error::RecordError;
+use super::folder::{MANIFEST_FILE, SCENARIO_FILE, TRIALS_FILE};
+use super::manifest::Manifest;
+use super::run::Run;
+
+/// A file to be written into a run folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DerivedFile {
+    /// Where, relative to the run folder.
+    pub path: String,
+    /// Its contents.
+    pub bytes: Vec<u8>,
+}
+
+/// Folders that hold evidence.
+const EVIDENCE_FOLDERS: [&str; 2] = ["ledger/", "histograms/"];
+
+/// Writes derived files into the folder of a run, and their digests into its manifest.
+///
+/// The manifest of a run that was killed has no digests, and gets none.
+///
+/// # Errors
+///
+/// When a path leaves the folder or names evidence, or a file cannot be written.
+pub fn replace(run: &Run, files: &[DerivedFile]) -> Result<(), RecordError> {
+    let mut manifest: Manifest = run.manifest.clone();
+    for file in files {
+        let own = [SCENARIO_FILE, MANIFEST_FILE, TRIALS_FILE].contains(&file.path.as_str());
+        if own || EVIDENCE_FOLDERS.iter().any(|folder| file.path.starts_with(folder)) {
+            return Err(RecordError::Reserved { path: file.path.clone() });
+        }
+        let path = atomic::inside(run.path(), &file.path)?;
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(RecordError::writing(parent))?;
+        }
+        atomic::write(&path, &file.bytes)?;
+        if !run.manifest.files.is_empty() {
+            manifest.files.insert(file.path.clone(), sha256(&file.bytes));
+        }
+    }
+    manifest.write(run.path())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DerivedFile, replace};
+    use crate::record::error::RecordError;
+    use crate::record::run::Run;
+    use crate::record::sample::Sample;
+
+    fn file(path: &str, text: &str) -> DerivedFile {
+        DerivedFile { path: path.to_owned(), bytes: text.as_bytes().to_vec() }
+    }
+
+    #[test]
+    fn derived_files_are_sealed_and_evidence_keeps_its_seal() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = Sample::default().write(folder.path()).expect("a run");
+        let run = Run::open(&path).expect("a run");
+        let before = run.manifest.files.clone();
+        replace(&run, &[file("charts/new.svg", "<svg/>")]).expect("written");
+        let run = Run::open(&path).expect("a run");
+        assert!(run.manifest.files.contains_key("charts/new.svg"));
+        assert!(before.iter().all(|(path, digest)| run.manifest.files.get(path) == Some(digest)));
+        assert_eq!(run.verify().expect("readable"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn evidence_cannot_be_replaced() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let run = Run::open(&Sample::default().write(folder.path()).expect("a run")).expect("a run");
+        for path in ["trials.jsonl", "manifest.json", "scenario.toml", "ledger/x.parquet"] {
+            let refused = replace(&run, &[file(path, "")]);
+            assert!(matches!(refused, Err(RecordError::Reserved { .. })), "{path}");
+        }
+        assert!(matches!(replace(&run, &[file("../x", "")]), Err(RecordError::Outside { .. })));
+    }
+}
