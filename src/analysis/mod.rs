@@ -6,7 +6,6 @@
 pub mod analyse;
 pub mod figures;
 pub mod summary;
-pub mod validity;
 
 mod blocks;
 mod cost;
@@ -14,6 +13,7 @@ mod curves;
 mod evidence;
 mod latency;
 mod model;
+mod validity;
 mod words;
 
 pub use analyse::{Analysis, AnalysisError, analyse};
