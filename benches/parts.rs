@@ -1,6 +1,5 @@
 //! What the parts cost: everything that happens once an event, and the writing of a ledger.
 
-#![expect(missing_docs, reason = "criterion's macros write undocumented items")]
 #![expect(clippy::unwrap_used, reason = "a benchmark may stop at the first surprise")]
 
 use std::hint::black_box;
@@ -116,8 +115,9 @@ fn ledger(criterion: &mut Criterion) {
     let rows = 100_000;
     let mut group = criterion.benchmark_group("ledger");
     group.sample_size(20).throughput(Throughput::Elements(rows));
-    let emissions: Vec<Emission> =
-        (0..rows).map(|n| Emission { due: n * 1_000_000, emitted: n * 1_000_000 + 70_123 }).collect();
+    let emissions: Vec<Emission> = (0..rows)
+        .map(|n| Emission { due: n * 1_000_000, emitted: n * 1_000_000 + 70_123 })
+        .collect();
     let arrivals: Vec<Arrival> = (0..rows)
         .map(|n| Arrival {
             subscriber: 0,

@@ -27,9 +27,7 @@ pub const EVENT_MEDIA_TYPE: &str = "application/cloudevents+json";
 pub const MOST_EVENTS: u64 = 1 << 26;
 
 /// An event's place in the source's log; the first is 1.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Sequence(NonZeroU64);
 
@@ -184,7 +182,10 @@ impl Encoder {
             kind: EVENT_TYPE.into(),
             time: format!("{time:.9}").into(),
             datacontenttype: "application/json".into(),
-            data: Order { order: format!("{:012}", sequence.get()).into(), note: (&*self.note).into() },
+            data: Order {
+                order: format!("{:012}", sequence.get()).into(),
+                note: (&*self.note).into(),
+            },
         };
         serde_json::to_writer(&mut *buffer, &envelope)
             .expect("writing plain text to memory cannot fail");
@@ -231,9 +232,16 @@ mod tests {
     #[test]
     fn foreign_events_are_refused() {
         let ours = String::from_utf8(encoded(1, Bytes(64))).expect("text");
-        for (from, to) in [("evt-", "msg-"), ("evt-000000000002", "evt-+00000000002"), ("evt-000000000002", "evt-000000000000")] {
+        for (from, to) in [
+            ("evt-", "msg-"),
+            ("evt-000000000002", "evt-+00000000002"),
+            ("evt-000000000002", "evt-000000000000"),
+        ] {
             let foreign = ours.replace(from, to);
-            assert!(matches!(decode(foreign.as_bytes()), Err(EventError::UnknownId(_))), "{foreign}");
+            assert!(
+                matches!(decode(foreign.as_bytes()), Err(EventError::UnknownId(_))),
+                "{foreign}"
+            );
         }
         let newer = ours.replace("\"1.0\"", "\"2.0\"");
         assert!(matches!(decode(newer.as_bytes()), Err(EventError::UnknownVersion(_))));

@@ -48,10 +48,7 @@ pub fn scheduled_thread(thread: Pid) -> io::Result<Scheduled> {
 
 fn of_task(task: &Task) -> io::Result<Scheduled> {
     let statistics = task.schedstat().map_err(io::Error::other)?;
-    Ok(Scheduled {
-        cpu_ns: statistics.sum_exec_runtime,
-        run_queue_ns: statistics.run_delay,
-    })
+    Ok(Scheduled { cpu_ns: statistics.sum_exec_runtime, run_queue_ns: statistics.run_delay })
 }
 
 /// Forgets the process's largest resident set so far, so that the next reading of
@@ -70,7 +67,8 @@ pub fn forget_memory_peak() -> io::Result<()> {
 ///
 /// When the kernel does not say.
 pub fn memory_peak() -> io::Result<u64> {
-    let status = Process::myself().and_then(|process| process.status()).map_err(io::Error::other)?;
+    let status =
+        Process::myself().and_then(|process| process.status()).map_err(io::Error::other)?;
     let kibibytes = status.vmhwm.ok_or_else(|| io::Error::other("the kernel gives no VmHWM"))?;
     Ok(kibibytes * 1024)
 }

@@ -202,10 +202,16 @@ impl Plan {
                 estimate.requests =
                     estimate.requests.zip(requests).map(|(total, more)| total + more);
             }
-            estimate.wall_time += point.wall_time(&trial.strategies);
+            estimate.wall_time += self.trial_time(trial);
             estimate.connections = estimate.connections.max(point.connections(&trial.strategies));
         }
         estimate
+    }
+
+    /// What one trial is expected to take, start and end included.
+    #[must_use]
+    pub fn trial_time(&self, trial: &Trial) -> Duration {
+        self.points[trial.point].wall_time(&trial.strategies)
     }
 }
 

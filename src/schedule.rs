@@ -35,7 +35,10 @@ pub enum Arrivals {
 #[must_use]
 pub fn random_stream(seed: u64, stream: u64) -> Pcg64 {
     // The golden ratio spreads small seeds over the state, as in SplitMix64.
-    Pcg64::new(u128::from(seed).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835), stream.into())
+    Pcg64::new(
+        u128::from(seed).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835),
+        stream.into(),
+    )
 }
 
 /// The due moments of one trial, as nanoseconds after its epoch, in order.
@@ -76,14 +79,17 @@ fn constant(rate: Rate, mut random: Pcg64) -> impl Iterator<Item = u64> + Send {
 
 fn poisson(rate: Rate, random: Pcg64) -> impl Iterator<Item = u64> + Send {
     let gap = 1e9 / rate.events_per_second();
-    Distribution::<f64>::sample_iter(Exp1, random)
-        .scan(0.0, move |due, waited| {
-            *due += waited * gap;
-            Some(rounded(*due))
-        })
+    Distribution::<f64>::sample_iter(Exp1, random).scan(0.0, move |due, waited| {
+        *due += waited * gap;
+        Some(rounded(*due))
+    })
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "offsets are positive; `as` saturates")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "offsets are positive; `as` saturates"
+)]
 fn rounded(nanoseconds: f64) -> u64 {
     nanoseconds.round() as u64
 }

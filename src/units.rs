@@ -23,7 +23,9 @@ pub enum UnitError {
     #[error("`{0}` is not a size; write a whole number and a unit, such as `512 B` or `1 KiB`")]
     NotASize(String),
     /// The text is not a duration.
-    #[error("`{0}` is not a duration; write a number and a unit, such as `250ms`, `8s` or `1h 30m`")]
+    #[error(
+        "`{0}` is not a duration; write a number and a unit, such as `250ms`, `8s` or `1h 30m`"
+    )]
     NotADuration(String),
     /// The duration is longer than any scenario may ask for.
     #[error("`{0}` is too long; a duration is at most 7 days (`168h`)")]
@@ -98,8 +100,7 @@ impl FromStr for Rate {
         let number: f64 = number.trim().parse().map_err(|_| unknown())?;
         let (_, seconds) =
             RATE_UNITS.iter().find(|(name, _)| *name == unit.trim()).ok_or_else(unknown)?;
-        Rate::per_second(number / seconds)
-            .map_err(|_| UnitError::RateOutOfRange(text.to_owned()))
+        Rate::per_second(number / seconds).map_err(|_| UnitError::RateOutOfRange(text.to_owned()))
     }
 }
 
@@ -136,13 +137,8 @@ impl Bytes {
 }
 
 /// Units a size may be given in: decimal and binary prefixes (IEC 80000-13).
-const SIZE_UNITS: &[(&str, u64)] = &[
-    ("MiB", 1 << 20),
-    ("MB", 1_000_000),
-    ("KiB", 1 << 10),
-    ("kB", 1_000),
-    ("B", 1),
-];
+const SIZE_UNITS: &[(&str, u64)] =
+    &[("MiB", 1 << 20), ("MB", 1_000_000), ("KiB", 1 << 10), ("kB", 1_000), ("B", 1)];
 
 impl FromStr for Bytes {
     type Err = UnitError;
@@ -191,7 +187,11 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
 #[must_use]
 pub fn format_duration(duration: Duration) -> String {
     static PRINTER: jiff::fmt::friendly::SpanPrinter = jiff::fmt::friendly::SpanPrinter::new();
-    if duration.is_zero() { "0ms".to_owned() } else { PRINTER.unsigned_duration_to_string(&duration) }
+    if duration.is_zero() {
+        "0ms".to_owned()
+    } else {
+        PRINTER.unsigned_duration_to_string(&duration)
+    }
 }
 
 /// Nanoseconds of a duration, as every file of a run stores them.
@@ -351,7 +351,9 @@ mod tests {
         assert_eq!("1kB".parse(), Ok(Bytes(1000)));
         assert_eq!(Bytes(2048).to_string(), "2 KiB");
         assert_eq!(Bytes(1500).to_string(), "1500 B");
-        for text in ["1", "1 kb", "1.5 KiB", "-1 B", "99999999999999999999 B", "18446744073709551615 MiB"] {
+        for text in
+            ["1", "1 kb", "1.5 KiB", "-1 B", "99999999999999999999 B", "18446744073709551615 MiB"]
+        {
             assert!(text.parse::<Bytes>().is_err(), "{text}");
         }
     }

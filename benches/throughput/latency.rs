@@ -49,7 +49,8 @@ fn webhook(rate: f64) -> Webhook {
     let events = schedule.len() as u64;
     let (writer, log) = event_log();
     let lane = start_lane(&strategy, &log);
-    let mut pacer = place::on(SOURCE, || Pacer::prepare(Box::new(schedule.into_iter()), writer)).unwrap();
+    let mut pacer =
+        place::on(SOURCE, || Pacer::prepare(Box::new(schedule.into_iter()), writer)).unwrap();
     let deliveries = place::on(SUBSCRIBER, || {
         place::runtime().block_on(async {
             let subscribed = Subscribed::start(&strategy, lane.address, 1).await;

@@ -37,8 +37,9 @@ pub(crate) fn oha(address: SocketAddr, path: &str, body: Option<&str>, cpu: usiz
 
 fn run(program: &str, arguments: &[String], cpu: usize) -> Option<String> {
     // A child runs where the thread that started it may run.
-    let output =
-        place::on(cpu, || Command::new(program).args(arguments).env_clear().env("PATH", path()).output());
+    let output = place::on(cpu, || {
+        Command::new(program).args(arguments).env_clear().env("PATH", path()).output()
+    });
     let output = output.ok().filter(|output| output.status.success())?;
     String::from_utf8(output.stdout).ok()
 }

@@ -68,7 +68,11 @@ pub(crate) struct Subscribed {
 
 impl Subscribed {
     /// Starts the half and waits until it is ready; its epoch is now.
-    pub(crate) async fn start(strategy: &Arc<dyn Strategy>, source: SocketAddr, subscribers: u32) -> Subscribed {
+    pub(crate) async fn start(
+        strategy: &Arc<dyn Strategy>,
+        source: SocketAddr,
+        subscribers: u32,
+    ) -> Subscribed {
         let (inbox, tally, stop) =
             (Inbox::new(subscribers), Tally::default(), CancellationToken::new());
         let (epoch_known, epoch) = Epoch::channel();

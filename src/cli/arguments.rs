@@ -28,12 +28,17 @@ macro_rules! verbs {
 
 // In the order of `--help`.
 verbs! {
+    Run(crate::cli::run::Run),
     Check(crate::cli::check::Check),
+    Report(crate::cli::report::Report),
+    Serve(crate::cli::serve::Serve),
     Scenarios(crate::cli::scenarios::Scenarios),
     Mechanisms(crate::cli::mechanisms::Mechanisms),
     Schema(crate::cli::schema::Schema),
     Completions(crate::cli::completions::Completions),
     Man(crate::cli::man::Man),
+    #[command(hide = true)]
+    Worker(crate::cli::worker::Worker),
 }
 
 /// Measures whether an integration should poll an API or be pushed to.

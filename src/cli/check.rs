@@ -116,7 +116,7 @@ fn order(plan: &Plan, trial: &Trial) -> String {
 /// A median needs ten events on each side of it.
 const FEWEST_EVENTS: f64 = 20.0;
 
-fn warn_of_few_events(plan: &Plan, terminal: &mut Terminal) {
+pub(crate) fn warn_of_few_events(plan: &Plan, terminal: &mut Terminal) {
     let events = |point: &Point| point.rate.events_in(point.window);
     let few = plan.points.iter().map(events).filter(|events| *events < FEWEST_EVENTS);
     if let Some(fewest) = few.min_by(f64::total_cmp) {

@@ -6,14 +6,21 @@
 mod arguments;
 mod check;
 mod completions;
+mod conclusion;
 mod grid;
+mod interrupt;
 mod man;
 mod mechanisms;
 mod options;
 mod outcome;
 mod outline;
+mod progress;
+mod report;
+mod run;
 mod scenarios;
 mod schema;
+mod serve;
 mod terminal;
+mod worker;
 
 pub use arguments::{command, main};

@@ -7,7 +7,6 @@ use crate::scenario::ScenarioError;
 
 /// How an invocation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(dead_code, reason = "the codes are promised; verbs that run and judge return the rest")]
 pub(crate) enum Outcome {
     /// It did what was asked.
     Done,
@@ -15,8 +14,6 @@ pub(crate) enum Outcome {
     Failed,
     /// The arguments or the scenario cannot be used.
     Refused,
-    /// A threshold of the scenario failed.
-    ThresholdFailed,
     /// The verdict is invalid: the numbers must not be used.
     Invalid,
     /// The user stopped it.
@@ -29,7 +26,6 @@ impl From<Outcome> for ExitCode {
             Outcome::Done => 0,
             Outcome::Failed => 1,
             Outcome::Refused => 2,
-            Outcome::ThresholdFailed => 3,
             Outcome::Invalid => 4,
             Outcome::Interrupted => 130,
         })

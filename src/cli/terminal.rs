@@ -27,6 +27,11 @@ impl Terminal {
         Terminal { out: io::stdout(), err: AutoStream::auto(io::stderr()), quiet, verbosity }
     }
 
+    /// Whether only results and errors are wanted.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Writes a result to stdout.
     ///
     /// A reader that has gone away has read enough; that is not an error.
@@ -77,6 +82,11 @@ impl Terminal {
             self.say(&hint_line(hint));
         }
     }
+}
+
+/// Whether a result on stdout should be coloured.
+pub(crate) fn colour() -> bool {
+    AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
 }
 
 fn hint_line(hint: &str) -> String {

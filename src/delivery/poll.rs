@@ -92,8 +92,7 @@ impl Strategy for Poll {
     }
 
     fn patience(&self) -> Duration {
-        // The first poll comes within an interval of the epoch, the next an interval later.
-        self.every * 2
+        self.every
     }
 
     fn connections_per_subscriber(&self) -> u32 {
@@ -207,7 +206,9 @@ impl Poller {
         for event in &page.events {
             match event.sequence() {
                 Ok(sequence) => {
-                    if self.inbox.accept(self.number, sequence, received.arrived) == Acceptance::First {
+                    if self.inbox.accept(self.number, sequence, received.arrived)
+                        == Acceptance::First
+                    {
                         outcome = Outcome::Useful;
                     }
                 }

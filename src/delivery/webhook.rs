@@ -53,8 +53,7 @@ const GRACE: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Webhook {
-    /// Connections to each subscriber, so deliveries under way at once. Further events wait in
-    /// the source's log, and the wait is part of their latency.
+    /// Connections to each subscriber; further events wait in the log, which counts as latency.
     #[serde(default = "default_concurrency")]
     #[schemars(range(min = 1, max = 256))]
     pub concurrency: u32,
@@ -337,7 +336,8 @@ async fn register(
         timeout: REGISTRATION_TIMEOUT,
         tally: post.tally.clone(),
     };
-    let refused = |what: String| DeliveryError::Refused(format!("a webhook was not registered: {what}"));
+    let refused =
+        |what: String| DeliveryError::Refused(format!("a webhook was not registered: {what}"));
     let mut client =
         Client::new(ClientKind::Hyper, dial).map_err(|error| refused(error.to_string()))?;
     for (number, secret) in secrets.into_iter().enumerate() {

@@ -77,7 +77,8 @@ mod tests {
     #[test]
     fn evidence_cannot_be_replaced() {
         let folder = tempfile::tempdir().expect("a folder");
-        let run = Run::open(&Sample::default().write(folder.path()).expect("a run")).expect("a run");
+        let run =
+            Run::open(&Sample::default().write(folder.path()).expect("a run")).expect("a run");
         for path in ["trials.jsonl", "manifest.json", "scenario.toml", "ledger/x.parquet"] {
             let refused = replace(&run, &[file(path, "")]);
             assert!(matches!(refused, Err(RecordError::Reserved { .. })), "{path}");

@@ -21,4 +21,3 @@ pub mod sample;
 pub mod trial;
 
 mod atomic;
-

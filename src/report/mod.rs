@@ -5,6 +5,7 @@
 //! the analysis withheld is shown as `—`.
 
 pub mod csv;
+pub mod files;
 pub mod json;
 pub mod markdown;
 pub mod plot;

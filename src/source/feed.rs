@@ -116,7 +116,9 @@ fn page(log: &LogReader, writer: &EventWriter, query: Query) -> Reply {
     }
     // A cursor is the number of the last event seen, so an empty page returns the client's own.
     let next = if until == from { query.after } else { Sequence::at_index(until - 1).get() };
-    body.extend_from_slice(format!("],\"next\":\"{next}\",\"more\":{}}}", until < emitted).as_bytes());
+    body.extend_from_slice(
+        format!("],\"next\":\"{next}\",\"more\":{}}}", until < emitted).as_bytes(),
+    );
     let outcome = if until == from { Outcome::Empty } else { Outcome::Useful };
     Reply::with_body(StatusCode::OK, "application/json", Bytes::from(body), outcome)
 }

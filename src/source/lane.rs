@@ -59,7 +59,11 @@ impl Lane {
     /// # Errors
     ///
     /// When the system refuses more connections or the work fails.
-    pub async fn run<W, E>(&self, listener: TcpListener, half: SourceHalf<W>) -> Result<(), LaneError<E>>
+    pub async fn run<W, E>(
+        &self,
+        listener: TcpListener,
+        half: SourceHalf<W>,
+    ) -> Result<(), LaneError<E>>
     where
         W: Future<Output = Result<(), E>>,
         E: std::error::Error + 'static,

@@ -42,8 +42,7 @@ struct Slot {
 #[must_use]
 pub fn event_log() -> (LogWriter, LogReader) {
     let segments = (0..MOST_EVENTS.div_ceil(SEGMENT as u64)).map(|_| OnceLock::new()).collect();
-    let shared =
-        Arc::new(Shared { segments, length: AtomicU64::new(0), appended: Notify::new() });
+    let shared = Arc::new(Shared { segments, length: AtomicU64::new(0), appended: Notify::new() });
     (LogWriter { shared: Arc::clone(&shared) }, LogReader { shared })
 }
 

@@ -179,7 +179,10 @@ mod tests {
     fn a_registration_does_not_show_its_secret() {
         let shown = format!(
             "{:?}",
-            Registration { url: "http://127.0.0.1:1/".into(), secret: Some("whsec_c2VjcmV0".into()) }
+            Registration {
+                url: "http://127.0.0.1:1/".into(),
+                secret: Some("whsec_c2VjcmV0".into())
+            }
         );
         assert!(!shown.contains("c2VjcmV0"), "{shown}");
     }

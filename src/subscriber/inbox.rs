@@ -78,7 +78,13 @@ impl Inbox {
         let usable = clock::now();
         match acceptance {
             Acceptance::First => {
-                state.deliveries.push(Delivery { subscriber, sequence, arrived, usable, copies: 1 });
+                state.deliveries.push(Delivery {
+                    subscriber,
+                    sequence,
+                    arrived,
+                    usable,
+                    copies: 1,
+                });
                 if state.awaited.is_some_and(|awaited| state.deliveries.len() as u64 >= awaited) {
                     self.0.accepted.notify_waiters();
                 }

@@ -7,6 +7,7 @@ pub mod control;
 pub mod coordinator;
 pub mod crew;
 pub mod rows;
+pub mod run;
 pub mod source_worker;
 pub mod subscriber_worker;
 pub mod worker;

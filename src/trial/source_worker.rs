@@ -27,12 +27,10 @@ pub(crate) async fn run(
     assignment: SourceAssignment,
 ) -> Result<(), WorkerError> {
     let (log_writer, log) = event_log();
-    let schedule = assignment.arrivals.due_offsets(
-        assignment.rate,
-        assignment.seed,
-        assignment.emit_for,
-    );
-    let mut pacer = Pacer::prepare(schedule, log_writer).map_err(WorkerError::system("starting the pacer"))?;
+    let schedule =
+        assignment.arrivals.due_offsets(assignment.rate, assignment.seed, assignment.emit_for);
+    let mut pacer =
+        Pacer::prepare(schedule, log_writer).map_err(WorkerError::system("starting the pacer"))?;
     let mut lanes = start_lanes(&assignment, &log).await?;
     let addresses = lanes.iter().map(|lane| lane.address).collect();
     control.say(&FromWorker::Ready { lanes: addresses }).await?;
@@ -54,7 +52,8 @@ pub(crate) async fn run(
         ToWorker::Finish => {}
         other => return Err(out_of_turn(&other)),
     }
-    let memory_peak = meter::memory_peak().map_err(WorkerError::system("reading the memory peak"))?;
+    let memory_peak =
+        meter::memory_peak().map_err(WorkerError::system("reading the memory peak"))?;
     let reports = finish(&assignment, &mut lanes, uses).await?;
     let emissions = (0..log.len()).filter_map(|index| log.get(index));
     let emissions = emissions.map(|entry| Emission { due: entry.due, emitted: entry.emitted });
@@ -68,7 +67,10 @@ pub(crate) async fn run(
     Ok(())
 }
 
-async fn start_lanes(assignment: &SourceAssignment, log: &LogReader) -> Result<Vec<Lane>, WorkerError> {
+async fn start_lanes(
+    assignment: &SourceAssignment,
+    log: &LogReader,
+) -> Result<Vec<Lane>, WorkerError> {
     let wall = WallAnchor::now();
     let mut lanes = Vec::new();
     for assigned in &assignment.strategies {

@@ -74,7 +74,8 @@ pub(crate) async fn run(
         }
         other => return Err(out_of_turn(&other)),
     }
-    let memory_peak = meter::memory_peak().map_err(WorkerError::system("reading the memory peak"))?;
+    let memory_peak =
+        meter::memory_peak().map_err(WorkerError::system("reading the memory peak"))?;
     control.say(&FromWorker::Drained).await?;
 
     match control.hear().await? {

@@ -81,7 +81,10 @@ pub fn work(coordinator: SocketAddr, index: u32) -> Result<(), WorkerError> {
     // the closed control channel still ends them.
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     let mut token = String::new();
-    std::io::stdin().lock().read_line(&mut token).map_err(WorkerError::system("reading the token"))?;
+    std::io::stdin()
+        .lock()
+        .read_line(&mut token)
+        .map_err(WorkerError::system("reading the token"))?;
     clock::sharpen_timers();
     meter::raise_file_limit().map_err(WorkerError::system("raising the limit of open files"))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -145,7 +148,10 @@ pub(crate) fn restore(
         .find(|mechanism| mechanism.name() == assignment.mechanism)
         .ok_or_else(|| WorkerError::Nonsense(format!("no mechanism `{}`", assignment.mechanism)))?;
     mechanism.restore(assignment.settings.clone()).map_err(|error| {
-        WorkerError::Nonsense(format!("the settings of `{}` are unusable: {error}", assignment.name))
+        WorkerError::Nonsense(format!(
+            "the settings of `{}` are unusable: {error}",
+            assignment.name
+        ))
     })
 }
 

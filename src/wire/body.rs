@@ -75,7 +75,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_in_pieces_is_put_together() {
-        let pieces = ["one ", "two ", "three"].map(|piece| Ok::<_, Infallible>(Frame::data(Bytes::from(piece))));
+        let pieces = ["one ", "two ", "three"]
+            .map(|piece| Ok::<_, Infallible>(Frame::data(Bytes::from(piece))));
         let body = read(StreamBody::new(stream::iter(pieces)), 100).await.expect("a whole body");
         assert_eq!(&body.bytes[..], b"one two three");
     }

@@ -59,8 +59,9 @@ impl Connection {
     ) -> Result<Received, ExchangeError> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
-        *request.uri_mut() =
-            path.parse().map_err(|error: http::uri::InvalidUri| ExchangeError::Broken(error.into()))?;
+        *request.uri_mut() = path
+            .parse()
+            .map_err(|error: http::uri::InvalidUri| ExchangeError::Broken(error.into()))?;
         *request.headers_mut() = headers;
         request.headers_mut().insert(HOST, self.host.clone());
         if !self.dial.keep_alive {
@@ -141,8 +142,9 @@ async fn connect(dial: &Dial) -> Result<Open, ExchangeError> {
     let unreachable = |source| ExchangeError::Unreachable { peer: dial.peer, source };
     let stream = TcpStream::connect(dial.peer).await.map_err(unreachable)?;
     let stream = CountedStream::new(stream, dial.tally.clone()).map_err(unreachable)?;
-    let (sender, connection) =
-        handshake(TokioIo::new(stream)).await.map_err(|error| ExchangeError::Broken(error.into()))?;
+    let (sender, connection) = handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| ExchangeError::Broken(error.into()))?;
     let mut driver = JoinSet::new();
     driver.spawn(async move {
         // How a connection ended is seen by the exchange it carried.

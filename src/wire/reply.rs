@@ -20,7 +20,12 @@ pub struct Reply {
 impl Reply {
     /// A response with a body.
     #[must_use]
-    pub fn with_body(status: StatusCode, media_type: &'static str, body: Bytes, outcome: Outcome) -> Reply {
+    pub fn with_body(
+        status: StatusCode,
+        media_type: &'static str,
+        body: Bytes,
+        outcome: Outcome,
+    ) -> Reply {
         let mut response = Response::new(Full::new(body));
         *response.status_mut() = status;
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));

@@ -76,7 +76,11 @@ impl Routes {
 /// What follows `route` in `path`, if the route covers the path.
 fn tail_of<'a>(path: &'a str, route: &str) -> Option<&'a str> {
     let tail = path.strip_prefix(route)?;
-    let covered = if route.ends_with('/') { !tail.is_empty() && !tail.contains('/') } else { tail.is_empty() };
+    let covered = if route.ends_with('/') {
+        !tail.is_empty() && !tail.contains('/')
+    } else {
+        tail.is_empty()
+    };
     covered.then_some(tail)
 }
 

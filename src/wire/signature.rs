@@ -123,9 +123,7 @@ impl SigningKey {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        SignatureError, SigningKey, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP,
-    };
+    use super::{SignatureError, SigningKey, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP};
     use http::header::{HeaderMap, HeaderValue};
 
     // The specification's own test vector.

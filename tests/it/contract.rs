@@ -73,7 +73,8 @@ async fn try_out(mechanism: &dyn Mechanism, settings: Value) -> Tried {
     let mut lane =
         LaneThread::<DeliveryError>::start("contract", listener, log, writer, half).unwrap();
 
-    let (inbox, tally, stop) = (Inbox::new(SUBSCRIBERS), Tally::default(), CancellationToken::new());
+    let (inbox, tally, stop) =
+        (Inbox::new(SUBSCRIBERS), Tally::default(), CancellationToken::new());
     let (epoch_known, epoch) = Epoch::channel();
     let (ready, readied) = Readiness::channel();
     let post = Post {

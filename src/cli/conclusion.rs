@@ -1,0 +1,77 @@
+//! What `run` and `report` end with: the report is written and the result shown.
+
+use std::io::IsTerminal;
+use std::path::Path;
+
+use crate::analysis::analyse;
+use crate::analysis::summary::{Summary, VerdictStatus};
+use crate::cli::options::Format;
+use crate::cli::outcome::Outcome;
+use crate::cli::terminal::{self, Terminal};
+use crate::record::derived::{DerivedFile, replace};
+use crate::record::run::Run;
+use crate::report::files::files;
+use crate::report::{csv, json, markdown, table};
+
+/// Derives every table and chart of a run from its records, writes them into its folder, and
+/// shows the result.
+///
+/// # Errors
+///
+/// When the folder is no run, is damaged, or cannot be written.
+pub(crate) fn conclude(
+    folder: &Path,
+    format: Format,
+    terminal: &mut Terminal,
+) -> anyhow::Result<Outcome> {
+    let run = Run::open(folder)?;
+    for note in &run.notes {
+        terminal.warning(note, "the trials before it are whole and are used");
+    }
+    let analysis = analyse(&run)?;
+    let derived: Vec<DerivedFile> =
+        files(&analysis).into_iter().map(|(path, bytes)| DerivedFile { path, bytes }).collect();
+    replace(&run, &derived)?;
+    terminal.result(&shown(&analysis.summary, format))?;
+    terminal.note(&format!("report    {}", folder.join("report.md").display()));
+    terminal.note(&format!("charts    {}", folder.join("charts").display()));
+    Ok(outcome(&analysis.summary))
+}
+
+fn shown(summary: &Summary, format: Format) -> String {
+    match format {
+        Format::Table => {
+            table::summary(summary, table::Terminal { width: width(), colour: terminal::colour() })
+        }
+        Format::Json => json::summary(summary),
+        Format::Csv => csv::summary(summary),
+        Format::Markdown => markdown::report(summary),
+    }
+}
+
+/// Columns of a result that goes to no terminal.
+const WIDTH_ELSEWHERE: u16 = 120;
+
+fn width() -> u16 {
+    let stdout = std::io::stdout();
+    if !stdout.is_terminal() {
+        return WIDTH_ELSEWHERE;
+    }
+    match rustix::termios::tcgetwinsize(&stdout) {
+        Ok(size) if size.ws_col > 0 => size.ws_col,
+        _ => WIDTH_ELSEWHERE,
+    }
+}
+
+fn outcome(summary: &Summary) -> Outcome {
+    let measured = summary
+        .points
+        .iter()
+        .flat_map(|point| &point.strategies)
+        .any(|strategy| strategy.blocks > 0);
+    match summary.verdict.status {
+        _ if !measured => Outcome::Failed,
+        VerdictStatus::Invalid => Outcome::Invalid,
+        VerdictStatus::Valid | VerdictStatus::Caveats => Outcome::Done,
+    }
+}

@@ -1,0 +1,94 @@
+//! `pollpush run`: run a scenario and show what came out.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+
+use crate::cli::check::warn_of_few_events;
+use crate::cli::conclusion::conclude;
+use crate::cli::interrupt::Interrupt;
+use crate::cli::options::{Format, ScenarioOptions};
+use crate::cli::outcome::{Outcome, UsageError};
+use crate::cli::progress::Progress;
+use crate::cli::terminal::Terminal;
+use crate::clock;
+use crate::meter;
+use crate::plan::{Plan, expand};
+use crate::record::folder::RunFolder;
+use crate::record::manifest::RunStatus;
+use crate::trial::crew::Launcher;
+use crate::trial::run::{bytes_needed, manifest, run};
+
+/// Run a scenario: start the processes, measure, record, and show the comparison.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    scenario: ScenarioOptions,
+
+    /// Where the run's folder is made.
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    out: PathBuf,
+
+    /// How to write the result to stdout.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+impl Run {
+    pub(crate) fn run(self, terminal: &mut Terminal) -> anyhow::Result<Outcome> {
+        let plan = expand(&self.scenario.load()?);
+        warn_of_few_events(&plan, terminal);
+        require_sockets(&plan)?;
+        let mut folder =
+            RunFolder::create(&self.out, manifest(&plan), &plan.scenario, bytes_needed(&plan))?;
+        let path = folder.path().to_owned();
+        terminal.note(&format!("recording into {}", path.display()));
+
+        let status = measure(&plan, &mut folder, terminal)
+            .with_context(|| format!("finished trials are kept in {}", path.display()))?;
+        folder.finish(status, clock::wall())?;
+        let outcome = conclude(&path, self.format, terminal)?;
+        Ok(if status == RunStatus::Interrupted { Outcome::Interrupted } else { outcome })
+    }
+}
+
+fn measure(
+    plan: &Plan,
+    folder: &mut RunFolder,
+    terminal: &mut Terminal,
+) -> anyhow::Result<RunStatus> {
+    let interrupt = Interrupt::listen()?;
+    let mut progress = Progress::new(plan, terminal);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let launcher = Launcher::new(program()?).await?;
+        Ok(run(plan, folder, &launcher, interrupt.token(), &mut progress).await?)
+    })
+}
+
+/// The program itself, to be started again as workers.
+fn program() -> anyhow::Result<PathBuf> {
+    // The link outlives a file that was replaced by a new build while it runs.
+    let running = Path::new("/proc/self/exe");
+    if running.exists() { Ok(running.to_owned()) } else { Ok(std::env::current_exe()?) }
+}
+
+/// Sockets and files a worker needs besides the strategies' own connections.
+const FILES_BESIDE_CONNECTIONS: u64 = 64;
+
+/// Refuses a plan that would run out of file descriptors in the middle.
+fn require_sockets(plan: &Plan) -> anyhow::Result<()> {
+    let allowed = meter::raise_file_limit().context("the limit of open files cannot be read")?;
+    // A poller has a connection and a timer; the source of a side-by-side trial serves them all.
+    let needed = 2 * plan.estimate().connections + FILES_BESIDE_CONNECTIONS;
+    if needed > allowed {
+        return Err(UsageError {
+            message: format!("a trial needs up to {needed} open files, but {allowed} are allowed"),
+            hint: "lower `subscribers` or `concurrency`, or raise the limit with `ulimit -n`"
+                .into(),
+        }
+        .into());
+    }
+    Ok(())
+}

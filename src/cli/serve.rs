@@ -1,0 +1,137 @@
+//! `pollpush serve`: the mock source alone, for a client of the user's own.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use futures_util::future::try_join_all;
+use tokio::net::TcpListener;
+
+use crate::cli::grid::Grid;
+use crate::cli::interrupt::Interrupt;
+use crate::cli::options::Format;
+use crate::cli::outcome::Outcome;
+use crate::cli::terminal::Terminal;
+use crate::clock::{self, WallAnchor};
+use crate::counts::Counts;
+use crate::delivery::MECHANISMS;
+use crate::delivery::contract::DeliveryError;
+use crate::event::{Encoder, MOST_EVENTS};
+use crate::schedule::Arrivals;
+use crate::source::feed::{EventWriter, FEED_PATH};
+use crate::source::lane::{Lane, LaneThread, SourceHalf};
+use crate::source::log::event_log;
+use crate::source::pacer::Pacer;
+use crate::units::{Bytes, LONGEST_DURATION, Rate, parse_duration};
+use crate::wire::routes::Routes;
+
+/// Run the mock source alone, for a client of your own.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Events a unit of time, such as `20/s`.
+    #[arg(long, default_value = "20/s")]
+    rate: Rate,
+
+    /// Space events evenly instead of at random.
+    #[arg(long)]
+    constant: bool,
+
+    /// Size of an event's data, such as `1 KiB`.
+    #[arg(long, default_value = "1 KiB")]
+    payload: Bytes,
+
+    /// Seed of the schedule.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+
+    /// The port on loopback to listen on; 0 lets the system choose.
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+
+    /// Stop after this long; without it, on Ctrl-C.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    duration: Option<Duration>,
+
+    /// How to write the counts to stdout at the end.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+impl Serve {
+    pub(crate) fn run(self, terminal: &mut Terminal) -> anyhow::Result<Outcome> {
+        let interrupt = Interrupt::listen()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (log_writer, log) = event_log();
+        let arrivals = if self.constant { Arrivals::Constant } else { Arrivals::Poisson };
+        let span = self.duration.unwrap_or(LONGEST_DURATION);
+        let schedule = arrivals.due_offsets(self.rate, self.seed, span);
+        let capacity = usize::try_from(MOST_EVENTS).unwrap_or(usize::MAX);
+        let pacer = Pacer::prepare(Box::new(schedule.take(capacity)), log_writer)?;
+        let counts = runtime.block_on(async {
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+            let listener = TcpListener::bind(address)
+                .await
+                .with_context(|| format!("port {} cannot be listened on", self.port))?;
+            let payload = self.payload.clamp(Encoder::SMALLEST_PAYLOAD, Encoder::LARGEST_PAYLOAD);
+            let writer = EventWriter::new(Encoder::new(payload), WallAnchor::now());
+            let mut lane = LaneThread::start("serve", listener, log.clone(), writer, all_halves)?;
+            terminal.say(&format!("serving http://{}{FEED_PATH}; Ctrl-C stops", lane.address));
+            pacer.start(clock::now());
+            tokio::select! {
+                () = interrupt.token().cancelled() => {}
+                () = tokio::time::sleep(span) => {}
+            }
+            lane.stop().await?;
+            let counts = lane.tally.counts();
+            lane.dismiss();
+            anyhow::Ok(counts)
+        })?;
+        pacer.stop();
+        terminal.result(&shown(&counts, log.len(), self.format)?)?;
+        Ok(Outcome::Done)
+    }
+}
+
+/// The source halves of all mechanisms behind one listener.
+fn all_halves(lane: &Lane) -> SourceHalf<impl Future<Output = Result<(), DeliveryError>> + use<>> {
+    let mut routes = Routes::new();
+    let mut work = Vec::new();
+    for mechanism in MECHANISMS {
+        let half = mechanism.standing_alone().source(lane, routes);
+        routes = half.routes;
+        work.push(half.work);
+    }
+    SourceHalf { routes, work: async { try_join_all(work).await.map(|_| ()) } }
+}
+
+/// What was served, counted at the source's sockets.
+fn shown(counts: &Counts, emitted: u64, format: Format) -> anyhow::Result<String> {
+    let figures = [
+        ("events emitted", emitted),
+        ("requests", counts.exchanges()),
+        ("requests useful", counts.useful),
+        ("requests empty", counts.empty),
+        ("requests failed", counts.failed),
+        ("requests overhead", counts.overhead),
+        ("connections", counts.connections),
+        ("bytes to source", counts.bytes_received),
+        ("bytes from source", counts.bytes_sent),
+    ];
+    let mut grid = Grid::new(["counted", "total"]);
+    for (name, figure) in figures {
+        grid.row(vec![name.to_owned(), figure.to_string()]);
+    }
+    Ok(match format {
+        Format::Table => grid.table(),
+        Format::Csv => grid.csv(),
+        Format::Markdown => grid.markdown(),
+        Format::Json => {
+            let object: serde_json::Map<String, serde_json::Value> = figures
+                .iter()
+                .map(|(name, figure)| (name.replace(' ', "_"), (*figure).into()))
+                .collect();
+            serde_json::to_string_pretty(&object)? + "\n"
+        }
+    })
+}

@@ -1,0 +1,18 @@
+//! The files of a report, as they lie in a run folder.
+
+use crate::analysis::Analysis;
+use crate::report::{csv, json, markdown, plot};
+
+/// Every file of a report: its path relative to the run folder, and its contents.
+#[must_use]
+pub fn files(analysis: &Analysis) -> Vec<(String, Vec<u8>)> {
+    let summary = &analysis.summary;
+    let mut files = vec![
+        ("summary.json".to_owned(), json::summary(summary).into_bytes()),
+        ("summary.csv".to_owned(), csv::summary(summary).into_bytes()),
+        ("report.md".to_owned(), markdown::report(summary).into_bytes()),
+    ];
+    let charts = plot::render_all(summary, &analysis.figures);
+    files.extend(charts.into_iter().map(|chart| (chart.path, chart.bytes)));
+    files
+}

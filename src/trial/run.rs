@@ -1,0 +1,119 @@
+//! A run: all trials of a plan, one after the other, each recorded as it ends.
+
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::plan::{Layout, Plan, Point, Trial};
+use crate::record::environment::Environment;
+use crate::record::error::RecordError;
+use crate::record::folder::RunFolder;
+use crate::record::ledger::LEDGER_ROW_BYTES;
+use crate::record::manifest::{Manifest, PlannedPoint, PlannedWorkload, RunStatus, ToolRecord};
+use crate::record::trial::TrialRecord;
+use crate::trial::coordinator::{self, Phase, strategy_record};
+use crate::trial::crew::Launcher;
+
+/// Bytes a run writes besides its ledgers: histograms, charts, reports.
+const BYTES_BESIDE_LEDGERS: u64 = 16 << 20;
+
+/// Hears how a run goes.
+pub trait Observer: Send {
+    /// A trial begins.
+    fn trial_begins(&mut self, plan: &Plan, trial: &Trial);
+    /// It does something else now.
+    fn phase(&mut self, phase: Phase);
+    /// One of its strategies is recorded.
+    fn recorded(&mut self, record: &TrialRecord);
+}
+
+/// What the manifest of a run of this plan says before anything is measured.
+#[must_use]
+pub fn manifest(plan: &Plan) -> Manifest {
+    Manifest {
+        tool: ToolRecord {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            commit: env!("POLLPUSH_COMMIT").to_owned(),
+        },
+        started: clock::wall(),
+        title: plan.title.clone(),
+        question: plan.question.clone(),
+        overrides: plan.overrides.clone(),
+        seed: plan.seed,
+        layout: match plan.layout {
+            Layout::SideBySide => "side-by-side".to_owned(),
+            Layout::Solo => "solo".to_owned(),
+        },
+        blocks: plan.blocks,
+        points: plan.points.iter().map(planned_point).collect(),
+        trials: u32::try_from(plan.trials.len()).expect("a plan has few trials"),
+        environment: Environment::capture(),
+        ..Manifest::default()
+    }
+}
+
+fn planned_point(point: &Point) -> PlannedPoint {
+    PlannedPoint {
+        parameters: point.parameters.clone(),
+        workload: PlannedWorkload {
+            rate: point.rate,
+            arrivals: point.arrivals,
+            payload: point.payload,
+            warm_up: point.warm_up,
+            window: point.window,
+            drain: point.drain,
+        },
+        strategies: point.strategies.iter().map(strategy_record).collect(),
+    }
+}
+
+/// An estimate of the bytes a run of this plan writes.
+#[must_use]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "an estimate; a plan's deliveries are capped far below 2^63 bytes"
+)]
+pub fn bytes_needed(plan: &Plan) -> u64 {
+    let deliveries: f64 = plan
+        .points
+        .iter()
+        .map(|point| {
+            let events = point.rate.events_in(point.warm_up + point.window);
+            let subscribers: f64 =
+                point.strategies.iter().map(|strategy| f64::from(strategy.subscribers)).sum();
+            events * subscribers * f64::from(plan.blocks)
+        })
+        .sum();
+    BYTES_BESIDE_LEDGERS + deliveries as u64 * LEDGER_ROW_BYTES
+}
+
+/// Runs every trial of the plan and records each as it ends, until interrupted.
+///
+/// A spoilt trial is recorded and the run goes on.
+///
+/// # Errors
+///
+/// When a trial cannot be recorded; those recorded before are unharmed.
+pub async fn run(
+    plan: &Plan,
+    folder: &mut RunFolder,
+    launcher: &Launcher,
+    interrupt: &CancellationToken,
+    observer: &mut dyn Observer,
+) -> Result<RunStatus, RecordError> {
+    for trial in &plan.trials {
+        if interrupt.is_cancelled() {
+            return Ok(RunStatus::Interrupted);
+        }
+        observer.trial_begins(plan, trial);
+        let mut watch = |phase| observer.phase(phase);
+        let results = coordinator::run(plan, trial, launcher, interrupt, &mut watch).await;
+        for result in results {
+            let record = folder.append(result.record, result.ledger.as_ref())?;
+            observer.recorded(&record);
+        }
+    }
+    let status =
+        if interrupt.is_cancelled() { RunStatus::Interrupted } else { RunStatus::Complete };
+    Ok(status)
+}
