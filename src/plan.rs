@@ -227,7 +227,8 @@ impl Point {
         Expectation {
             events,
             deliveries: events * f64::from(planned.subscribers),
-            requests: theory.map(|theory| theory.predict(&self.conditions(planned)).requests),
+            requests: theory
+                .map(|theory| theory.predict(&self.conditions(planned)).requests.expected),
         }
     }
 

@@ -57,17 +57,47 @@ impl Arrivals {
         Box::new(endless.take_while(move |offset| *offset < until))
     }
 
-    /// The probability that a gap of `gap` holds no event, for events independent of it.
+    /// The expected value of a function of the number of events in a gap, for gaps that are
+    /// independent of the events.
     ///
-    /// Poisson: e^(−λG). Constant: max(0, 1 − G/P) over a random phase.
+    /// Poisson: the number is Poisson distributed with mean λG. Constant: over a random phase
+    /// it is ⌊λG⌋ or one more, so as to have the mean λG.
     #[must_use]
-    pub fn empty_share(self, rate: Rate, gap: Duration) -> f64 {
-        let expected = rate.events_in(gap);
+    pub fn expectation(self, rate: Rate, gap: Duration, of: impl Fn(u64) -> f64) -> f64 {
+        let mean = rate.events_in(gap);
         match self {
-            Arrivals::Constant => (1.0 - expected).max(0.0),
-            Arrivals::Poisson => (-expected).exp(),
+            Arrivals::Constant => {
+                let (few, more) = (mean.floor(), mean.fract());
+                (1.0 - more) * of(rounded(few)) + more * of(rounded(few + 1.0))
+            }
+            Arrivals::Poisson => poisson_expectation(mean, of),
         }
     }
+}
+
+/// The expected value of a function of a Poisson distributed number.
+///
+/// Weights are built outwards from the mode by the ratio of neighbours, p(n+1)/p(n) = mean/(n+1),
+/// and normalised at the end, so that nothing over- or underflows; beyond ten standard
+/// deviations there is nothing left to add.
+fn poisson_expectation(mean: f64, of: impl Fn(u64) -> f64) -> f64 {
+    let mode = mean.floor();
+    let reach = 10.0 * mean.sqrt() + 20.0;
+    let (first, last) = (rounded((mode - reach).max(0.0)), rounded(mode + reach));
+    let (mut weights, mut sum) = (1.0, of(rounded(mode)));
+    let mut weight = 1.0;
+    for number in rounded(mode) + 1..=last {
+        weight *= mean / number as f64;
+        weights += weight;
+        sum += weight * of(number);
+    }
+    weight = 1.0;
+    for number in (first..rounded(mode)).rev() {
+        weight *= (number + 1) as f64 / mean;
+        weights += weight;
+        sum += weight * of(number);
+    }
+    sum / weights
 }
 
 fn constant(rate: Rate, mut random: Pcg64) -> impl Iterator<Item = u64> + Send {
@@ -171,6 +201,26 @@ mod tests {
             .collect();
         let early = phases.iter().filter(|phase| **phase < 500_000_000).count();
         assert!((60..140).contains(&early), "{early} of 200 phases in the first half");
+    }
+
+    #[test]
+    fn expectations_over_a_gap_are_exact() {
+        let rate = Rate::per_second(20.0).expect("a rate");
+        let expect = |arrivals: Arrivals, milliseconds, of: fn(u64) -> f64| {
+            arrivals.expectation(rate, Duration::from_millis(milliseconds), of)
+        };
+        let none = |events| f64::from(u8::from(events == 0));
+        for (milliseconds, mean) in [(5, 0.1_f64), (250, 5.0), (60_000, 1_200.0)] {
+            let (poisson, constant) = (Arrivals::Poisson, Arrivals::Constant);
+            assert!(
+                (expect(poisson, milliseconds, |events| events as f64) / mean - 1.0).abs() < 1e-9
+            );
+            assert!(
+                (expect(constant, milliseconds, |events| events as f64) / mean - 1.0).abs() < 1e-9
+            );
+            assert!((expect(poisson, milliseconds, none) - (-mean).exp()).abs() < 1e-12);
+            assert!((expect(constant, milliseconds, none) - (1.0 - mean).max(0.0)).abs() < 1e-12);
+        }
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub enum Theory {
         every: Duration,
         /// Fixed rate or fixed delay.
         beat: Beat,
+        /// Events a page holds; every full page costs a request more.
+        limit: u32,
     },
     /// One request per event, sent as it happens: latency d while the sender keeps up.
     Push,
@@ -61,15 +63,56 @@ pub struct Conditions {
     pub exchange: Duration,
 }
 
+impl Conditions {
+    /// The sum over all gaps of a window, of all subscribers, of something that depends on the
+    /// number of events in a gap.
+    ///
+    /// Subscribers see the same events, so they deviate together. Gaps of Poisson arrivals
+    /// deviate independently; evenly spaced events can be locked to the gaps, and then all
+    /// gaps deviate together.
+    fn over_gaps(&self, gap: Duration, of: impl Fn(u64) -> f64) -> Count {
+        let subscribers = f64::from(self.subscribers);
+        let gaps = self.window.as_secs_f64() / gap.as_secs_f64();
+        let mean = self.arrivals.expectation(self.rate, gap, &of);
+        let variance =
+            self.arrivals.expectation(self.rate, gap, |events| (of(events) - mean).powi(2));
+        let together = match self.arrivals {
+            Arrivals::Poisson => gaps.sqrt(),
+            Arrivals::Constant => gaps,
+        };
+        Count {
+            expected: subscribers * gaps * mean,
+            deviation: subscribers * together * variance.sqrt(),
+        }
+    }
+}
+
 /// What a closed form expects to be measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Prediction {
     /// The distribution of latency.
     pub latency: Latency,
     /// Exchanges inside the window, all subscribers together.
-    pub requests: f64,
-    /// The expected share of exchanges that carry no event.
-    pub empty_share: f64,
+    pub requests: Count,
+    /// Those of them that carry no event.
+    pub empty: Count,
+}
+
+/// A predicted count: what is expected of one window, and how far chance may take it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Count {
+    /// The expected value.
+    pub expected: f64,
+    /// The standard deviation.
+    pub deviation: f64,
+}
+
+impl Count {
+    /// A count that chance has no part in.
+    #[must_use]
+    pub fn certain(expected: f64) -> Count {
+        Count { expected, deviation: 0.0 }
+    }
 }
 
 /// A predicted distribution of latency.
@@ -107,22 +150,25 @@ impl Theory {
     /// Evaluates the closed form.
     #[must_use]
     pub fn predict(&self, conditions: &Conditions) -> Prediction {
-        let subscribers = f64::from(conditions.subscribers);
         let one_way = conditions.exchange / 2;
         match *self {
-            Theory::IntervalPoll { every, beat } => {
+            Theory::IntervalPoll { every, beat, limit } => {
                 let gap = read_gap(every, beat, conditions.exchange);
-                let polls = conditions.window.as_secs_f64() / gap.as_secs_f64();
+                let pages = |events: u64| events.div_ceil(u64::from(limit).max(1)).max(1) as f64;
+                let none = |events: u64| if events == 0 { 1.0 } else { 0.0 };
                 Prediction {
                     latency: Latency::Uniform { from: one_way, to: gap + one_way },
-                    requests: subscribers * polls,
-                    empty_share: conditions.arrivals.empty_share(conditions.rate, gap),
+                    requests: conditions.over_gaps(gap, pages),
+                    empty: conditions.over_gaps(gap, none),
                 }
             }
             Theory::Push => Prediction {
                 latency: Latency::AtLeast(one_way),
-                requests: subscribers * conditions.rate.events_in(conditions.window),
-                empty_share: 0.0,
+                requests: Count::certain(
+                    f64::from(conditions.subscribers)
+                        * conditions.rate.events_in(conditions.window),
+                ),
+                empty: Count::default(),
             },
         }
     }
@@ -153,6 +199,10 @@ mod tests {
         Duration::from_millis(milliseconds)
     }
 
+    fn poll(every: Duration, beat: Beat) -> Theory {
+        Theory::IntervalPoll { every, beat, limit: 1_000 }
+    }
+
     fn conditions(exchange: Duration) -> Conditions {
         Conditions {
             rate: Rate::per_second(20.0).expect("a rate"),
@@ -165,41 +215,52 @@ mod tests {
 
     #[test]
     fn a_fixed_rate_poll_waits_half_an_interval_and_travels_one_way() {
-        let poll = Theory::IntervalPoll { every: ms(250), beat: Beat::FixedRate };
-        let predicted = poll.predict(&conditions(ms(10)));
+        let predicted = poll(ms(250), Beat::FixedRate).predict(&conditions(ms(10)));
         assert_eq!(predicted.latency.mean(), Some(ms(130)));
         assert_eq!(predicted.latency.quantile(0.99), Some(Duration::from_micros(252_500)));
-        assert!((predicted.requests - 240.0).abs() < 1e-9);
-        assert!((predicted.empty_share - (-5.0_f64).exp()).abs() < 1e-12);
+        assert!((predicted.requests.expected - 240.0).abs() < 1e-9);
+        assert!((predicted.empty.expected - 240.0 * (-5.0_f64).exp()).abs() < 1e-9);
     }
 
     #[test]
     fn a_fixed_delay_poll_adds_the_exchange_to_the_gap() {
-        let poll = Theory::IntervalPoll { every: ms(250), beat: Beat::FixedDelay };
-        let predicted = poll.predict(&conditions(ms(50)));
+        let predicted = poll(ms(250), Beat::FixedDelay).predict(&conditions(ms(50)));
         assert_eq!(predicted.latency, Latency::Uniform { from: ms(25), to: ms(325) });
-        assert!((predicted.requests - 200.0).abs() < 1e-9);
+        assert!((predicted.requests.expected - 200.0).abs() < 1e-9);
     }
 
     #[test]
     fn a_slow_exchange_skips_beats() {
-        let poll = Theory::IntervalPoll { every: ms(100), beat: Beat::FixedRate };
-        assert!((poll.predict(&conditions(ms(150))).requests - 300.0).abs() < 1e-9);
+        let predicted = poll(ms(100), Beat::FixedRate).predict(&conditions(ms(150)));
+        assert!((predicted.requests.expected - 300.0).abs() < 1e-9);
     }
 
     #[test]
     fn back_to_back_polls_are_an_exchange_apart() {
         for beat in [Beat::FixedRate, Beat::FixedDelay] {
-            let poll = Theory::IntervalPoll { every: ms(0), beat };
-            assert!((poll.predict(&conditions(ms(1))).requests - 60_000.0).abs() < 1e-6);
+            let predicted = poll(ms(0), beat).predict(&conditions(ms(1)));
+            assert!((predicted.requests.expected - 60_000.0).abs() < 1e-6);
         }
+    }
+
+    #[test]
+    fn full_pages_cost_requests_more() {
+        let every_second = |limit, arrivals| {
+            let poll = Theory::IntervalPoll { every: ms(1_000), beat: Beat::FixedRate, limit };
+            poll.predict(&Conditions { arrivals, ..conditions(ms(1)) }).requests.expected
+        };
+        // Twenty events a poll, exactly: a page of twenty takes them all.
+        assert!((every_second(20, Arrivals::Constant) - 60.0).abs() < 1e-9);
+        assert!((every_second(19, Arrivals::Constant) - 120.0).abs() < 1e-9);
+        // P(N > 20) = 0.4409 for a Poisson distributed N of mean 20; more than 40 are rare.
+        assert!((every_second(20, Arrivals::Poisson) - 60.0 * 1.4409).abs() < 0.01);
     }
 
     #[test]
     fn push_sends_one_request_per_event_and_subscriber() {
         let many = Conditions { subscribers: 3, ..conditions(ms(1)) };
         let predicted = Theory::Push.predict(&many);
-        assert!((predicted.requests - 3_600.0).abs() < 1e-9);
+        assert!((predicted.requests.expected - 3_600.0).abs() < 1e-9);
         assert_eq!(predicted.latency.mean(), None);
     }
 }

@@ -3,10 +3,9 @@
 //! Tolerances. A *mean latency* of n independent waits, uniform over a gap G, has the standard
 //! error G/√(12·n); three of them, and 1 ms or 2 % for timers and scheduling, are allowed.
 //! With constant arrivals waits repeat, so each block and subscriber counts as one wait.
-//! *Requests* on a beat are exact to one a subscriber and block; fixed-delay polls may be 1 ms
-//! apart more than theory says; as many more polls as carried events are allowed, because a
-//! full page is followed at once. *Empty* exchanges are allowed three standard deviations of a
-//! binomial count, subscribers seeing the same events, and one a subscriber and block.
+//! *Requests* and *empty* exchanges are allowed three of the form's standard deviations and one
+//! a subscriber and block, since a beat on the edge of a window falls to either side;
+//! fixed-delay polls may be 1 ms apart more than theory says.
 
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use super::words;
 use crate::record::manifest::PlannedWorkload;
 use crate::record::trial::StrategyRecord;
 use crate::schedule::Arrivals;
-use crate::theory::{Beat, Conditions, Latency, Prediction, Theory};
+use crate::theory::{Beat, Conditions, Count, Latency, Prediction, Theory};
 use crate::units::nanoseconds;
 
 /// Independent waits below which a mean is not judged.
@@ -96,7 +95,7 @@ impl<'a> Observed<'a> {
             latency_p50: quantile(0.5),
             latency_p99: quantile(0.99),
             requests,
-            empty: requests * predicted.empty_share,
+            empty: predicted.empty.expected * self.blocks,
             agrees,
             note: self.note(form, &claims, agrees),
         }
@@ -105,7 +104,7 @@ impl<'a> Observed<'a> {
     /// Exchanges inside the windows of all blocks.
     fn expected_requests(&self, predicted: &Prediction) -> f64 {
         match self.theory {
-            Theory::IntervalPoll { .. } => predicted.requests * self.blocks,
+            Theory::IntervalPoll { .. } => predicted.requests.expected * self.blocks,
             // One request per delivery: of the events there were, not of those expected.
             Theory::Push => self.summary.events.emitted as f64,
         }
@@ -154,29 +153,31 @@ impl<'a> Observed<'a> {
     fn polls(&self, predicted: &Prediction, beat: Beat, gap: f64) -> Claim {
         let requests = &self.summary.requests;
         let measured = (requests.useful + requests.empty + requests.failed) as f64;
-        let expected = predicted.requests * self.blocks;
+        let expected = predicted.requests.expected * self.blocks;
         let slowest = match beat {
             Beat::FixedRate => expected,
             Beat::FixedDelay => expected * gap / (gap + SLACK),
         };
-        let most = expected + self.parts() + requests.useful as f64;
+        let allowed = self.allowed(predicted.requests);
         Claim {
-            words: format!("{measured} requests against {expected:.1}"),
-            holds: (slowest - self.parts()..=most).contains(&measured),
+            words: format!("{measured} requests against {expected:.1} ± {allowed:.1}"),
+            holds: (slowest - allowed..=expected + allowed).contains(&measured),
         }
     }
 
     fn empty_polls(&self, predicted: &Prediction) -> Claim {
-        let share = predicted.empty_share;
-        let polls = predicted.requests * self.blocks;
-        let subscribers = f64::from(self.conditions.subscribers);
-        let deviation = (subscribers * polls * share * (1.0 - share)).sqrt();
-        let allowed = 3.0 * deviation + self.parts();
-        let (measured, expected) = (self.summary.requests.empty as f64, polls * share);
+        let allowed = self.allowed(predicted.empty);
+        let measured = self.summary.requests.empty as f64;
+        let expected = predicted.empty.expected * self.blocks;
         Claim {
             words: format!("{measured} empty against {expected:.1} ± {allowed:.1}"),
             holds: (measured - expected).abs() <= allowed,
         }
+    }
+
+    /// How far a count over all blocks may be from what is expected of it.
+    fn allowed(&self, count: Count) -> f64 {
+        3.0 * count.deviation * self.blocks.sqrt() + self.parts()
     }
 
     fn pushing(&self, predicted: &Prediction) -> (String, Vec<Claim>, f64) {
@@ -219,10 +220,10 @@ impl<'a> Observed<'a> {
         let (held, refuted) = (list(true), list(false));
         let mut parts = vec![form];
         if !refuted.is_empty() {
-            parts.push(format!("does not agree: {}", refuted.join(", ")));
+            parts.push(format!("not borne out: {}", refuted.join(", ")));
         }
         if !held.is_empty() {
-            parts.push(format!("agrees: {}", held.join(", ")));
+            parts.push(format!("borne out: {}", held.join(", ")));
         }
         if agrees.is_none() {
             let doubt = match (self.exchange_known, self.conditions.arrivals) {
@@ -263,8 +264,11 @@ mod tests {
     use crate::theory::{Beat, Theory};
     use std::time::Duration;
 
-    const POLL: Theory =
-        Theory::IntervalPoll { every: Duration::from_millis(250), beat: Beat::FixedRate };
+    const POLL: Theory = Theory::IntervalPoll {
+        every: Duration::from_millis(250),
+        beat: Beat::FixedRate,
+        limit: 100,
+    };
 
     struct Case {
         strategy: StrategyEvidence,
@@ -331,12 +335,14 @@ mod tests {
     }
 
     #[test]
-    fn missing_polls_disagree_and_followed_pages_do_not() {
+    fn polls_too_few_and_too_many_disagree() {
         let mut case = Case::poll();
         let requests = case.strategy.summary.requests;
         case.strategy.summary.requests.useful = requests.useful - 4;
         assert_eq!(case.model().agrees, Some(false));
-        case.strategy.summary.requests.useful = requests.useful + 30;
+        case.strategy.summary.requests.useful = requests.useful + 4;
+        assert_eq!(case.model().agrees, Some(false));
+        case.strategy.summary.requests.useful = requests.useful + 1;
         assert_eq!(case.model().agrees, Some(true));
         case.strategy.summary.requests.useful = requests.useful;
         case.strategy.summary.requests.empty += 20;

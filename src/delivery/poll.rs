@@ -39,7 +39,7 @@ pub struct Poll {
     #[serde(default = "default_limit")]
     #[schemars(range(min = 1, max = 1000))]
     pub limit: u32,
-    /// Whether one connection serves all polls of a subscriber.
+    /// Whether connections are kept open for further polls.
     #[serde(default = "default_keep_alive")]
     pub keep_alive: bool,
     /// Which HTTP client polls.
@@ -88,7 +88,7 @@ impl Strategy for Poll {
     }
 
     fn theory(&self) -> Option<Theory> {
-        Some(Theory::IntervalPoll { every: self.every, beat: self.beat })
+        Some(Theory::IntervalPoll { every: self.every, beat: self.beat, limit: self.limit })
     }
 
     fn patience(&self) -> Duration {

@@ -140,7 +140,11 @@ fn point(rate: u32, swept: bool) -> PlannedPoint {
                 mechanism: "poll".to_owned(),
                 subscribers: 1,
                 settings: serde_json::json!({ "every": "250ms" }),
-                theory: Some(Theory::IntervalPoll { every: POLL_EVERY, beat: Beat::FixedRate }),
+                theory: Some(Theory::IntervalPoll {
+                    every: POLL_EVERY,
+                    beat: Beat::FixedRate,
+                    limit: 100,
+                }),
             },
             StrategyRecord {
                 name: "webhook".to_owned(),
