@@ -152,7 +152,7 @@ impl Strategy for Webhook {
         };
         let work = dispatcher.run(changed, lane.stop.clone());
         SourceHalf {
-            routes: with_subscriptions(routes, changes),
+            routes: with_subscriptions(routes, lane.log.clone(), changes),
             work: Box::pin(async {
                 work.await;
                 Ok(())
@@ -212,7 +212,7 @@ impl Dispatcher {
         };
         Queue {
             log: self.log.clone(),
-            next: self.log.len(),
+            next: subscription.from,
             idle: (0..self.settings.concurrency).map(|_| Connection::new(dial.clone())).collect(),
             courier: Arc::new(Courier {
                 path: subscription.path.clone(),

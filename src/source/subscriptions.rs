@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+use crate::source::log::LogReader;
 use crate::wire::body;
 use crate::wire::reply::Reply;
 use crate::wire::routes::Routes;
@@ -52,13 +53,16 @@ pub struct Subscription {
     pub path: String,
     /// The secret to sign with, as the receiver gave it.
     pub secret: Option<String>,
+    /// Where the log ended when the webhook was registered: it gets every event from there on,
+    /// also those that are emitted before the dispatcher hears of it.
+    pub from: u64,
 }
 
 impl std::fmt::Debug for Subscription {
     /// Without the secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Subscription { id, peer, path, secret: _ } = self;
-        write!(f, "Subscription({id}: {peer}{path})")
+        let Subscription { id, peer, path, secret: _, from } = self;
+        write!(f, "Subscription({id}: {peer}{path} from {from})")
     }
 }
 
@@ -79,13 +83,17 @@ struct Registry {
 
 /// Adds the registration of webhooks to a lane's routes; changes go to the dispatcher.
 #[must_use]
-pub fn with_subscriptions(routes: Routes, changes: mpsc::UnboundedSender<Change>) -> Routes {
+pub fn with_subscriptions(
+    routes: Routes,
+    log: LogReader,
+    changes: mpsc::UnboundedSender<Change>,
+) -> Routes {
     let registry = Arc::new(Mutex::new(Registry::default()));
     let (adding, removing) = (Arc::clone(&registry), registry);
     let added = changes.clone();
     routes
         .on(Method::POST, SUBSCRIPTIONS_PATH, move |request, _| {
-            add(request, Arc::clone(&adding), added.clone())
+            add(request, log.clone(), Arc::clone(&adding), added.clone())
         })
         .on(Method::DELETE, "/v1/subscriptions/", move |_request, id| {
             std::future::ready(remove(&id, &removing, &changes))
@@ -94,6 +102,7 @@ pub fn with_subscriptions(routes: Routes, changes: mpsc::UnboundedSender<Change>
 
 async fn add(
     request: Request<Incoming>,
+    log: LogReader,
     registry: Arc<Mutex<Registry>>,
     changes: mpsc::UnboundedSender<Change>,
 ) -> Reply {
@@ -118,7 +127,8 @@ async fn add(
     registry.last_id += 1;
     let id = registry.last_id;
     registry.entries.insert(id, peer);
-    let subscription = Subscription { id, peer, path, secret: registration.secret };
+    let subscription =
+        Subscription { id, peer, path, secret: registration.secret, from: log.len() };
     if changes.send(Change::Added(subscription)).is_err() {
         return Reply::problem(StatusCode::SERVICE_UNAVAILABLE, "the source is stopping");
     }
