@@ -143,14 +143,14 @@ impl Strategy for Webhook {
     }
 
     fn source(self: Arc<Self>, lane: &Lane, routes: Routes) -> SourceHalf<Half> {
-        let (changes, changed) = mpsc::unbounded_channel();
+        let (changes, heard) = mpsc::unbounded_channel();
         let dispatcher = Dispatcher {
             settings: self,
             log: lane.log.clone(),
             writer: lane.writer.clone(),
             tally: lane.tally.clone(),
         };
-        let work = dispatcher.run(changed, lane.stop.clone());
+        let work = dispatcher.run(heard, lane.stop.clone());
         SourceHalf {
             routes: with_subscriptions(routes, lane.log.clone(), changes),
             work: Box::pin(async {

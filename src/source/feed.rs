@@ -106,7 +106,7 @@ fn page(log: &LogReader, writer: &EventWriter, query: Query) -> Reply {
     let emitted = log.len();
     let from = query.after.min(emitted);
     let until = emitted.min(from + u64::from(query.limit));
-    let mut body = Vec::with_capacity(64 + (until - from) as usize * 512);
+    let mut body = Vec::with_capacity(4096);
     body.extend_from_slice(b"{\"events\":[");
     for entry in (from..until).filter_map(|index| log.get(index)) {
         if !body.ends_with(b"[") {
