@@ -178,7 +178,7 @@ impl Poller {
             }
             // A poll under way is finished, so that both sides count the same exchanges.
             while let Polled::More = self.poll().await {}
-            clockwork.completed();
+            self.tally.beats_missed(clockwork.completed());
         }
     }
 
