@@ -4,3 +4,5 @@
 
 /// What every mechanism promises, whoever adds it.
 mod contract;
+/// Which room may use which: the table in `ARCHITECTURE.md`, held against the code.
+mod layers;
