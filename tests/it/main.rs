@@ -4,3 +4,7 @@
 
 /// What every mechanism promises, whoever adds it.
 mod contract;
+/// The documents name nothing that does not exist.
+mod documents;
+/// Which room may use which: the table in `ARCHITECTURE.md`, held against the code.
+mod layers;
