@@ -4,29 +4,39 @@
 //! the table in `ARCHITECTURE.md` against every `use crate::…` line.
 
 // Words everyone may use.
+pub mod units;
+
 pub mod clock;
 pub mod counts;
 pub mod event;
 pub mod schedule;
 pub mod theory;
-pub mod timer;
-pub mod units;
 
-// The measuring wing.
-pub mod delivery;
+// The floors of the measuring wing, from the ground up.
+pub mod timer;
+
 pub mod meter;
-pub mod plan;
-pub mod scenario;
+pub mod wire;
+
 pub mod source;
 pub mod subscriber;
-pub mod trial;
-pub mod wire;
+
+pub mod delivery;
+
+pub mod scenario;
+
+pub mod plan;
 
 // The door between the wings.
 pub mod record;
 
+// The top of the measuring wing.
+pub mod trial;
+
 // The reading wing.
 pub mod analysis;
+
 pub mod report;
 
+// The front of the house.
 pub mod cli;

@@ -202,6 +202,7 @@ fn read_ledger(
         let (Some(arrived), Some(usable)) = (ledger.arrived[row], ledger.usable[row]) else {
             continue;
         };
+        block.backwards += u64::from(arrived < ledger.emitted[row]);
         block.backwards += u64::from(usable < arrived);
         match usable.checked_sub(due) {
             Some(latency) => {

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{ArgAction, CommandFactory, Parser};
+use clap::{CommandFactory, Parser};
 
 use crate::cli::outcome::{self, Outcome};
 use crate::cli::terminal::Terminal;
@@ -49,9 +49,9 @@ struct Arguments {
     #[arg(long, short, global = true)]
     quiet: bool,
 
-    /// Say more; may be given twice.
-    #[arg(long, short, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
-    verbose: u8,
+    /// Say more: what became of each trial.
+    #[arg(long, short, global = true, conflicts_with = "quiet")]
+    verbose: bool,
 
     /// When to use colour; `auto` also honours `NO_COLOR`.
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
@@ -62,8 +62,8 @@ struct Arguments {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 the run failed, 2 usage or scenario error, 3 a threshold failed, \
-4 verdict invalid, 130 interrupted";
+Exit codes: 0 done, 1 the run failed, 2 usage or scenario error, 4 verdict invalid, \
+130 interrupted";
 
 /// Does what the arguments ask for, and says how it went.
 #[must_use]
@@ -105,7 +105,7 @@ mod tests {
             "check quickstart",
             "check a.toml --set events.rate=5/s --set run.drain=1s --seed -1 --format json",
             "--quiet check a.toml --color never",
-            "check a.toml -vv --repeats 3 --duration 5s",
+            "check a.toml -v --repeats 3 --duration 5s",
             "scenarios",
             "scenarios export folder",
             "schema",

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use crate::cli::grid::Grid;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::options::Format;
-use crate::cli::outcome::Outcome;
+use crate::cli::outcome::{Outcome, UsageError};
 use crate::cli::terminal::Terminal;
 use crate::clock::{self, WallAnchor};
 use crate::counts::Counts;
@@ -60,6 +60,7 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) fn run(self, terminal: &mut Terminal) -> anyhow::Result<Outcome> {
+        self.check()?;
         let interrupt = Interrupt::listen()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (log_writer, log) = event_log();
@@ -67,20 +68,27 @@ impl Serve {
         let span = self.duration.unwrap_or(LONGEST_DURATION);
         let schedule = arrivals.due_offsets(self.rate, self.seed, span);
         let capacity = usize::try_from(MOST_EVENTS).unwrap_or(usize::MAX);
-        let pacer = Pacer::prepare(Box::new(schedule.take(capacity)), log_writer)?;
+        let mut pacer = Pacer::prepare(Box::new(schedule.take(capacity)), log_writer)?;
         let counts = runtime.block_on(async {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
             let listener = TcpListener::bind(address)
                 .await
                 .with_context(|| format!("port {} cannot be listened on", self.port))?;
-            let payload = self.payload.clamp(Encoder::SMALLEST_PAYLOAD, Encoder::LARGEST_PAYLOAD);
-            let writer = EventWriter::new(Encoder::new(payload), WallAnchor::now());
+            let writer = EventWriter::new(Encoder::new(self.payload), WallAnchor::now());
             let mut lane = LaneThread::start("serve", listener, log.clone(), writer, all_halves)?;
             terminal.say(&format!("serving http://{}{FEED_PATH}; Ctrl-C stops", lane.address));
             pacer.start(clock::now());
+            let end = async {
+                // The log is full long before the schedule ends; the source goes on serving it.
+                if pacer.finished().await.is_ok() && self.duration.is_none() {
+                    terminal.note(&format!("{} events are emitted; no more will come", log.len()));
+                }
+                std::future::pending::<()>().await;
+            };
             tokio::select! {
                 () = interrupt.token().cancelled() => {}
                 () = tokio::time::sleep(span) => {}
+                () = end => {}
             }
             lane.stop().await?;
             let counts = lane.tally.counts();
@@ -90,6 +98,19 @@ impl Serve {
         pacer.stop();
         terminal.result(&shown(&counts, log.len(), self.format)?)?;
         Ok(Outcome::Done)
+    }
+}
+
+impl Serve {
+    fn check(&self) -> Result<(), UsageError> {
+        let (least, most) = (Encoder::SMALLEST_PAYLOAD, Encoder::LARGEST_PAYLOAD);
+        if (least..=most).contains(&self.payload) {
+            return Ok(());
+        }
+        Err(UsageError {
+            message: format!("a payload of {} is not possible", self.payload),
+            hint: format!("give `--payload` a size from {least} to {most}"),
+        })
     }
 }
 

@@ -12,19 +12,19 @@ pub(crate) struct Terminal {
     out: io::Stdout,
     err: AutoStream<io::Stderr>,
     quiet: bool,
-    verbosity: u8,
+    verbose: bool,
 }
 
 impl Terminal {
     /// Colour is used as asked, and on `auto` only where a terminal shows it.
-    pub(crate) fn new(color: clap::ColorChoice, quiet: bool, verbosity: u8) -> Terminal {
+    pub(crate) fn new(color: clap::ColorChoice, quiet: bool, verbose: bool) -> Terminal {
         match color {
             clap::ColorChoice::Auto => anstream::ColorChoice::Auto,
             clap::ColorChoice::Always => anstream::ColorChoice::Always,
             clap::ColorChoice::Never => anstream::ColorChoice::Never,
         }
         .write_global();
-        Terminal { out: io::stdout(), err: AutoStream::auto(io::stderr()), quiet, verbosity }
+        Terminal { out: io::stdout(), err: AutoStream::auto(io::stderr()), quiet, verbose }
     }
 
     /// Whether only results and errors are wanted.
@@ -62,7 +62,7 @@ impl Terminal {
 
     /// Writes a line that only those who asked for more want to see.
     pub(crate) fn detail(&mut self, text: &str) {
-        if self.verbosity > 0 {
+        if self.verbose {
             self.say(text);
         }
     }

@@ -183,7 +183,11 @@ impl Dispatcher {
         loop {
             let change = tokio::select! {
                 () = stop.cancelled() => break,
-                Some(_ended) = queues.join_next() => continue,
+                Some(ended) = queues.join_next() => {
+                    // A queue ends when its webhook is removed; a panic must not pass for that.
+                    ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+                    continue;
+                }
                 Some(change) = changes.recv() => change,
                 else => break,
             };
@@ -205,8 +209,6 @@ impl Dispatcher {
     }
 
     fn queue(&self, subscription: &Subscription) -> Queue {
-        // A secret that is no key cannot sign; the receiver will refuse what comes unsigned.
-        let key = subscription.secret.as_deref().and_then(|s| SigningKey::from_secret(s).ok());
         let dial = Dial {
             peer: subscription.peer,
             keep_alive: self.settings.keep_alive,
@@ -219,7 +221,7 @@ impl Dispatcher {
                 log: self.log.clone(),
                 next: AtomicU64::new(subscription.from),
                 path: subscription.path.clone(),
-                key,
+                key: subscription.key.clone(),
                 writer: self.writer.clone(),
                 tally: self.tally.clone(),
             }),

@@ -14,6 +14,7 @@ use crate::source::log::LogReader;
 use crate::wire::body;
 use crate::wire::reply::Reply;
 use crate::wire::routes::Routes;
+use crate::wire::signature::SigningKey;
 use crate::wire::tally::Outcome;
 
 /// Where webhooks are registered.
@@ -44,7 +45,7 @@ impl std::fmt::Debug for Registration {
 }
 
 /// A registered webhook.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Subscription {
     /// Its id.
     pub id: u64,
@@ -52,26 +53,18 @@ pub struct Subscription {
     pub peer: SocketAddr,
     /// The path to post to.
     pub path: PathAndQuery,
-    /// The secret to sign with, as the receiver gave it.
-    pub secret: Option<String>,
+    /// The key to sign with, if deliveries are to be signed.
+    pub key: Option<SigningKey>,
     /// Where the log ended when the webhook was registered: it gets every event from there on,
     /// also those that are emitted before the dispatcher hears of it.
     pub from: u64,
-}
-
-impl std::fmt::Debug for Subscription {
-    /// Without the secret.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Subscription { id, peer, path, secret: _, from } = self;
-        write!(f, "Subscription({id}: {peer}{path} from {from})")
-    }
 }
 
 /// What happened to the list of webhooks.
 #[derive(Debug)]
 pub enum Change {
     /// One was registered.
-    Added(Subscription),
+    Added(Box<Subscription>),
     /// One was removed.
     Removed(u64),
 }
@@ -115,11 +108,12 @@ async fn add(
         Ok(registration) => registration,
         Err(error) => return Reply::problem(StatusCode::BAD_REQUEST, &error.to_string()),
     };
+    let unusable = |detail| Reply::problem(StatusCode::UNPROCESSABLE_ENTITY, detail);
     let Some((peer, path)) = target(&registration.url) else {
-        return Reply::problem(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "`url` must be http://ADDRESS:PORT/PATH with a loopback address",
-        );
+        return unusable("`url` must be http://ADDRESS:PORT/PATH with a loopback address");
+    };
+    let Ok(key) = registration.secret.as_deref().map(SigningKey::from_secret).transpose() else {
+        return unusable("`secret` must be `whsec_` and base64");
     };
     let mut registry = registry.lock().unwrap_or_else(PoisonError::into_inner);
     if registry.entries.len() >= SUBSCRIPTION_LIMIT {
@@ -128,9 +122,8 @@ async fn add(
     registry.last_id += 1;
     let id = registry.last_id;
     registry.entries.insert(id, peer);
-    let subscription =
-        Subscription { id, peer, path, secret: registration.secret, from: log.len() };
-    if changes.send(Change::Added(subscription)).is_err() {
+    let subscription = Subscription { id, peer, path, key, from: log.len() };
+    if changes.send(Change::Added(Box::new(subscription))).is_err() {
         return Reply::problem(StatusCode::SERVICE_UNAVAILABLE, "the source is stopping");
     }
     let body = format!("{{\"id\":\"{id}\"}}").into();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::process::{Child, ChildStderr, Command};
+use tokio::task::JoinSet;
 
 use crate::meter;
 use crate::trial::control::{Control, ControlError, FromWorker, Hello, PROTOCOL, ToWorker};
@@ -18,11 +19,14 @@ use crate::wire::socket::bind_loopback;
 /// How long a worker may take to say hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long whoever dials in may take to say who it is.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// How long the end of a worker may take to be noticed once its channel is closed.
 const DEATH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The most of a worker's last words that is kept, in bytes.
-const LAST_WORDS: u64 = 4096;
+const LAST_WORDS: usize = 4096;
 
 /// Why a trial is spoilt, in words for the user.
 #[derive(Debug, thiserror::Error)]
@@ -129,9 +133,12 @@ impl Launcher {
             .kill_on_drop(true)
             .spawn()
             .map_err(|source| not_started(&who, source))?;
-        let stderr = child.stderr.take();
+        let mut words = JoinSet::new();
+        if let Some(stderr) = child.stderr.take() {
+            words.spawn(last_words(stderr));
+        }
         let pid = child.id().unwrap_or_default();
-        Ok(Worker { who, index, pid, child, stderr, control: None })
+        Ok(Worker { who, index, pid, child, words, control: None })
     }
 
     async fn welcome(&self, worker: &mut Worker) -> Result<(), Trouble> {
@@ -146,7 +153,9 @@ impl Launcher {
                 // A connection that breaks, or is not the worker's, is not waited for.
                 let Ok((stream, _)) = self.listener.accept().await else { continue };
                 let mut control = Control::new(stream);
-                if let Ok(FromWorker::Hello(hello)) = control.hear().await
+                // Whoever dials in and says nothing must not keep the worker waiting.
+                let greeting = tokio::time::timeout(GREETING_TIMEOUT, control.hear()).await;
+                if let Ok(Ok(FromWorker::Hello(hello))) = greeting
                     && hello.token == self.token
                     && usize::try_from(hello.index) == Ok(worker.index)
                 {
@@ -215,7 +224,8 @@ pub struct Worker {
     index: usize,
     pid: u32,
     child: Child,
-    stderr: Option<ChildStderr>,
+    /// Reads its stderr to the end, so that it never waits for a reader.
+    words: JoinSet<String>,
     control: Option<Control>,
 }
 
@@ -299,17 +309,23 @@ impl Worker {
             Ok(Ok(status)) => describe(status),
             Ok(Err(_)) | Err(_) => "closed its control channel but lives on".to_owned(),
         };
-        let mut words = String::new();
-        if let Some(stderr) = &mut self.stderr {
-            let mut stderr = stderr.take(LAST_WORDS);
-            // What it wrote until now is enough.
-            let _ = tokio::time::timeout(DEATH_TIMEOUT, stderr.read_to_string(&mut words)).await;
-        }
+        let words = tokio::time::timeout(DEATH_TIMEOUT, self.words.join_next()).await;
+        let words = words.ok().flatten().and_then(Result::ok).unwrap_or_default();
         if let Some(last) = words.lines().rfind(|line| !line.trim().is_empty()) {
             how = format!("{how}; its last words: {}", last.trim());
         }
         Trouble::Died { who: self.who.clone(), pid: self.pid, how }
     }
+}
+
+/// Reads a worker's stderr to its end and keeps the last of it.
+async fn last_words(mut stderr: ChildStderr) -> String {
+    let (mut words, mut piece) = (Vec::new(), [0; 1024]);
+    while let Ok(read @ 1..) = stderr.read(&mut piece).await {
+        words.extend_from_slice(&piece[..read]);
+        words.drain(..words.len().saturating_sub(LAST_WORDS));
+    }
+    String::from_utf8_lossy(&words).into_owned()
 }
 
 fn describe(status: ExitStatus) -> String {

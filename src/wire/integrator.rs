@@ -2,13 +2,13 @@
 
 use std::net::SocketAddr;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method};
 use reqwest::redirect::Policy;
 
 use crate::clock;
-use crate::wire::body::BodyError;
+use crate::wire::body;
 use crate::wire::client::{Dial, ExchangeError, RESPONSE_LIMIT, Received};
 
 /// A `reqwest` client for one simulated subscriber.
@@ -55,18 +55,16 @@ impl Integrator {
         let began = clock::now();
         let request = self.client.request(method, format!("http://{peer}{path}")).headers(headers);
         let request = if body.is_empty() { request } else { request.body(body) };
-        let mut response = request.send().await.map_err(|error| self.explain(error))?;
-        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
-        let mut body = BytesMut::new();
-        while let Some(piece) = response.chunk().await.map_err(|error| self.explain(error))? {
-            if body.len() + piece.len() > RESPONSE_LIMIT {
-                return Err(BodyError::TooLong { limit: RESPONSE_LIMIT }.into());
-            }
-            body.extend_from_slice(&piece);
-        }
-        let arrived = clock::now();
-        self.dial.tally.timed(arrived.since(began));
-        Ok(Received { status, headers, body: body.freeze(), arrived })
+        let response = request.send().await.map_err(|error| self.explain(error))?;
+        let (head, incoming) = http::Response::<reqwest::Body>::from(response).into_parts();
+        let body = body::read(incoming, RESPONSE_LIMIT).await?;
+        self.dial.tally.timed(body.arrived.since(began));
+        Ok(Received {
+            status: head.status,
+            headers: head.headers,
+            body: body.bytes,
+            arrived: body.arrived,
+        })
     }
 
     fn explain(&self, error: reqwest::Error) -> ExchangeError {

@@ -45,7 +45,10 @@ pub async fn serve(
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
-            Some(_ended) = open.join_next() => {}
+            Some(ended) = open.join_next() => {
+                // A panic in a handler is a fault of the program, not of the connection.
+                ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+            }
             accepted = listener.accept() => match accepted {
                 Ok((stream, _peer)) => {
                     open.spawn(attend(stream, routes.clone(), tally.clone(), stop.clone()));

@@ -122,6 +122,10 @@ pub(super) fn theory(evidence: &Evidence) -> Finding {
     let findings = strategies(evidence).map(|(point, strategy)| {
         let place = place(point, strategy);
         match &strategy.summary.model {
+            None if strategy.theory.is_some() => {
+                let nothing = format!("{place}: nothing was measured to compare with theory");
+                Finding::new(CheckStatus::Info, nothing)
+            }
             None => {
                 Finding::new(CheckStatus::Info, format!("{place}: no closed form to compare with"))
             }

@@ -138,7 +138,7 @@ pub(super) fn time_order(evidence: &Evidence) -> Finding {
             Finding::new(CheckStatus::Fail, message).judging(count as f64, 0.0)
         }
     });
-    worst(findings, "no latency or lag is negative")
+    worst(findings, "no moment lies before the one it follows")
 }
 
 #[cfg(test)]
