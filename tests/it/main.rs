@@ -4,3 +4,11 @@
 
 /// What every mechanism promises, whoever adds it.
 mod contract;
+/// Killed, hanging and interrupted processes.
+mod kill;
+/// The program under test and the processes it starts.
+mod program;
+/// Rebuilding what is derived from a record.
+mod report;
+/// What a run leaves on disk.
+mod run;
