@@ -46,20 +46,24 @@ verbs! {
 #[command(name = "pollpush", version, after_help = EXIT_CODES, propagate_version = true)]
 struct Arguments {
     /// Say less: only results and errors.
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, display_order = LAST)]
     quiet: bool,
 
     /// Say more; may be given twice.
-    #[arg(long, short, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    #[arg(long, short, global = true, display_order = LAST)]
+    #[arg(action = ArgAction::Count, conflicts_with = "quiet")]
     verbose: u8,
 
     /// When to use colour; `auto` also honours `NO_COLOR`.
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(long, global = true, display_order = LAST, value_name = "WHEN", default_value = "auto")]
     color: clap::ColorChoice,
 
     #[command(subcommand)]
     verb: Verb,
 }
+
+/// Options of every verb stand behind the verb's own in its help.
+const LAST: usize = 100;
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 the run failed, 2 usage or scenario error, 3 a threshold failed, \
