@@ -149,7 +149,8 @@ fn workers_do_not_outlive_a_killed_coordinator_and_its_finished_trials_can_be_re
     program.expect_nothing_left();
 
     let path = place.only_run();
-    let ended = pollpush(["report".as_ref(), path.as_os_str(), "--format".as_ref(), "json".as_ref()]);
+    let ended =
+        pollpush(["report".as_ref(), path.as_os_str(), "--format".as_ref(), "json".as_ref()]);
     ended.expect_code(&[0, 4]);
     let run = Run::open(&path).unwrap();
     assert_eq!(run.manifest.status, RunStatus::Running);

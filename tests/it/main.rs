@@ -2,8 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+/// What the command line says, word for word.
+mod cli;
 /// What every mechanism promises, whoever adds it.
 mod contract;
+/// What the machine may refuse.
+mod faults;
 /// Killed, hanging and interrupted processes.
 mod kill;
 /// The program under test and the processes it starts.
@@ -12,3 +16,7 @@ mod program;
 mod report;
 /// What a run leaves on disk.
 mod run;
+/// The scenario files of the repository.
+mod scenarios;
+/// The mock source alone.
+mod serve;

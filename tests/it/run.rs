@@ -157,7 +157,7 @@ fn the_same_seed_gives_the_same_schedule_in_a_folder_of_its_own() {
     assert_eq!(parsed, summary(first.path()));
     assert_eq!(csv, fs::read_to_string(second.path().join("summary.csv")).unwrap());
     let mut rows = csv::Reader::from_reader(csv.as_bytes());
-    assert_eq!(rows.records().filter(Result::is_ok).count(), 2);
+    assert_eq!(rows.records().map(Result::unwrap).count(), 2);
     assert_eq!(markdown, fs::read_to_string(other.path().join("report.md")).unwrap());
     assert!(markdown.starts_with("# Side by side\n"), "{markdown}");
 }
@@ -264,8 +264,7 @@ fn nothing_is_lost_or_duplicated(strategy: &StrategySummary) {
 }
 
 fn polls_keep_their_beat_and_webhooks_come_one_an_event(run: &Run, strategy: &StrategySummary) {
-    let record =
-        run.records.iter().find(|record| record.strategy.name == strategy.name).unwrap();
+    let record = run.records.iter().find(|record| record.strategy.name == strategy.name).unwrap();
     let measured = measured(record);
     if strategy.mechanism == "poll" {
         let polls = measured.source.window.useful + measured.source.window.empty;
