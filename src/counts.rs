@@ -18,6 +18,8 @@ pub struct Counts {
     pub failed: u64,
     /// Exchanges that carry no events by their nature, such as registering a webhook.
     pub overhead: u64,
+    /// Polls that were due but skipped because the one before was still under way.
+    pub beats_missed: u64,
     /// Connections accepted or dialled.
     pub connections: u64,
     /// Bytes read from the sockets.
@@ -49,6 +51,7 @@ impl Sub for Counts {
             empty: self.empty - earlier.empty,
             failed: self.failed - earlier.failed,
             overhead: self.overhead - earlier.overhead,
+            beats_missed: self.beats_missed - earlier.beats_missed,
             connections: self.connections - earlier.connections,
             bytes_received: self.bytes_received - earlier.bytes_received,
             bytes_sent: self.bytes_sent - earlier.bytes_sent,

@@ -151,7 +151,7 @@ mod tests {
         for arrivals in BOTH {
             assert_eq!(gaps(arrivals, 20.0, 60, 7), gaps(arrivals, 20.0, 60, 7));
             let rate = Rate::per_second(20.0).expect("a rate");
-            let first = |seed| arrivals.due_offsets(rate, seed, Duration::from_secs(60)).next();
+            let first = |seed| arrivals.due_offsets(rate, seed, Duration::from_mins(1)).next();
             assert_ne!(first(7), first(8), "{arrivals:?}");
         }
     }

@@ -140,7 +140,9 @@ impl Latency {
     #[must_use]
     pub fn quantile(self, p: f64) -> Option<Duration> {
         match self {
-            Latency::Uniform { from, to } => Some(from + (to - from).mul_f64(p.clamp(0.0, 1.0))),
+            Latency::Uniform { from, to } => {
+                Some(from + to.saturating_sub(from).mul_f64(p.clamp(0.0, 1.0)))
+            }
             Latency::AtLeast(_) => None,
         }
     }
@@ -207,7 +209,7 @@ mod tests {
         Conditions {
             rate: Rate::per_second(20.0).expect("a rate"),
             arrivals: Arrivals::Poisson,
-            window: Duration::from_secs(60),
+            window: Duration::from_mins(1),
             subscribers: 1,
             exchange,
         }

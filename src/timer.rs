@@ -81,7 +81,7 @@ mod tests {
     #[tokio::test]
     async fn a_cancelled_wait_leaves_the_timer_usable() {
         let mut timer = Timer::new().expect("a timer");
-        let never = clock::now().after(Duration::from_secs(3600));
+        let never = clock::now().after(Duration::from_hours(1));
         let cancelled = tokio::time::timeout(Duration::ZERO, timer.sleep_until(never)).await;
         assert!(cancelled.is_err());
         let soon = clock::now().after(Duration::from_millis(1));

@@ -113,7 +113,8 @@ impl fmt::Display for Rate {
             .unwrap_or(("year", SECONDS_PER_YEAR));
         let events = self.0 * seconds;
         // Twelve significant digits hide the rounding of dividing by a unit and multiplying back.
-        let digits = 11 - events.log10().floor().clamp(0.0, 11.0) as usize;
+        let whole = format!("{events:.0}").len();
+        let digits = 12_usize.saturating_sub(whole);
         let text = format!("{events:.digits$}");
         let text = if text.contains('.') {
             text.trim_end_matches('0').trim_end_matches('.')
@@ -166,7 +167,7 @@ impl fmt::Display for Bytes {
 }
 
 /// The longest duration a scenario may ask for anywhere.
-pub const LONGEST_DURATION: Duration = Duration::from_secs(7 * 86_400);
+pub const LONGEST_DURATION: Duration = Duration::from_hours(7 * 24);
 
 /// Reads a duration such as `250ms`, `8s` or `1h 30m`.
 ///
@@ -364,7 +365,7 @@ mod tests {
             let duration = parse_duration(text).expect(text);
             assert_eq!(parse_duration(&format_duration(duration)), Ok(duration), "{text}");
         }
-        assert_eq!(parse_duration("1m"), Ok(Duration::from_secs(60)));
+        assert_eq!(parse_duration("1m"), Ok(Duration::from_mins(1)));
     }
 
     #[test]

@@ -70,8 +70,8 @@ fn webhook(rate: f64) -> Webhook {
     };
     let lag = |index| log.get(index).map(|entry| entry.emitted.since(entry.due)).unwrap();
     Webhook {
-        way_p50: quantile(deliveries.iter().map(way).collect(), 0.5),
-        lag_p99: quantile((0..events).map(lag).collect(), 0.99),
+        way_p50: percentile(deliveries.iter().map(way).collect(), 50),
+        lag_p99: percentile((0..events).map(lag).collect(), 99),
     }
 }
 
@@ -108,11 +108,12 @@ fn raw_one_way(rate: f64) -> f64 {
         });
         reading.join().unwrap()
     });
-    quantile(ways, 0.5)
+    percentile(ways, 50)
 }
 
-fn quantile(mut spans: Vec<Duration>, share: f64) -> f64 {
+/// The nearest-rank percentile, in microseconds.
+fn percentile(mut spans: Vec<Duration>, percent: usize) -> f64 {
     spans.sort_unstable();
-    let rank = (spans.len() as f64 * share).ceil() as usize;
-    spans[rank.clamp(1, spans.len()) - 1].as_secs_f64() * 1e6
+    let rank = (spans.len() * percent).div_ceil(100);
+    spans[rank.max(1) - 1].as_secs_f64() * 1e6
 }

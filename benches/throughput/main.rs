@@ -24,7 +24,7 @@ const SECONDS: u64 = 3;
 const CONNECTIONS: u32 = 16;
 
 fn main() {
-    let rounds: u32 = std::env::args().filter_map(|word| word.parse().ok()).next().unwrap_or(5);
+    let rounds: u32 = std::env::args().find_map(|word| word.parse().ok()).unwrap_or(5);
     let mut figures: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for round in 1..=rounds {
         eprintln_round(round, rounds);
@@ -105,7 +105,7 @@ const TARGETS: &[Target] = &[
 ];
 
 fn print_targets(medians: &BTreeMap<&str, f64>) {
-    println!("\n{:<44} {:>8}  {:<10} {}", "ratio of medians", "figure", "target", "reached");
+    println!("\n{:<44} {:>8}  {:<10} reached", "ratio of medians", "figure", "target");
     for target in TARGETS {
         let (Some(measured), Some(reference)) =
             (medians.get(target.measured), medians.get(target.reference))

@@ -15,6 +15,7 @@ pub(crate) fn requests(blocks: &[&Measured], delivered: u64) -> Requests {
         useful: sum(|measured| measured.source.window.useful),
         empty: sum(|measured| measured.source.window.empty),
         failed: sum(|measured| measured.source.window.failed),
+        beats_missed: sum(|measured| measured.subscriber.window.beats_missed),
         per_event: per_event(total, delivered),
         ..Requests::default()
     }

@@ -5,7 +5,8 @@
 //! With constant arrivals waits repeat, so each block and subscriber counts as one wait.
 //! *Requests* and *empty* exchanges are allowed three of the form's standard deviations and one
 //! a subscriber and block, since a beat on the edge of a window falls to either side;
-//! fixed-delay polls may be 1 ms apart more than theory says.
+//! fixed-delay polls may be 1 ms apart more than theory says, and beats that were missed count
+//! as if they had been polled: they are reported for what they are.
 
 use std::time::Duration;
 
@@ -152,7 +153,14 @@ impl<'a> Observed<'a> {
 
     fn polls(&self, predicted: &Prediction, beat: Beat, gap: f64) -> Claim {
         let requests = &self.summary.requests;
-        let measured = (requests.useful + requests.empty + requests.failed) as f64;
+        let sent = requests.useful + requests.empty + requests.failed;
+        // A missed beat is the machine's or the client's slowness, and counted as such.
+        let measured = (sent + requests.beats_missed) as f64;
+        let missed = match requests.beats_missed {
+            0 => String::new(),
+            1 => " and 1 missed beat".to_owned(),
+            missed => format!(" and {missed} missed beats"),
+        };
         let expected = predicted.requests.expected * self.blocks;
         let slowest = match beat {
             Beat::FixedRate => expected,
@@ -160,7 +168,7 @@ impl<'a> Observed<'a> {
         };
         let allowed = self.allowed(predicted.requests);
         Claim {
-            words: format!("{measured} requests against {expected:.1} ± {allowed:.1}"),
+            words: format!("{sent} requests{missed} against {expected:.1} ± {allowed:.1}"),
             holds: (slowest - allowed..=expected + allowed).contains(&measured),
         }
     }
@@ -347,6 +355,16 @@ mod tests {
         case.strategy.summary.requests.useful = requests.useful;
         case.strategy.summary.requests.empty += 20;
         assert_eq!(case.model().agrees, Some(false));
+    }
+
+    #[test]
+    fn missed_beats_explain_missing_polls_and_are_said() {
+        let mut case = Case::poll();
+        case.strategy.summary.requests.useful -= 4;
+        case.strategy.summary.requests.beats_missed = 4;
+        let model = case.model();
+        assert_eq!(model.agrees, Some(true));
+        assert!(model.note.contains("and 4 missed beats against 64.0"), "{}", model.note);
     }
 
     #[test]

@@ -244,6 +244,9 @@ pub struct Requests {
     pub failed: u64,
     /// Of the total, repeats of an earlier attempt.
     pub retried: u64,
+    /// Polls that were due and never sent, because the one before was still under way; not
+    /// part of the total.
+    pub beats_missed: u64,
     /// Total divided by delivered events.
     pub per_event: Option<f64>,
 }

@@ -107,6 +107,7 @@ pub struct Kind<S>(PhantomData<fn() -> S>);
 
 impl<S> Kind<S> {
     /// An entry for the list of mechanisms.
+    #[must_use]
     pub const fn new() -> Kind<S> {
         Kind(PhantomData)
     }

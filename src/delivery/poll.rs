@@ -178,22 +178,21 @@ impl Poller {
             }
             // A poll under way is finished, so that both sides count the same exchanges.
             while let Polled::More = self.poll().await {}
-            clockwork.completed();
+            self.tally.beats_missed(clockwork.completed());
         }
     }
 
     async fn poll(&mut self) -> Polled {
-        let path = page_path(&self.cursor, self.settings.limit);
-        let taken = match self.client.get(&path).await {
-            Ok(received) if received.status.is_success() => self.take(&received),
-            Ok(_) | Err(_) => None,
-        };
-        let Some((outcome, polled)) = taken else {
-            self.tally.exchanged(Outcome::Failed);
-            return Polled::Done;
-        };
+        let (outcome, polled) = self.fetch().await.unwrap_or((Outcome::Failed, Polled::Done));
         self.tally.exchanged(outcome);
         polled
+    }
+
+    /// Fetches the page behind the cursor; `None` if that fails.
+    async fn fetch(&mut self) -> Option<(Outcome, Polled)> {
+        let path = page_path(&self.cursor, self.settings.limit)?;
+        let received = self.client.get(path).await.ok()?;
+        if received.status.is_success() { self.take(&received) } else { None }
     }
 
     /// Hands a page's events to the inbox; `None` if it is not a page of ours.

@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::uri::PathAndQuery;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use schemars::JsonSchema;
@@ -143,14 +146,14 @@ impl Strategy for Webhook {
     }
 
     fn source(self: Arc<Self>, lane: &Lane, routes: Routes) -> SourceHalf<Half> {
-        let (changes, changed) = mpsc::unbounded_channel();
+        let (changes, heard) = mpsc::unbounded_channel();
         let dispatcher = Dispatcher {
             settings: self,
             log: lane.log.clone(),
             writer: lane.writer.clone(),
             tally: lane.tally.clone(),
         };
-        let work = dispatcher.run(changed, lane.stop.clone());
+        let work = dispatcher.run(heard, lane.stop.clone());
         SourceHalf {
             routes: with_subscriptions(routes, lane.log.clone(), changes),
             work: Box::pin(async {
@@ -211,10 +214,10 @@ impl Dispatcher {
             tally: self.tally.clone(),
         };
         Queue {
-            log: self.log.clone(),
-            next: subscription.from,
             idle: (0..self.settings.concurrency).map(|_| Connection::new(dial.clone())).collect(),
             courier: Arc::new(Courier {
+                log: self.log.clone(),
+                next: AtomicU64::new(subscription.from),
                 path: subscription.path.clone(),
                 key,
                 writer: self.writer.clone(),
@@ -229,8 +232,6 @@ impl Dispatcher {
 /// The log is the queue: an event for which no connection is free stays there, at no cost in
 /// memory, until one is.
 struct Queue {
-    log: LogReader,
-    next: u64,
     /// The connection used last is used next, so that few stay warm, as in usual pools.
     idle: Vec<Connection>,
     courier: Arc<Courier>,
@@ -242,15 +243,14 @@ impl Queue {
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some(ended) = under_way.join_next() => {
-                    self.idle.push(returned(ended));
-                }
-                () = self.log.wait_for(self.next), if !self.idle.is_empty() => {
-                    while let (Some(entry), Some(connection)) =
-                        (self.log.get(self.next), self.idle.pop_if(|_| self.log.len() > self.next))
+                Some(ended) = under_way.join_next() => self.idle.push(returned(ended)),
+                () = self.courier.is_needed(), if !self.idle.is_empty() => {
+                    // One connection an event, as long as there are both.
+                    while let Some(entry) = self.courier.take_if(!self.idle.is_empty())
+                        && let Some(connection) = self.idle.pop()
                     {
-                        self.next += 1;
-                        under_way.spawn(Arc::clone(&self.courier).deliver(entry, connection));
+                        let courier = Arc::clone(&self.courier);
+                        under_way.spawn(courier.deliver(entry, connection, stop.clone()));
                     }
                 }
             }
@@ -263,16 +263,49 @@ fn returned(ended: Result<Connection, tokio::task::JoinError>) -> Connection {
     ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
-/// Delivers events to one subscription.
+/// Delivers the events of one subscription, each once.
 struct Courier {
-    path: String,
+    log: LogReader,
+    /// The first event that nobody has taken yet.
+    next: AtomicU64,
+    path: PathAndQuery,
     key: Option<SigningKey>,
     writer: EventWriter,
     tally: Tally,
 }
 
 impl Courier {
-    async fn deliver(self: Arc<Self>, entry: Entry, mut connection: Connection) -> Connection {
+    /// Waits until there is an event to take. Cancel safe.
+    async fn is_needed(&self) {
+        self.log.wait_for(self.next.load(Relaxed)).await;
+    }
+
+    /// Takes the next event if there is one and it is wanted.
+    ///
+    /// Everything of a lane runs on one thread, so nobody takes the same event in between.
+    fn take_if(&self, wanted: bool) -> Option<Entry> {
+        let entry = self.log.get(self.next.load(Relaxed)).filter(|_| wanted)?;
+        self.next.fetch_add(1, Relaxed);
+        Some(entry)
+    }
+
+    /// Delivers an event, and on the same connection those that wait by then.
+    async fn deliver(
+        self: Arc<Self>,
+        entry: Entry,
+        mut connection: Connection,
+        stop: CancellationToken,
+    ) -> Connection {
+        let mut next = Some(entry);
+        while let Some(entry) = next {
+            let outcome = self.post(entry, &mut connection).await;
+            self.tally.exchanged(outcome);
+            next = self.take_if(!stop.is_cancelled());
+        }
+        connection
+    }
+
+    async fn post(&self, entry: Entry, connection: &mut Connection) -> Outcome {
         let mut body = Vec::with_capacity(2048);
         self.writer.write(entry, &mut body);
         let mut headers = HeaderMap::with_capacity(8);
@@ -282,15 +315,12 @@ impl Courier {
                 .expect("an event's id is plain text");
             key.sign_now(&id, &body, &mut headers);
         }
-        let posted =
-            connection.exchange(Method::POST, &self.path, headers, Bytes::from(body)).await;
-        // Only a 2xx status means success; redirects are not followed (Standard Webhooks 1.0).
-        let outcome = match posted {
+        let body = Bytes::from(body);
+        match connection.exchange(Method::POST, self.path.clone(), headers, body).await {
+            // Only a 2xx status means success; redirects are not followed (Standard Webhooks 1.0).
             Ok(received) if received.status.is_success() => Outcome::Useful,
             Ok(_) | Err(_) => Outcome::Failed,
-        };
-        self.tally.exchanged(outcome);
-        connection
+        }
     }
 }
 
@@ -345,8 +375,9 @@ async fn register(
         let body = serde_json::to_vec(&registration).expect("a registration is plain text");
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let path = PathAndQuery::from_static(SUBSCRIPTIONS_PATH);
         let answer = client
-            .exchange(Method::POST, SUBSCRIPTIONS_PATH, headers, body.into())
+            .exchange(Method::POST, path, headers, body.into())
             .await
             .map_err(|error| refused(error.to_string()))?;
         post.tally.exchanged(Outcome::Overhead);

@@ -121,6 +121,7 @@ fn slow_poll() -> StrategySummary {
             rate_limited: 0,
             failed: 0,
             retried: 0,
+            beats_missed: 0,
             per_event: Some(0.05),
         },
         messages: Messages { total: 0 },

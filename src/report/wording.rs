@@ -139,6 +139,7 @@ pub(super) fn remarks(strategy: &StrategySummary) -> Option<String> {
         (requests.failed, "request", "requests", "failed"),
         (requests.rate_limited, "request", "requests", "refused with 429"),
         (requests.retried, "request", "requests", "repeated an earlier attempt"),
+        (requests.beats_missed, "poll", "polls", "skipped while another was under way"),
     ];
     let mut remarks: Vec<String> = counts
         .into_iter()

@@ -1,6 +1,7 @@
 //! `GET /v1/events`: the log as pages of CloudEvents.
 
 use bytes::Bytes;
+use http::uri::PathAndQuery;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
@@ -106,7 +107,7 @@ fn page(log: &LogReader, writer: &EventWriter, query: Query) -> Reply {
     let emitted = log.len();
     let from = query.after.min(emitted);
     let until = emitted.min(from + u64::from(query.limit));
-    let mut body = Vec::with_capacity(64 + (until - from) as usize * 512);
+    let mut body = Vec::with_capacity(4096);
     body.extend_from_slice(b"{\"events\":[");
     for entry in (from..until).filter_map(|index| log.get(index)) {
         if !body.ends_with(b"[") {
@@ -123,10 +124,10 @@ fn page(log: &LogReader, writer: &EventWriter, query: Query) -> Reply {
     Reply::with_body(StatusCode::OK, "application/json", Bytes::from(body), outcome)
 }
 
-/// The path that asks for the page behind a cursor.
+/// The path that asks for the page behind a cursor; `None` if no path can hold the cursor.
 #[must_use]
-pub fn page_path(cursor: &str, limit: u32) -> String {
-    format!("{FEED_PATH}?after={cursor}&limit={limit}")
+pub fn page_path(cursor: &str, limit: u32) -> Option<PathAndQuery> {
+    format!("{FEED_PATH}?after={cursor}&limit={limit}").parse().ok()
 }
 
 #[cfg(test)]
@@ -182,6 +183,7 @@ mod tests {
         for bad in ["after=x", "after=-1", "limit=0", "limit=1001", "limit=", "limit=1e3"] {
             assert!(Query::parse(Some(bad)).is_err(), "{bad}");
         }
-        assert_eq!(page_path("7", 5), "/v1/events?after=7&limit=5");
+        assert_eq!(page_path("7", 5).expect("a path"), "/v1/events?after=7&limit=5");
+        assert_eq!(page_path("a b", 5), None);
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use http::uri::PathAndQuery;
 use http::{Method, Request, StatusCode, Uri};
 use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
@@ -50,7 +51,7 @@ pub struct Subscription {
     /// The receiver's address.
     pub peer: SocketAddr,
     /// The path to post to.
-    pub path: String,
+    pub path: PathAndQuery,
     /// The secret to sign with, as the receiver gave it.
     pub secret: Option<String>,
     /// Where the log ended when the webhook was registered: it gets every event from there on,
@@ -152,12 +153,12 @@ fn remove(id: &str, registry: &Mutex<Registry>, changes: &mpsc::UnboundedSender<
 ///
 /// Only loopback addresses, written as addresses: no name is resolved, so none can be
 /// resolved to another address later.
-fn target(url: &str) -> Option<(SocketAddr, String)> {
+fn target(url: &str) -> Option<(SocketAddr, PathAndQuery)> {
     let uri: Uri = url.parse().ok()?;
     let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'))?;
     let peer: SocketAddr = authority.as_str().parse().ok()?;
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    (uri.scheme_str() == Some("http") && peer.ip().is_loopback()).then(|| (peer, path.to_owned()))
+    let path = uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
+    (uri.scheme_str() == Some("http") && peer.ip().is_loopback()).then_some((peer, path))
 }
 
 #[cfg(test)]

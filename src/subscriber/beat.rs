@@ -15,7 +15,6 @@ pub struct Clockwork {
     kind: Beat,
     every: Duration,
     next: Moment,
-    missed: u64,
 }
 
 impl Clockwork {
@@ -25,7 +24,7 @@ impl Clockwork {
     ///
     /// When the process has no file descriptor left for a timer.
     pub fn new(kind: Beat, every: Duration, first: Moment) -> io::Result<Clockwork> {
-        Ok(Clockwork { timer: Timer::new()?, kind, every, next: first, missed: 0 })
+        Ok(Clockwork { timer: Timer::new()?, kind, every, next: first })
     }
 
     /// Waits for the next beat. Call it again when the poll is complete.
@@ -46,23 +45,16 @@ impl Clockwork {
         Ok(())
     }
 
-    /// Sets the next beat, now that a poll is complete.
-    pub fn completed(&mut self) {
+    /// Sets the next beat, now that a poll is complete, and returns how many beats were missed
+    /// while it was under way.
+    pub fn completed(&mut self) -> u64 {
         let now = clock::now();
-        match self.kind {
-            Beat::FixedDelay => self.next = now.after(self.every),
-            Beat::FixedRate => {
-                let (next, missed) = next_beat(self.next, self.every, now);
-                self.next = next;
-                self.missed += missed;
-            }
-        }
-    }
-
-    /// Beats skipped so far because a poll was still under way.
-    #[must_use]
-    pub fn missed(&self) -> u64 {
-        self.missed
+        let (next, missed) = match self.kind {
+            Beat::FixedDelay => (now.after(self.every), 0),
+            Beat::FixedRate => next_beat(self.next, self.every, now),
+        };
+        self.next = next;
+        missed
     }
 }
 

@@ -146,7 +146,6 @@ impl State {
         if sequence.index() >= MOST_EVENTS {
             return Acceptance::Unknown;
         }
-        #[expect(clippy::cast_possible_truncation, reason = "an index is below MOST_EVENTS")]
         let (word, bit) = ((sequence.index() / 64) as usize, 1_u64 << (sequence.index() % 64));
         if seen.len() <= word {
             seen.resize(word + 1, 0);

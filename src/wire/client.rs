@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -107,12 +108,12 @@ impl Client {
     pub async fn exchange(
         &mut self,
         method: Method,
-        path: &str,
+        path: PathAndQuery,
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Received, ExchangeError> {
         match self {
-            Client::Reqwest(client) => client.exchange(method, path, headers, body).await,
+            Client::Reqwest(client) => client.exchange(method, &path, headers, body).await,
             Client::Hyper(client) => client.exchange(method, path, headers, body).await,
         }
     }
@@ -122,7 +123,7 @@ impl Client {
     /// # Errors
     ///
     /// As [`Client::exchange`].
-    pub async fn get(&mut self, path: &str) -> Result<Received, ExchangeError> {
+    pub async fn get(&mut self, path: PathAndQuery) -> Result<Received, ExchangeError> {
         self.exchange(Method::GET, path, HeaderMap::new(), Bytes::new()).await
     }
 }

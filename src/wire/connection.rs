@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, HOST, HeaderMap, HeaderValue};
-use http::{Method, Request, Response};
+use http::uri::PathAndQuery;
+use http::{Method, Request, Response, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -53,15 +54,13 @@ impl Connection {
     pub async fn exchange(
         &mut self,
         method: Method,
-        path: &str,
+        path: PathAndQuery,
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Received, ExchangeError> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
-        *request.uri_mut() = path
-            .parse()
-            .map_err(|error: http::uri::InvalidUri| ExchangeError::Broken(error.into()))?;
+        *request.uri_mut() = Uri::from(path);
         *request.headers_mut() = headers;
         request.headers_mut().insert(HOST, self.host.clone());
         if !self.dial.keep_alive {

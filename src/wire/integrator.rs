@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, Method};
 use reqwest::redirect::Policy;
 
@@ -46,7 +47,7 @@ impl Integrator {
     pub(crate) async fn exchange(
         &mut self,
         method: Method,
-        path: &str,
+        path: &PathAndQuery,
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Received, ExchangeError> {

@@ -33,6 +33,7 @@ struct Totals {
     empty: AtomicU64,
     failed: AtomicU64,
     overhead: AtomicU64,
+    beats_missed: AtomicU64,
     connections: AtomicU64,
     bytes_received: AtomicU64,
     bytes_sent: AtomicU64,
@@ -50,6 +51,11 @@ impl Tally {
             Outcome::Overhead => &self.0.overhead,
         };
         total.fetch_add(1, Relaxed);
+    }
+
+    /// Counts polls that were due but skipped because the one before was still under way.
+    pub fn beats_missed(&self, beats: u64) {
+        self.0.beats_missed.fetch_add(beats, Relaxed);
     }
 
     /// Adds the time from sending a request to holding its whole response.
@@ -79,6 +85,7 @@ impl Tally {
             empty: self.0.empty.load(Relaxed),
             failed: self.0.failed.load(Relaxed),
             overhead: self.0.overhead.load(Relaxed),
+            beats_missed: self.0.beats_missed.load(Relaxed),
             connections: self.0.connections.load(Relaxed),
             bytes_received: self.0.bytes_received.load(Relaxed),
             bytes_sent: self.0.bytes_sent.load(Relaxed),

@@ -6,10 +6,14 @@
 mod cli;
 /// What every mechanism promises, whoever adds it.
 mod contract;
+/// The documents name nothing that does not exist.
+mod documents;
 /// What the machine may refuse.
 mod faults;
 /// Killed, hanging and interrupted processes.
 mod kill;
+/// Which room may use which: the table in `ARCHITECTURE.md`, held against the code.
+mod layers;
 /// The program under test and the processes it starts.
 mod program;
 /// Rebuilding what is derived from a record.

@@ -268,7 +268,9 @@ fn polls_keep_their_beat_and_webhooks_come_one_an_event(run: &Run, strategy: &St
     let measured = measured(record);
     if strategy.mechanism == "poll" {
         let polls = measured.source.window.useful + measured.source.window.empty;
-        assert!(polls.abs_diff(POLLS) <= 1, "{polls} polls");
+        // A machine that stalls makes a poll miss its beat, which is counted.
+        let beats = polls + measured.subscriber.whole.beats_missed;
+        assert!(polls <= POLLS + 1 && POLLS <= beats + 1, "{polls} polls on {beats} beats");
     } else {
         // At the edges of the window an event and its request may be on different sides.
         let whole = measured.source.whole;

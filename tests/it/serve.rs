@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderMap};
+use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
 use pollpush::clock;
 use pollpush::wire::client::{Client, ClientKind, Dial, Received};
@@ -86,14 +87,19 @@ impl Source {
 async fn send(client: &mut Client, method: Method, path: &str, body: &str) -> Received {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, "application/json".parse().unwrap());
-    client.exchange(method, path, headers, Bytes::from(body.to_owned())).await.unwrap()
+    let (path, body) = (PathAndQuery::try_from(path).unwrap(), Bytes::from(body.to_owned()));
+    client.exchange(method, path, headers, body).await.unwrap()
+}
+
+async fn get(client: &mut Client, path: &'static str) -> Received {
+    client.get(PathAndQuery::from_static(path)).await.unwrap()
 }
 
 /// Polls until the first event is there, and returns how many polls brought nothing.
 async fn wait_for_an_event(client: &mut Client) -> u64 {
     let deadline = clock::now().after(DEADLINE);
     for fruitless in 0.. {
-        let page: Value = serde_json::from_slice(&client.get(EVENTS).await.unwrap().body).unwrap();
+        let page: Value = serde_json::from_slice(&get(client, EVENTS).await.body).unwrap();
         if page["events"].as_array().is_some_and(|events| !events.is_empty()) {
             return fruitless;
         }
@@ -123,9 +129,9 @@ async fn requests_are_counted_exactly_by_what_they_brought() {
         let mut client = source.client(kind);
         clients.spawn(async move {
             for _ in 0..EACH {
-                assert_eq!(client.get(EVENTS).await.unwrap().status, StatusCode::OK);
-                assert_eq!(client.get(BEYOND).await.unwrap().status, StatusCode::OK);
-                let missing = client.get("/v1/nothing").await.unwrap();
+                assert_eq!(get(&mut client, EVENTS).await.status, StatusCode::OK);
+                assert_eq!(get(&mut client, BEYOND).await.status, StatusCode::OK);
+                let missing = get(&mut client, "/v1/nothing").await;
                 assert_eq!(missing.status, StatusCode::NOT_FOUND);
             }
         });
@@ -189,7 +195,7 @@ async fn what_is_no_request_harms_nobody_and_is_counted_as_failed() {
         let answer = source.throw(garbage);
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400 "), "{answer}");
     }
-    let received = client.get(EVENTS).await.unwrap();
+    let received = get(&mut client, EVENTS).await;
     assert_eq!(received.status, StatusCode::OK, "it goes on serving");
     let counts = source.stop();
     assert_eq!(counts["requests_failed"], 3, "{counts}");

@@ -1,0 +1,36 @@
+# The words of the house. `just` lists them.
+
+[private]
+default:
+    @just --list
+
+# All that must hold before a change is merged.
+check: fmt clippy test deny
+
+# Formatting; `cargo fmt` mends it.
+fmt:
+    cargo fmt --check
+
+# Lints, on tests and benchmarks too.
+clippy:
+    cargo clippy --all-targets -- -D warnings
+
+# Unit tests, integration tests and the examples in the documentation.
+test:
+    cargo test
+
+# Licences, duplicate versions, sources and known vulnerabilities of the dependencies.
+deny:
+    cargo deny check
+
+# A two-second scenario from end to end; its run folder is thrown away.
+smoke:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    out=$(mktemp -d)
+    trap 'rm -rf "$out"' EXIT
+    cargo run --release -- run scenarios/quickstart.toml --duration 2s --repeats 1 --out "$out"
+
+# How fast the parts and the whole are; wrk and oha join in if they are installed.
+bench:
+    cargo bench --bench parts --bench throughput
