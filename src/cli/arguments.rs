@@ -46,20 +46,23 @@ verbs! {
 #[command(name = "pollpush", version, after_help = EXIT_CODES, propagate_version = true)]
 struct Arguments {
     /// Say less: only results and errors.
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, display_order = LAST)]
     quiet: bool,
 
     /// Say more: what became of each trial.
-    #[arg(long, short, global = true, conflicts_with = "quiet")]
+    #[arg(long, short, global = true, display_order = LAST, conflicts_with = "quiet")]
     verbose: bool,
 
     /// When to use colour; `auto` also honours `NO_COLOR`.
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(long, global = true, display_order = LAST, value_name = "WHEN", default_value = "auto")]
     color: clap::ColorChoice,
 
     #[command(subcommand)]
     verb: Verb,
 }
+
+/// Options of every verb stand behind the verb's own in its help.
+const LAST: usize = 100;
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 the run failed, 2 usage or scenario error, 4 verdict invalid, \

@@ -1,11 +1,11 @@
-//! Ctrl-C: the first asks the run to end and keep what it has, the second ends it at once.
+//! Ctrl-C and its kin: the first asks the run to end and keep what it has, the second ends it at once.
 
 use std::io;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Listens for SIGINT and SIGTERM for as long as the program runs.
+/// Listens for SIGINT, SIGTERM and SIGHUP for as long as the program runs.
 #[derive(Debug)]
 pub(crate) struct Interrupt {
     token: CancellationToken,
@@ -21,9 +21,11 @@ impl Interrupt {
         let token = CancellationToken::new();
         let interrupted = token.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (mut interrupts, mut terminations) = {
+        let (mut interrupts, mut terminations, mut hangups) = {
             let _entered = runtime.enter();
-            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+            let [interrupt, terminate, hangup] =
+                [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+            (signal(interrupt)?, signal(terminate)?, signal(hangup)?)
         };
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             runtime.block_on(async {
@@ -31,6 +33,7 @@ impl Interrupt {
                     tokio::select! {
                         _ = interrupts.recv() => {}
                         _ = terminations.recv() => {}
+                        _ = hangups.recv() => {}
                     }
                 };
                 heard().await;

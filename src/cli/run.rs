@@ -37,6 +37,8 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn run(self, terminal: &mut Terminal) -> anyhow::Result<Outcome> {
+        // First of all: from here on a signal keeps what there is instead of ending the program.
+        let interrupt = Interrupt::listen()?;
         let plan = expand(&self.scenario.load()?);
         warn_of_few_events(&plan, terminal);
         require_sockets(&plan)?;
@@ -45,7 +47,7 @@ impl Run {
         let path = folder.path().to_owned();
         terminal.note(&format!("recording into {}", path.display()));
 
-        let status = measure(&plan, &mut folder, terminal)
+        let status = measure(&plan, &mut folder, &interrupt, terminal)
             .with_context(|| format!("finished trials are kept in {}", path.display()))?;
         folder.finish(status, clock::wall())?;
         let outcome = conclude(&path, self.format, terminal)?;
@@ -56,9 +58,9 @@ impl Run {
 fn measure(
     plan: &Plan,
     folder: &mut RunFolder,
+    interrupt: &Interrupt,
     terminal: &mut Terminal,
 ) -> anyhow::Result<RunStatus> {
-    let interrupt = Interrupt::listen()?;
     let mut progress = Progress::new(plan, terminal);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -52,6 +52,9 @@ impl Integrator {
         body: Bytes,
     ) -> Result<Received, ExchangeError> {
         let peer: SocketAddr = self.dial.peer;
+        // The pool takes a connection back in a task of its own, which must have had its turn:
+        // a request right behind a long response would be sent on a new connection.
+        tokio::task::yield_now().await;
         let began = clock::now();
         let request = self.client.request(method, format!("http://{peer}{path}")).headers(headers);
         let request = if body.is_empty() { request } else { request.body(body) };

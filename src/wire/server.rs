@@ -34,7 +34,7 @@ const HEADER_LIMIT: usize = 16 * 1024;
 /// # Errors
 ///
 /// When the system refuses to accept more connections, for want of file descriptors say.
-/// A single connection that breaks is a failed exchange, not an error.
+/// A single connection that breaks is no error; an exchange under way on it counts as failed.
 pub async fn serve(
     listener: TcpListener,
     routes: Routes,

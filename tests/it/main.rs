@@ -2,9 +2,25 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+/// What the command line says, word for word.
+mod cli;
 /// What every mechanism promises, whoever adds it.
 mod contract;
 /// The documents name nothing that does not exist.
 mod documents;
+/// What the machine may refuse.
+mod faults;
+/// Killed, hanging and interrupted processes.
+mod kill;
 /// Which room may use which: the table in `ARCHITECTURE.md`, held against the code.
 mod layers;
+/// The program under test and the processes it starts.
+mod program;
+/// Rebuilding what is derived from a record.
+mod report;
+/// What a run leaves on disk.
+mod run;
+/// The scenario files of the repository.
+mod scenarios;
+/// The mock source alone.
+mod serve;

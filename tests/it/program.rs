@@ -1,0 +1,299 @@
+//! The program under test: started, watched, signalled, and never left behind.
+//!
+//! Every program carries a mark in its environment, which the workers it starts inherit. So
+//! all processes of one test are found by scanning `/proc`, whoever their parent is by then.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use pollpush::clock;
+use procfs::net::TcpState;
+use procfs::process::{FDTarget, Process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use tempfile::TempDir;
+
+/// Longer than anything here can take on a loaded machine.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
+
+/// How often a condition is looked at.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// The variable that holds the mark.
+const MARK: &str = "POLLPUSH_TEST_MARK";
+
+/// Looks until the condition holds, and returns what it found.
+///
+/// # Panics
+///
+/// When it does not hold before the deadline.
+pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = clock::now().after(DEADLINE);
+    loop {
+        if let Some(found) = condition() {
+            return found;
+        }
+        assert!(clock::now() < deadline, "{what} did not happen within {DEADLINE:?}");
+        std::thread::sleep(GLANCE);
+    }
+}
+
+/// A running `pollpush`. Dropping it ends it and everything it started.
+#[derive(Debug)]
+pub(crate) struct Program {
+    child: Child,
+    mark: String,
+    streams: TempDir,
+}
+
+/// A `pollpush` that has ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ended {
+    /// The exit code, unless a signal ended it.
+    pub(crate) fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    /// Asserts that it ended with one of these exit codes.
+    #[track_caller]
+    pub(crate) fn expect_code(&self, codes: &[i32]) -> &Ended {
+        let found = self.code().is_some_and(|code| codes.contains(&code));
+        assert!(found, "{} is none of {codes:?}\n{}\n{}", self.status, self.stdout, self.stderr);
+        self
+    }
+}
+
+/// Runs `pollpush` with these arguments to its end.
+pub(crate) fn pollpush<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Ended {
+    Program::start(arguments).wait()
+}
+
+impl Program {
+    /// Starts `pollpush` with these arguments, without a terminal.
+    pub(crate) fn start<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Program {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pollpush"));
+        command.args(arguments);
+        Program::launch(command)
+    }
+
+    /// Starts a command that is, or becomes, `pollpush`.
+    pub(crate) fn launch(mut command: Command) -> Program {
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let mark = format!("{}-{number}", std::process::id());
+        let streams = tempfile::tempdir().unwrap();
+        let file = |name: &str| File::create(streams.path().join(name)).unwrap();
+        for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "RUST_BACKTRACE"] {
+            command.env_remove(variable);
+        }
+        let child = command
+            .env(MARK, &mark)
+            .stdin(Stdio::null())
+            .stdout(file("stdout"))
+            .stderr(file("stderr"))
+            // Its own group, as a shell gives it, so that a signal can be sent as Ctrl-C is.
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        Program { child, mark, streams }
+    }
+
+    /// What it has written to stderr so far.
+    pub(crate) fn stderr(&self) -> String {
+        self.stream("stderr")
+    }
+
+    fn stream(&self, name: &str) -> String {
+        fs::read_to_string(self.streams.path().join(name)).unwrap()
+    }
+
+    /// Sends a signal to it alone.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// Sends a signal to its process group, as the terminal does on Ctrl-C.
+    pub(crate) fn signal_group(&self, signal: Signal) {
+        kill_process_group(self.pid(), signal).unwrap();
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Waits until it has ended.
+    pub(crate) fn wait(mut self) -> Ended {
+        self.wait_here()
+    }
+
+    /// Waits until it has ended, and leaves what it started to be looked at.
+    pub(crate) fn wait_here(&mut self) -> Ended {
+        let status = eventually("the end of pollpush", || self.child.try_wait().unwrap());
+        Ended { status, stdout: self.stream("stdout"), stderr: self.stream("stderr") }
+    }
+
+    /// The running worker with this index, once there is one.
+    pub(crate) fn worker(&self, index: usize) -> Worker {
+        eventually("the start of a worker", || {
+            self.workers().into_iter().find(|worker| worker.index == index)
+        })
+    }
+
+    /// The worker with this index, once it exchanges with the source: when it polls, that is
+    /// after the start of the trial's schedule.
+    pub(crate) fn polling_worker(&self, index: usize) -> Worker {
+        eventually("the first poll", || {
+            self.workers().into_iter().find(|worker| worker.index == index && worker.exchanges())
+        })
+    }
+
+    /// The workers that are running.
+    pub(crate) fn workers(&self) -> Vec<Worker> {
+        self.processes().into_iter().filter_map(Worker::recognise).collect()
+    }
+
+    /// Asserts that it has left no process behind, or that they are gone within the deadline.
+    #[track_caller]
+    pub(crate) fn expect_nothing_left(&self) {
+        eventually("the end of the last worker", || self.processes().is_empty().then_some(()));
+    }
+
+    /// Every live process of this program; one that is dead but not reaped has no environment.
+    fn processes(&self) -> Vec<Process> {
+        let marked = |process: &Process| {
+            process.environ().is_ok_and(|environment| {
+                environment.get(OsStr::new(MARK)).is_some_and(|mark| *mark == *self.mark)
+            })
+        };
+        let all = procfs::process::all_processes().unwrap();
+        all.filter_map(Result::ok).filter(marked).collect()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // An error means that it has ended, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        for process in self.processes() {
+            if let Some(pid) = Pid::from_raw(process.pid()) {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
+    }
+}
+
+/// A worker process of a program.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    process: Process,
+    coordinator: SocketAddr,
+    /// Which worker of the trial it is; the source is 0.
+    pub(crate) index: usize,
+}
+
+impl Worker {
+    fn recognise(process: Process) -> Option<Worker> {
+        let words = process.cmdline().ok()?;
+        let [_, verb, _, coordinator, _, index] = words.as_slice() else { return None };
+        let (coordinator, index) = (coordinator.parse().ok()?, index.parse().ok()?);
+        (verb == "worker").then_some(Worker { process, coordinator, index })
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_raw(self.process.pid()).unwrap(), signal).unwrap();
+    }
+
+    /// Whether it has a connection to anyone but the coordinator.
+    fn exchanges(&self) -> bool {
+        let Ok(descriptors) = self.process.fd() else { return false };
+        let sockets: Vec<u64> = descriptors
+            .filter_map(|descriptor| match descriptor.ok()?.target {
+                FDTarget::Socket(inode) => Some(inode),
+                _ => None,
+            })
+            .collect();
+        procfs::net::tcp().unwrap().iter().any(|entry| {
+            entry.state == TcpState::Established
+                && entry.remote_address != self.coordinator
+                && sockets.contains(&entry.inode)
+        })
+    }
+}
+
+/// A folder for one test's scenario and runs.
+#[derive(Debug)]
+pub(crate) struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    /// An empty place.
+    pub(crate) fn new() -> Place {
+        Place { folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// A place with a scenario in it.
+    pub(crate) fn with(scenario: &str) -> Place {
+        let place = Place::new();
+        fs::write(place.scenario(), scenario).unwrap();
+        place
+    }
+
+    /// Where the scenario is.
+    pub(crate) fn scenario(&self) -> PathBuf {
+        self.path("scenario.toml")
+    }
+
+    /// A path in the place.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The arguments that run the scenario into the place.
+    pub(crate) fn run_arguments(&self) -> Vec<PathBuf> {
+        vec!["run".into(), self.scenario(), "--out".into(), self.path("results")]
+    }
+
+    /// Starts a run of the scenario.
+    pub(crate) fn start(&self) -> Program {
+        Program::start(self.run_arguments())
+    }
+
+    /// The run folders in the place, in the order of their names.
+    pub(crate) fn runs(&self) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(self.path("results")) else { return Vec::new() };
+        let mut runs: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        runs.sort();
+        runs
+    }
+
+    /// The only run folder in the place.
+    #[track_caller]
+    pub(crate) fn only_run(&self) -> PathBuf {
+        let runs = self.runs();
+        assert_eq!(runs.len(), 1, "{runs:?}");
+        runs.into_iter().next().unwrap()
+    }
+
+    /// Waits until this many trial records are on disk.
+    pub(crate) fn wait_for_records(&self, count: usize) {
+        eventually("the recording of a trial", || {
+            let run = self.runs().into_iter().next()?;
+            let lines = fs::read_to_string(run.join("trials.jsonl")).ok()?.lines().count();
+            (lines >= count).then_some(())
+        });
+    }
+}

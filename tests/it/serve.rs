@@ -1,0 +1,273 @@
+//! `serve` counts exactly what a client of the user's own did, whatever else is thrown at it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, HeaderMap};
+use http::uri::PathAndQuery;
+use http::{Method, StatusCode};
+use pollpush::clock;
+use pollpush::wire::client::{Client, ClientKind, Dial, Received};
+use pollpush::wire::tally::Tally;
+use rustix::process::Signal;
+use serde_json::Value;
+use tokio::task::JoinSet;
+
+use crate::program::{DEADLINE, Program, eventually};
+
+/// Where events are read and webhooks registered.
+const EVENTS: &str = "/v1/events";
+const SUBSCRIPTIONS: &str = "/v1/subscriptions";
+
+/// A cursor that no event of a short test has reached.
+const BEYOND: &str = "/v1/events?after=4000000000";
+
+/// A source on a port of its own.
+#[derive(Debug)]
+struct Source {
+    program: Program,
+    address: SocketAddr,
+}
+
+impl Source {
+    fn start() -> Source {
+        // Should the test not end it, it ends by itself.
+        let program = Program::start([
+            "serve",
+            "--rate",
+            "200/s",
+            "--port",
+            "0",
+            "--duration",
+            "120s",
+            "--format",
+            "json",
+        ]);
+        let address = eventually("an address", || {
+            let said = program.stderr();
+            let (address, _) = said.strip_prefix("serving http://")?.split_once(EVENTS)?;
+            address.parse().ok()
+        });
+        Source { program, address }
+    }
+
+    fn client(&self, kind: ClientKind) -> Client {
+        let (peer, tally) = (self.address, Tally::default());
+        Client::new(kind, Dial { peer, keep_alive: true, timeout: DEADLINE, tally }).unwrap()
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream
+    }
+
+    /// Writes bytes to a connection of its own, and returns all that comes back until the
+    /// source closes it.
+    fn throw(&self, bytes: &[u8]) -> String {
+        let mut stream = self.connect();
+        // The source may hang up before it has read everything.
+        let _ = stream.write_all(bytes);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// Interrupts it and returns what it counted.
+    fn stop(self) -> Value {
+        self.program.signal(Signal::INT);
+        let ended = self.program.wait();
+        ended.expect_code(&[0]);
+        serde_json::from_str(&ended.stdout).unwrap()
+    }
+}
+
+async fn send(client: &mut Client, method: Method, path: &str, body: &str) -> Received {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, "application/json".parse().unwrap());
+    let (path, body) = (PathAndQuery::try_from(path).unwrap(), Bytes::from(body.to_owned()));
+    client.exchange(method, path, headers, body).await.unwrap()
+}
+
+async fn get(client: &mut Client, path: &'static str) -> Received {
+    client.get(PathAndQuery::from_static(path)).await.unwrap()
+}
+
+/// Polls until the first event is there, and returns how many polls brought nothing.
+async fn wait_for_an_event(client: &mut Client) -> u64 {
+    let deadline = clock::now().after(DEADLINE);
+    for fruitless in 0.. {
+        let page: Value = serde_json::from_slice(&get(client, EVENTS).await.body).unwrap();
+        if page["events"].as_array().is_some_and(|events| !events.is_empty()) {
+            return fruitless;
+        }
+        assert!(clock::now() < deadline, "no event");
+    }
+    unreachable!("a deadline ends the loop")
+}
+
+fn problem(received: &Received) -> Value {
+    assert_eq!(received.headers[CONTENT_TYPE], "application/problem+json");
+    let problem: Value = serde_json::from_slice(&received.body).unwrap();
+    assert_eq!(problem["status"], received.status.as_u16());
+    assert!(problem["title"].is_string() && problem["detail"].is_string(), "{problem}");
+    problem
+}
+
+#[tokio::test]
+async fn requests_are_counted_exactly_by_what_they_brought() {
+    const CLIENTS: u64 = 4;
+    const EACH: u64 = 50;
+    let source = Source::start();
+    let mut first = source.client(ClientKind::Reqwest);
+    let fruitless = wait_for_an_event(&mut first).await;
+    let mut clients = JoinSet::new();
+    for number in 0..CLIENTS {
+        let kind = if number % 2 == 0 { ClientKind::Hyper } else { ClientKind::Reqwest };
+        let mut client = source.client(kind);
+        clients.spawn(async move {
+            for _ in 0..EACH {
+                assert_eq!(get(&mut client, EVENTS).await.status, StatusCode::OK);
+                assert_eq!(get(&mut client, BEYOND).await.status, StatusCode::OK);
+                let missing = get(&mut client, "/v1/nothing").await;
+                assert_eq!(missing.status, StatusCode::NOT_FOUND);
+            }
+        });
+    }
+    clients.join_all().await;
+    drop(first);
+    let counts = source.stop();
+    assert_eq!(counts["requests_useful"], 1 + CLIENTS * EACH, "{counts}");
+    assert_eq!(counts["requests_empty"], fruitless + CLIENTS * EACH, "{counts}");
+    assert_eq!(counts["requests_failed"], CLIENTS * EACH, "{counts}");
+    assert_eq!(counts["requests_overhead"], 0, "{counts}");
+    assert_eq!(counts["requests"], 1 + fruitless + 3 * CLIENTS * EACH, "{counts}");
+    assert_eq!(counts["connections"], 1 + CLIENTS, "{counts}");
+    assert!(counts["events_emitted"].as_u64() > Some(0), "{counts}");
+}
+
+#[tokio::test]
+async fn requests_that_make_no_sense_are_answered_with_problems() {
+    let source = Source::start();
+    let mut client = source.client(ClientKind::Hyper);
+    let outside = r#"{"url":"http://192.0.2.1:80/hook"}"#;
+    let named = r#"{"url":"http://localhost:80/hook"}"#;
+    let long = format!("{{\"url\":\"{}\"}}", "x".repeat(20_000));
+    for (method, path, body, status) in [
+        (Method::GET, "/", "", 404),
+        (Method::GET, "/v1/events/", "", 404),
+        (Method::GET, "/v1/events?after=yesterday", "", 400),
+        (Method::GET, "/v1/events?after=-1", "", 400),
+        (Method::GET, "/v1/events?limit=0", "", 400),
+        (Method::POST, SUBSCRIPTIONS, outside, 422),
+        (Method::POST, SUBSCRIPTIONS, named, 422),
+        (Method::POST, SUBSCRIPTIONS, "no JSON", 400),
+        (Method::POST, SUBSCRIPTIONS, &long, 413),
+        (Method::DELETE, "/v1/subscriptions/7", "", 404),
+    ] {
+        let received = send(&mut client, method, path, body).await;
+        assert_eq!(received.status.as_u16(), status, "{path} {body:.40}");
+        problem(&received);
+    }
+    for (method, path, allowed) in
+        [(Method::DELETE, EVENTS, "GET"), (Method::GET, SUBSCRIPTIONS, "POST")]
+    {
+        let received = send(&mut client, method, path, "").await;
+        assert_eq!(received.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+        assert_eq!(received.headers[ALLOW], allowed, "{path}");
+        problem(&received);
+    }
+    let counts = source.stop();
+    assert_eq!((&counts["requests"], &counts["requests_failed"]), (&12.into(), &12.into()));
+}
+
+#[tokio::test]
+async fn what_is_no_request_harms_nobody_and_is_counted_as_failed() {
+    let source = Source::start();
+    let mut client = source.client(ClientKind::Hyper);
+    wait_for_an_event(&mut client).await;
+    let giant = format!("GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "x".repeat(100_000));
+    let answer = source.throw(giant.as_bytes());
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    for garbage in [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], b"hello\r\n\r\n"] {
+        let answer = source.throw(garbage);
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    }
+    let received = get(&mut client, EVENTS).await;
+    assert_eq!(received.status, StatusCode::OK, "it goes on serving");
+    let counts = source.stop();
+    assert_eq!(counts["requests_failed"], 3, "{counts}");
+}
+
+#[test]
+fn connections_that_say_nothing_do_not_hold_it_up() {
+    let source = Source::start();
+    let _silent = source.connect();
+    let mut half = source.connect();
+    half.write_all(b"GET /v1/events HTTP/1.1\r\nhost:").unwrap();
+    let mut half_body = source.connect();
+    half_body
+        .write_all(b"POST /v1/subscriptions HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n{")
+        .unwrap();
+    let mut idle = source.connect();
+    idle.write_all(b"GET /v1/events HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    let mut status = String::new();
+    BufReader::new(&idle).read_line(&mut status).unwrap();
+    assert_eq!(status, "HTTP/1.1 200 OK\r\n");
+    let before = clock::now();
+    let counts = source.stop();
+    // The grace is two seconds; the connections would stay open for ever.
+    let taken = clock::now().since(before);
+    assert!(taken < Duration::from_secs(30), "{taken:?}");
+    assert_eq!(counts["connections"], 4, "{counts}");
+}
+
+#[tokio::test]
+async fn a_webhook_registered_by_hand_gets_every_event_from_then_on() {
+    let source = Source::start();
+    let receiver = TcpListener::bind("127.0.0.1:0").unwrap();
+    let body = format!("{{\"url\":\"http://{}/hook\"}}", receiver.local_addr().unwrap());
+    let mut client = source.client(ClientKind::Hyper);
+    let registered = send(&mut client, Method::POST, SUBSCRIPTIONS, &body).await;
+    assert_eq!(registered.status, StatusCode::CREATED);
+    let registered: Value = serde_json::from_slice(&registered.body).unwrap();
+
+    let (mut stream, _) = receiver.accept().unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    let head = read_head(&mut BufReader::new(&stream));
+    assert_eq!(head[0], "POST /hook HTTP/1.1");
+    let media_type = "content-type: application/cloudevents+json";
+    assert!(head.iter().any(|line| line == media_type), "{head:?}");
+    stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+
+    let path = format!("{SUBSCRIPTIONS}/{}", registered["id"].as_str().unwrap());
+    let removed = send(&mut client, Method::DELETE, &path, "").await;
+    assert_eq!(removed.status, StatusCode::NO_CONTENT);
+    drop((stream, receiver));
+    let counts = source.stop();
+    assert_eq!(counts["requests_overhead"], 2, "{counts}");
+}
+
+/// The lines of a request before its body.
+fn read_head(stream: &mut impl BufRead) -> Vec<String> {
+    stream.lines().map(Result::unwrap).take_while(|line| !line.is_empty()).collect()
+}
+
+#[test]
+fn it_stops_by_itself_after_its_duration() {
+    let ended = crate::program::pollpush([
+        "serve",
+        "--rate",
+        "100/s",
+        "--constant",
+        "--duration",
+        "300ms",
+        "--format",
+        "csv",
+    ]);
+    ended.expect_code(&[0]);
+    assert!(ended.stdout.starts_with("counted,total\nevents emitted,"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("\nrequests,0\n"), "{}", ended.stdout);
+}
