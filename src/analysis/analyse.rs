@@ -89,7 +89,7 @@ pub fn analyse(run: &Run) -> Result<Analysis, AnalysisError> {
 /// The evidence and figures of every planned point and strategy.
 pub(crate) fn gather_all(run: &Run) -> Result<(Evidence, Vec<PointFigures>), AnalysisError> {
     run.records.iter().try_for_each(|record| refuse_unplanned(run, record))?;
-    let mut evidence = Evidence::default();
+    let mut evidence = Evidence { points: Vec::new(), changed: run.verify_evidence()? };
     let mut figures = Vec::new();
     for (index, point) in (0_u32..).zip(&run.manifest.points) {
         let mut gathered =

@@ -37,7 +37,8 @@ pub(crate) fn bytes(blocks: &[&Measured], delivered: u64) -> WireBytes {
 pub(crate) fn cpu(blocks: &[&Measured], delivered: u64) -> Cpu {
     let source = total(blocks, |measured| measured.source.cpu_ns);
     let subscriber = total(blocks, |measured| measured.subscriber.cpu_ns);
-    Cpu { source, subscriber, per_event: per_event(source + subscriber, delivered) }
+    let rounded = (source + subscriber + delivered / 2).checked_div(delivered);
+    Cpu { source, subscriber, per_event: rounded }
 }
 
 /// The largest resident memory of any block.
@@ -82,7 +83,7 @@ mod tests {
         let bytes = bytes(&blocks, 100);
         assert_eq!((bytes.to_source, bytes.from_source), (2_000, 18_000));
         assert_eq!(bytes.per_event, Some(200.0));
-        assert_eq!(cpu(&blocks, 10).per_event, Some(200.0));
+        assert_eq!(cpu(&blocks, 10).per_event, Some(200));
         assert_eq!(connections(&blocks).opened, 6);
     }
 

@@ -21,6 +21,8 @@ use crate::units::nanoseconds;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Evidence {
     pub(crate) points: Vec<PointEvidence>,
+    /// What was changed in the run folder after the run was sealed, in words.
+    pub(crate) changed: Vec<String>,
 }
 
 /// One combination of swept parameters.
@@ -59,6 +61,9 @@ pub(crate) struct Block {
     pub(crate) on_schedule: bool,
     /// Pairs of moments in the wrong order, warm-up included.
     pub(crate) backwards: u64,
+    /// Deliveries under way at the first and the last moment of the window: due before it, and
+    /// usable after it or never. `None` without a ledger.
+    pub(crate) under_way: Option<[u64; 2]>,
     /// Latencies clamped by a histogram that had to stand in for the ledger.
     pub(crate) clamped: u64,
 }
@@ -167,6 +172,7 @@ fn block_of(record: &TrialRecord, measured: &Measured) -> Block {
         scheduled: scheduled as u64 * u64::from(record.strategy.subscribers),
         on_schedule: true,
         backwards: 0,
+        under_way: None,
         clamped: 0,
     }
 }
@@ -188,6 +194,7 @@ fn read_ledger(
     block.recount = Some(ledger.counts(window.start, window.end));
     let mut schedule = due_offsets(&record.workload);
     let (mut latencies, mut lags) = (Vec::new(), Vec::new());
+    let mut under_way = [0, 0];
     for row in 0..ledger.rows() {
         let due = ledger.due[row];
         let counted = window.contains(&due);
@@ -198,6 +205,10 @@ fn read_ledger(
                 Some(_) => {}
                 None => block.backwards += 1,
             }
+        }
+        for (edge, waiting) in [window.start, window.end].into_iter().zip(&mut under_way) {
+            let late = ledger.usable[row].is_none_or(|usable| usable > edge);
+            *waiting += u64::from(due < edge && late);
         }
         let (Some(arrived), Some(usable)) = (ledger.arrived[row], ledger.usable[row]) else {
             continue;
@@ -215,9 +226,11 @@ fn read_ledger(
         }
     }
     block.on_schedule &= schedule.next().is_none();
+    block.under_way = Some(under_way);
+    let events = lags.len() as u64;
     Reading {
         block,
-        latency: Distribution::of_values(latencies),
+        latency: Distribution::of_values(latencies).of_events(events),
         lag: Distribution::of_values(lags),
     }
 }
@@ -247,7 +260,9 @@ fn read_histogram(
         .iter()
         .sum();
     block.clamped = log.totals(Tag::Latency).clamped;
-    Ok(Reading { block, latency: distribution(Tag::Latency)?, lag: distribution(Tag::Lag)? })
+    let lag = distribution(Tag::Lag)?;
+    let latency = distribution(Tag::Latency)?.of_events(lag.count());
+    Ok(Reading { block, latency, lag })
 }
 
 /// Everything but latency, lag and theory.

@@ -66,6 +66,8 @@ pub(crate) struct Distribution {
     /// Values in rising order, each with the number of values up to and including it.
     steps: Vec<(u64, u64)>,
     totals: Totals,
+    /// Distinct events behind the values.
+    events: u64,
 }
 
 impl Distribution {
@@ -120,7 +122,14 @@ impl Distribution {
             *count = cumulative;
         }
         counts.shrink_to_fit();
-        Distribution { steps: counts, totals }
+        let events = totals.count;
+        Distribution { steps: counts, totals, events }
+    }
+
+    /// Says how many distinct events the values are of. Many subscribers are late with the same
+    /// event together, so only distinct events support a quantile.
+    pub(crate) fn of_events(self, events: u64) -> Distribution {
+        Distribution { events: events.min(self.totals.count), ..self }
     }
 
     /// The number of values.
@@ -148,7 +157,7 @@ impl Distribution {
     /// The value of a quantile, if the sample supports it.
     pub(crate) fn quantile(&self, quantile: Quantile) -> Option<u64> {
         let count = self.count();
-        if !quantile.is_supported_by(count) {
+        if !quantile.is_supported_by(self.events) {
             return None;
         }
         self.at_rank(quantile.rank(count)).map(|(value, _)| value)

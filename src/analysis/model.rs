@@ -22,6 +22,9 @@ use crate::units::nanoseconds;
 /// Independent waits below which a mean is not judged.
 const ENOUGH: f64 = 30.0;
 
+/// Gaps in a window from which on a part of a gap more does not matter.
+const MANY_GAPS: f64 = 30.0;
+
 /// What timers and scheduling may add to a latency or a gap, in nanoseconds.
 const SLACK: f64 = 1e6;
 
@@ -129,8 +132,10 @@ impl<'a> Observed<'a> {
             words::time(to)
         );
         let waits = match self.conditions.arrivals {
-            Arrivals::Poisson => self.summary.latency.count as f64,
-            Arrivals::Constant => self.parts(),
+            Arrivals::Poisson if self.covers_whole_gaps(to - from) => {
+                self.summary.latency.count as f64
+            }
+            Arrivals::Poisson | Arrivals::Constant => self.parts(),
         };
         let mut claims = vec![self.polls(predicted, beat, to - from), self.empty_polls(predicted)];
         if let Some(mean) = self.summary.latency.mean.filter(|_| waits >= ENOUGH) {
@@ -151,6 +156,13 @@ impl<'a> Observed<'a> {
         (form, claims, waits)
     }
 
+    /// Whether waits are uniform over a gap: the window holds many gaps, or a whole number.
+    /// In a window of two thirds of a gap they are an accident of the first poll's phase.
+    fn covers_whole_gaps(&self, gap: f64) -> bool {
+        let gaps = nanoseconds(self.conditions.window) as f64 / gap.max(1.0);
+        gaps >= MANY_GAPS || (gaps >= 1.0 && (gaps - gaps.round()).abs() <= 0.02 * gaps)
+    }
+
     fn polls(&self, predicted: &Prediction, beat: Beat, gap: f64) -> Claim {
         let requests = &self.summary.requests;
         let sent = requests.useful + requests.empty + requests.failed;
@@ -161,12 +173,19 @@ impl<'a> Observed<'a> {
             1 => " and 1 missed beat".to_owned(),
             missed => format!(" and {missed} missed beats"),
         };
-        let expected = predicted.requests.expected * self.blocks;
-        let slowest = match beat {
-            Beat::FixedRate => expected,
-            Beat::FixedDelay => expected * gap / (gap + SLACK),
+        // With missed beats counted, it is the beats of the clock that are compared.
+        let beats = match beat {
+            Beat::FixedRate if requests.beats_missed > 0 => self.unhurried().requests,
+            _ => predicted.requests,
         };
-        let allowed = self.allowed(predicted.requests);
+        let expected = beats.expected * self.blocks;
+        let slowest = match (beat, self.theory) {
+            // Back to back, whatever is done between two exchanges makes polls fewer.
+            (_, Theory::IntervalPoll { every, .. }) if every.is_zero() => 0.0,
+            (Beat::FixedRate, _) => expected,
+            (Beat::FixedDelay, _) => expected * gap / (gap + SLACK),
+        };
+        let allowed = self.allowed(beats);
         Claim {
             words: format!("{sent} requests{missed} against {expected:.1} ± {allowed:.1}"),
             holds: (slowest - allowed..=expected + allowed).contains(&measured),
@@ -177,10 +196,25 @@ impl<'a> Observed<'a> {
         let allowed = self.allowed(predicted.empty);
         let measured = self.summary.requests.empty as f64;
         let expected = predicted.empty.expected * self.blocks;
+        // Gaps that are longer than theory says hold an event more often, and are fewer.
+        let fewest = match self.theory {
+            Theory::IntervalPoll { every, .. } if every.is_zero() => 0.0,
+            Theory::IntervalPoll { beat: Beat::FixedDelay, .. } => {
+                let exchange = self.conditions.exchange + Duration::from_millis(1);
+                let slower = Conditions { exchange, ..self.conditions };
+                self.theory.predict(&slower).empty.expected * self.blocks
+            }
+            _ => expected,
+        };
         Claim {
             words: format!("{measured} empty against {expected:.1} ± {allowed:.1}"),
-            holds: (measured - expected).abs() <= allowed,
+            holds: (fewest.min(expected) - allowed..=expected + allowed).contains(&measured),
         }
+    }
+
+    /// The prediction if an exchange took no time, so that no beat is missed.
+    fn unhurried(&self) -> Prediction {
+        self.theory.predict(&Conditions { exchange: Duration::ZERO, ..self.conditions })
     }
 
     /// How far a count over all blocks may be from what is expected of it.
@@ -203,7 +237,7 @@ impl<'a> Observed<'a> {
         let requests = self.summary.requests.useful as f64;
         // What is under way when the window opens or closes is counted on one side of it only.
         let under_way = self.conditions.rate.events_per_second()
-            * Duration::from_nanos(latency.max.unwrap_or(0)).as_secs_f64();
+            * Duration::from_nanos(latency.p50.or(latency.max).unwrap_or(0)).as_secs_f64();
         let allowed = 2.0 * self.parts() * (1.0 + under_way);
         let mut claims = vec![Claim {
             words: format!("{requests} requests for {copies} deliveries"),
@@ -240,7 +274,9 @@ impl<'a> Observed<'a> {
                     "mean latency not judged: evenly spaced events can lock onto the beat, so \
                      each block and subscriber counts as one"
                 }
-                (true, Arrivals::Poisson) => "too few events to say more",
+                (true, Arrivals::Poisson) => {
+                    "mean latency not judged: too few events, or a window of too few intervals"
+                }
             };
             parts.push(doubt.to_owned());
         }
@@ -365,6 +401,47 @@ mod tests {
         let model = case.model();
         assert_eq!(model.agrees, Some(true));
         assert!(model.note.contains("and 4 missed beats against 64.0"), "{}", model.note);
+    }
+
+    #[test]
+    fn slow_exchanges_are_judged_by_the_beats_of_the_clock() {
+        // Every exchange takes a beat and a half: one beat is polled, the next is missed.
+        let mut case = Case::poll();
+        for block in &mut case.strategy.blocks {
+            let window = &mut block.measured.subscriber.window;
+            window.exchange_ns = window.exchanges_timed * 375_000_000;
+        }
+        case.strategy.summary.requests.useful = 32;
+        case.strategy.summary.requests.empty = 0;
+        case.strategy.summary.requests.beats_missed = 32;
+        let note = case.model().note;
+        assert!(note.contains("borne out: 32 requests and 32 missed beats against 64.0"), "{note}");
+    }
+
+    #[test]
+    fn back_to_back_polls_may_be_fewer_and_not_more_than_exchanges_fit() {
+        let theory =
+            Theory::IntervalPoll { every: Duration::ZERO, beat: Beat::FixedRate, limit: 100 };
+        let mut case = Case::of(0, theory);
+        let refutes_requests = |case: &Case| {
+            let note = case.model().note;
+            note.split("; ")
+                .any(|part| part.starts_with("not borne out") && part.contains("requests"))
+        };
+        assert!(!refutes_requests(&case), "{}", case.model().note);
+        case.strategy.summary.requests.useful = 1_000_000_000;
+        assert!(refutes_requests(&case));
+    }
+
+    #[test]
+    fn a_window_of_a_part_of_an_interval_does_not_judge_the_mean() {
+        let mut case = Case::poll();
+        case.workload.window = Duration::from_millis(375);
+        case.strategy.summary.requests.useful = 3;
+        case.strategy.summary.requests.empty = 0;
+        let model = case.model();
+        assert!(model.note.contains("a window of too few intervals"), "{}", model.note);
+        assert!(!model.note.contains("mean latency 1"), "{}", model.note);
     }
 
     #[test]

@@ -287,8 +287,8 @@ pub struct Cpu {
     pub source: u64,
     /// The subscribers' process.
     pub subscriber: u64,
-    /// Both divided by delivered events.
-    pub per_event: Option<f64>,
+    /// Both divided by delivered events, rounded.
+    pub per_event: Option<u64>,
 }
 
 /// Largest resident memory of any block, in bytes.

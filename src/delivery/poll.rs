@@ -177,7 +177,11 @@ impl Poller {
                 beat = clockwork.beat() => beat.map_err(timer)?,
             }
             // A poll under way is finished, so that both sides count the same exchanges.
-            while let Polled::More = self.poll().await {}
+            while let Polled::More = self.poll().await {
+                if stop.is_cancelled() {
+                    return Ok(());
+                }
+            }
             self.tally.beats_missed(clockwork.completed());
         }
     }

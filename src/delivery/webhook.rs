@@ -22,7 +22,7 @@ use crate::delivery::contract::{DeliveryError, Half, Settings, SettingsError, St
 use crate::event::{self, EVENT_MEDIA_TYPE};
 use crate::source::feed::EventWriter;
 use crate::source::lane::{Lane, SourceHalf};
-use crate::source::log::{Entry, LogReader};
+use crate::source::log::{Entry, LogReader, Relay};
 use crate::source::subscriptions::{
     Change, Registration, SUBSCRIPTIONS_PATH, Subscription, with_subscriptions,
 };
@@ -149,6 +149,7 @@ impl Strategy for Webhook {
         let (changes, heard) = mpsc::unbounded_channel();
         let dispatcher = Dispatcher {
             settings: self,
+            relay: Arc::new(Relay::new(lane.log.clone())),
             log: lane.log.clone(),
             writer: lane.writer.clone(),
             tally: lane.tally.clone(),
@@ -171,6 +172,7 @@ impl Strategy for Webhook {
 /// The source's half: one queue of deliveries for each subscription.
 struct Dispatcher {
     settings: Arc<Webhook>,
+    relay: Arc<Relay>,
     log: LogReader,
     writer: EventWriter,
     tally: Tally,
@@ -188,8 +190,11 @@ impl Dispatcher {
                     ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
                     continue;
                 }
-                Some(change) = changes.recv() => change,
-                else => break,
+                change = changes.recv() => match change {
+                    Some(change) => change,
+                    None => break,
+                },
+                () = self.relay.run() => continue,
             };
             match change {
                 Change::Added(subscription) => {
@@ -218,6 +223,7 @@ impl Dispatcher {
         Queue {
             idle: (0..self.settings.concurrency).map(|_| Connection::new(dial.clone())).collect(),
             courier: Arc::new(Courier {
+                relay: Arc::clone(&self.relay),
                 log: self.log.clone(),
                 next: AtomicU64::new(subscription.from),
                 path: subscription.path.clone(),
@@ -267,6 +273,7 @@ fn returned(ended: Result<Connection, tokio::task::JoinError>) -> Connection {
 
 /// Delivers the events of one subscription, each once.
 struct Courier {
+    relay: Arc<Relay>,
     log: LogReader,
     /// The first event that nobody has taken yet.
     next: AtomicU64,
@@ -279,7 +286,7 @@ struct Courier {
 impl Courier {
     /// Waits until there is an event to take. Cancel safe.
     async fn is_needed(&self) {
-        self.log.wait_for(self.next.load(Relaxed)).await;
+        self.relay.wait_for(self.next.load(Relaxed)).await;
     }
 
     /// Takes the next event if there is one and it is wanted.
@@ -435,7 +442,9 @@ impl Receiver {
                 Acceptance::First => Reply::no_content(Outcome::Useful),
                 // A copy is acknowledged, or it would come again; an event of no trial too, and
                 // the inbox has counted it as refused.
-                Acceptance::Duplicate | Acceptance::Unknown => Reply::no_content(Outcome::Empty),
+                Acceptance::Duplicate | Acceptance::Unknown | Acceptance::Late => {
+                    Reply::no_content(Outcome::Empty)
+                }
             },
             Err(error) => Reply::problem(StatusCode::BAD_REQUEST, &error.to_string()),
         }

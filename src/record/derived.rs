@@ -24,6 +24,12 @@ pub struct DerivedFile {
 /// Folders that hold evidence.
 const EVIDENCE_FOLDERS: [&str; 2] = ["ledger/", "histograms/"];
 
+/// Whether a file of a run folder holds what was measured or asked for.
+pub(super) fn is_evidence(path: &str) -> bool {
+    [SCENARIO_FILE, TRIALS_FILE].contains(&path)
+        || EVIDENCE_FOLDERS.iter().any(|folder| path.starts_with(folder))
+}
+
 /// Writes derived files into the folder of a run, and their digests into its manifest.
 ///
 /// The manifest of a run that was killed has no digests, and gets none.
@@ -34,8 +40,7 @@ const EVIDENCE_FOLDERS: [&str; 2] = ["ledger/", "histograms/"];
 pub fn replace(run: &Run, files: &[DerivedFile]) -> Result<(), RecordError> {
     let mut manifest: Manifest = run.manifest.clone();
     for file in files {
-        let own = [SCENARIO_FILE, MANIFEST_FILE, TRIALS_FILE].contains(&file.path.as_str());
-        if own || EVIDENCE_FOLDERS.iter().any(|folder| file.path.starts_with(folder)) {
+        if file.path == MANIFEST_FILE || is_evidence(&file.path) {
             return Err(RecordError::Reserved { path: file.path.clone() });
         }
         let path = atomic::inside(run.path(), &file.path)?;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::atomic;
+use super::derived::is_evidence;
 use super::digest::sha256_file;
 use super::error::RecordError;
 use super::folder::{MANIFEST_FILE, SCENARIO_FILE, TRIALS_FILE, files_below};
@@ -96,6 +97,24 @@ impl Run {
     ///
     /// When the folder cannot be read.
     pub fn verify(&self) -> Result<Vec<String>, RecordError> {
+        let mut differences = self.verify_files(|_| true)?;
+        let found = files_below(&self.root)?;
+        let unlisted = found.iter().filter(|found| !self.manifest.files.contains_key(*found));
+        differences.extend(unlisted.map(|path| format!("`{path}` is not in `{MANIFEST_FILE}`")));
+        Ok(differences)
+    }
+
+    /// Compares only what was measured with the manifest: reports may be made anew, evidence
+    /// may not. The manifest of a run that was killed holds no digests to compare with.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be read.
+    pub fn verify_evidence(&self) -> Result<Vec<String>, RecordError> {
+        self.verify_files(is_evidence)
+    }
+
+    fn verify_files(&self, chosen: impl Fn(&str) -> bool) -> Result<Vec<String>, RecordError> {
         let mut differences = Vec::new();
         let identity = self.manifest.identity();
         if identity != self.manifest.run_id {
@@ -105,7 +124,7 @@ impl Run {
             ));
         }
         let found = files_below(&self.root)?;
-        for (relative, expected) in &self.manifest.files {
+        for (relative, expected) in self.manifest.files.iter().filter(|(path, _)| chosen(path)) {
             if !found.contains(relative) {
                 differences.push(format!("`{relative}` is missing"));
                 continue;
@@ -116,8 +135,6 @@ impl Run {
                 differences.push(format!("`{relative}` was changed: its SHA-256 is {digest}"));
             }
         }
-        let unlisted = found.iter().filter(|found| !self.manifest.files.contains_key(*found));
-        differences.extend(unlisted.map(|path| format!("`{path}` is not in `{MANIFEST_FILE}`")));
         Ok(differences)
     }
 

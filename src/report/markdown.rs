@@ -202,6 +202,7 @@ fn limits(summary: &Summary) -> String {
          network distance nor packet loss. Compare strategies with each other, not with a service \
          across a network.",
         "Lost events have no latency; they are counted and are in no percentile.",
+        "An event counts once for each subscriber it is owed to.",
         "“—” stands for a figure that was withheld because too few events support it, or that \
          cannot exist.",
     ];

@@ -58,7 +58,9 @@ const GROUPS: &[&[Column]] = &[
 
 /// Shown where there are enough blocks for any of them.
 const INTERVALS: &[Column] = &[
-    ("95 % intervals", "mean", |s| or_absent(s.latency.ci95.mean, wording::interval)),
+    ("95 % intervals of the median block", "mean", |s| {
+        or_absent(s.latency.ci95.mean, wording::interval)
+    }),
     ("", "p50", |s| or_absent(s.latency.ci95.p50, wording::interval)),
     ("", "p99", |s| or_absent(s.latency.ci95.p99, wording::interval)),
 ];
@@ -254,6 +256,9 @@ fn legend(summary: &Summary, terminal: Terminal) -> Vec<String> {
     }
     if strategies().any(|s| s.lag.max.is_some()) {
         notes.push("lag is how late the harness emitted events; every latency contains it");
+    }
+    if strategies().any(|s| s.subscribers > 1) {
+        notes.push("an event counts once for each subscriber it is owed to");
     }
     if wording::shares_memory(&summary.points) {
         notes.push("* the source process serves several strategies; its memory is theirs together");

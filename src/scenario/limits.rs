@@ -8,6 +8,7 @@ use crate::scenario::document::Document;
 use crate::scenario::read::{NamedStrategy, Reading};
 use crate::scenario::sections::Layout;
 use crate::scenario::sources::Span;
+use crate::theory::Theory;
 use crate::units::format_duration;
 
 /// The longest measured window.
@@ -47,6 +48,30 @@ pub(crate) fn drain(reading: &Reading) -> Duration {
     reading.run.drain.unwrap_or(drain)
 }
 
+/// A drain must outlast a poll interval, or events are called lost that nobody has asked for.
+fn drains(reading: &Reading, document: &Document<'_>, found: &mut Vec<Complaint>) {
+    let drain = drain(reading);
+    for (index, named) in reading.strategies.iter().enumerate() {
+        let Some(Theory::IntervalPoll { every, .. }) = named.strategy.theory() else { continue };
+        if every <= drain {
+            continue;
+        }
+        let (name, every) = (&named.name, format_duration(every));
+        let message = format!(
+            "`{name}` polls every {every}, but outstanding events are waited for only {}",
+            format_duration(drain)
+        );
+        let (span, remedy) = match reading.run.drain {
+            Some(_) => (document.section_span("run", "drain"), format!("write at least {every}")),
+            None => (
+                document.strategy_span(index, "every"),
+                format!("poll at least every {}", format_duration(LONGEST_MARGIN)),
+            ),
+        };
+        found.push(Complaint::at(span, message, remedy));
+    }
+}
+
 /// Everything about one point that cannot be.
 pub(crate) fn complaints(reading: &Reading, document: &Document<'_>) -> Vec<Complaint> {
     let mut found = Vec::new();
@@ -57,6 +82,7 @@ pub(crate) fn complaints(reading: &Reading, document: &Document<'_>) -> Vec<Comp
     strategies(&reading.strategies, document, &mut found);
     // The load is a product of the values above; it means something once they are possible.
     if found.is_empty() {
+        drains(reading, document, &mut found);
         load(reading, document, &mut found);
     }
     found

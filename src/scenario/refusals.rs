@@ -128,6 +128,8 @@ fn values_that_are_impossible() {
         ("60s", "169h"),
         ("\"60s\"", "\"60s\"\nwarm-up = \"2h\""),
         ("\"60s\"", "\"60s\"\ndrain = \"2h\""),
+        ("\"60s\"", "\"60s\"\ndrain = \"900ms\""),
+        ("every = \"1s\"", "every = \"2h\""),
         ("\"60s\"", "\"60s\"\nrepeats = 0"),
         ("\"60s\"", "\"60s\"\nseed = 9007199254740992"),
         ("every", "subscribers = 1000000000\nevery"),
@@ -249,11 +251,11 @@ fn line_ends_and_marks_of_other_systems_are_read() {
 
 #[test]
 fn values_beside_the_file_take_the_place_of_its_own() {
-    let given = ["events.rate=5/s", "run.repeats=3", "strategy.poll.every=2s", "run.drain=1s"];
+    let given = ["events.rate=5/s", "run.repeats=3", "strategy.poll.every=2s", "run.drain=3s"];
     let scenario = read(RIGHT, &given).expect("right");
     assert_eq!(scenario.points[0].events.rate.to_string(), "5/s");
     assert_eq!(scenario.repeats, 3);
-    assert_eq!(scenario.points[0].drain.as_secs(), 1);
+    assert_eq!(scenario.points[0].drain.as_secs(), 3);
     assert_eq!(scenario.points[0].strategies[0].strategy.settings()["every"], "2s");
     assert_eq!(scenario.overrides, given);
 }

@@ -119,15 +119,57 @@ impl LogReader {
 
     /// Waits until the event at `index` has been emitted. Cancel safe.
     pub async fn wait_for(&self, index: u64) {
-        while self.len() <= index {
-            let mut appended = std::pin::pin!(self.shared.appended.notified());
-            // Registered before looking again: an event in between is not missed.
-            appended.as_mut().enable();
-            if self.len() > index {
-                return;
-            }
-            appended.await;
+        wait_for(self, &self.shared.appended, index).await;
+    }
+}
+
+/// Waits on the log for any number of others.
+///
+/// Whoever waits on the log itself is woken by the pacer, on the pacer's CPU time and before
+/// its next event. A mechanism with many waiters puts a relay between, so that the pacer wakes
+/// one of them and the rest are woken on the lane's own thread.
+#[derive(Debug)]
+pub struct Relay {
+    log: LogReader,
+    appended: Notify,
+    /// The length of the log that waiters have been told of.
+    told: AtomicU64,
+}
+
+impl Relay {
+    /// A relay that waits on a log.
+    #[must_use]
+    pub fn new(log: LogReader) -> Relay {
+        Relay { log, appended: Notify::new(), told: AtomicU64::new(0) }
+    }
+
+    /// Passes on that events were emitted; never ends.
+    ///
+    /// Cancel safe: what was emitted before it runs again is passed on then.
+    pub async fn run(&self) {
+        loop {
+            self.log.wait_for(self.told.load(Ordering::Relaxed)).await;
+            self.told.store(self.log.len(), Ordering::Relaxed);
+            self.appended.notify_waiters();
         }
+    }
+
+    /// Waits until the event at `index` has been emitted and the relay runs. Cancel safe.
+    pub async fn wait_for(&self, index: u64) {
+        wait_for(&self.log, &self.appended, index).await;
+    }
+}
+
+/// Waits for `appended` until the log holds the event at `index`.
+async fn wait_for(log: &LogReader, appended: &Notify, index: u64) {
+    while log.len() <= index {
+        let mut appended = std::pin::pin!(appended.notified());
+        // Registered before looking again: an event in between is not missed.
+        appended.as_mut().enable();
+        if log.len() > index {
+            return;
+        }
+        appended.await;
     }
 }
 
@@ -139,7 +181,7 @@ fn place(index: u64) -> (usize, usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::{SEGMENT, event_log};
+    use super::{Relay, SEGMENT, event_log};
     use crate::clock::Moment;
     use std::time::Duration;
 
@@ -185,6 +227,26 @@ mod tests {
                 writer.append(Moment::from_nanoseconds(index + 1)).expect("room");
             }
         });
+    }
+
+    #[tokio::test]
+    async fn a_relay_wakes_everyone_who_waits_behind_it() {
+        let (mut writer, reader) = event_log();
+        let relay = Relay::new(reader);
+        let waiting = async { tokio::join!(relay.wait_for(0), relay.wait_for(2)) };
+        let emitting = std::thread::spawn(move || {
+            for index in 0..3 {
+                writer.append(Moment::from_nanoseconds(index)).expect("room");
+            }
+        });
+        let woken = tokio::time::timeout(Duration::from_secs(20), async {
+            tokio::select! {
+                _ = waiting => {}
+                () = relay.run() => {}
+            }
+        });
+        woken.await.expect("both are woken");
+        emitting.join().expect("the emitter ends");
     }
 
     #[tokio::test]

@@ -35,6 +35,8 @@ pub enum Acceptance {
     Duplicate,
     /// It cannot be an event of this trial.
     Unknown,
+    /// It came after the inbox was sealed.
+    Late,
 }
 
 /// The inbox of all simulated subscribers of a process.
@@ -55,6 +57,8 @@ struct State {
     /// Copies beyond the first, by subscriber and event; usually none.
     duplicates: HashMap<(u32, Sequence), u32>,
     refused: u64,
+    /// Nothing more is taken: the drain is over, and what is missing is lost.
+    sealed: bool,
     /// Deliveries at which whoever drains is to be woken.
     awaited: Option<u64>,
 }
@@ -73,6 +77,9 @@ impl Inbox {
     /// copy it sees.
     pub fn accept(&self, subscriber: u32, sequence: Sequence, arrived: Moment) -> Acceptance {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.sealed {
+            return Acceptance::Late;
+        }
         let acceptance = state.deduplicate(subscriber, sequence);
         // After the lock and the lookup: an event is usable once it is known to be new.
         let usable = clock::now();
@@ -93,6 +100,8 @@ impl Inbox {
                 *state.duplicates.entry((subscriber, sequence)).or_default() += 1;
             }
             Acceptance::Unknown => state.refused += 1,
+            // Returned above.
+            Acceptance::Late => {}
         }
         acceptance
     }
@@ -116,6 +125,12 @@ impl Inbox {
             }
             accepted.await;
         }
+    }
+
+    /// Takes nothing more from now on: what has not arrived by the end of the drain is lost,
+    /// however long the rest of the trial takes.
+    pub fn seal(&self) {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).sealed = true;
     }
 
     /// Takes out everything that arrived, in order of arrival, and the number of refusals.
@@ -187,6 +202,17 @@ mod tests {
         let inbox = Inbox::new(2);
         assert_eq!(inbox.accept(0, event(1), clock::now()), Acceptance::First);
         assert_eq!(inbox.accept(1, event(1), clock::now()), Acceptance::First);
+    }
+
+    #[test]
+    fn a_sealed_inbox_takes_nothing_more() {
+        let inbox = Inbox::new(1);
+        assert_eq!(inbox.accept(0, event(1), clock::now()), Acceptance::First);
+        inbox.seal();
+        assert_eq!(inbox.accept(0, event(2), clock::now()), Acceptance::Late);
+        assert_eq!(inbox.accept(0, event(1), clock::now()), Acceptance::Late);
+        let (deliveries, refused) = inbox.empty();
+        assert_eq!((deliveries.len(), deliveries[0].copies, refused), (1, 1, 0));
     }
 
     #[test]

@@ -311,7 +311,9 @@ impl Worker {
         };
         let words = tokio::time::timeout(DEATH_TIMEOUT, self.words.join_next()).await;
         let words = words.ok().flatten().and_then(Result::ok).unwrap_or_default();
-        if let Some(last) = words.lines().rfind(|line| !line.trim().is_empty()) {
+        // Behind a panic's message stands only the hint at a backtrace.
+        let said = |line: &&str| !line.trim().is_empty() && !line.starts_with("note: ");
+        if let Some(last) = words.lines().rfind(said) {
             how = format!("{how}; its last words: {}", last.trim());
         }
         Trouble::Died { who: self.who.clone(), pid: self.pid, how }

@@ -7,7 +7,7 @@ use crate::plan::{Layout, Plan, Point, Trial};
 use crate::record::environment::Environment;
 use crate::record::error::RecordError;
 use crate::record::folder::RunFolder;
-use crate::record::ledger::LEDGER_ROW_BYTES;
+use crate::record::ledger::{LEDGER_ROW_BYTES, LEDGER_ROW_LIMIT};
 use crate::record::manifest::{Manifest, PlannedPoint, PlannedWorkload, RunStatus, ToolRecord};
 use crate::record::trial::TrialRecord;
 use crate::trial::coordinator::{self, Phase, strategy_record};
@@ -81,7 +81,9 @@ pub fn bytes_needed(plan: &Plan) -> u64 {
             let events = point.rate.events_in(point.warm_up + point.window);
             let subscribers: f64 =
                 point.strategies.iter().map(|strategy| f64::from(strategy.subscribers)).sum();
-            events * subscribers * f64::from(plan.blocks)
+            let rows = events * subscribers;
+            // A trial of more rows keeps its histograms only.
+            if rows > 2.0 * LEDGER_ROW_LIMIT as f64 { 0.0 } else { rows * f64::from(plan.blocks) }
         })
         .sum();
     BYTES_BESIDE_LEDGERS + deliveries as u64 * LEDGER_ROW_BYTES

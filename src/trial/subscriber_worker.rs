@@ -74,6 +74,7 @@ pub(crate) async fn run(
         }
         other => return Err(out_of_turn(&other)),
     }
+    inbox.seal();
     let memory_peak =
         meter::memory_peak().map_err(WorkerError::system("reading the memory peak"))?;
     control.say(&FromWorker::Drained).await?;

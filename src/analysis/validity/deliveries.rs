@@ -3,6 +3,18 @@
 use super::{CheckStatus, Finding, blocks, place, strategies, worst};
 use crate::analysis::evidence::Evidence;
 use crate::analysis::summary::LatencySummary;
+use crate::theory::Theory;
+
+/// What was measured must be as it was when the run ended.
+///
+/// A run that was killed has no digests to compare with; it passes, and is not complete.
+pub(super) fn sealed(evidence: &Evidence) -> Finding {
+    let findings = evidence.changed.iter().map(|difference| {
+        let message = format!("{difference}; the run was edited after it was measured");
+        Finding::new(CheckStatus::Fail, message)
+    });
+    worst(findings, "the evidence is as it was when the run ended")
+}
 
 /// Every planned trial should have been measured: a strategy without any fails the run.
 pub(super) fn complete(evidence: &Evidence) -> Finding {
@@ -30,6 +42,38 @@ pub(super) fn complete(evidence: &Evidence) -> Finding {
         return Finding::new(CheckStatus::Fail, "the run planned nothing");
     }
     finding
+}
+
+/// Share of a window's deliveries that may be added to those under way while it lasts.
+const BACKLOG_WARN: f64 = 0.01;
+
+/// A strategy must keep up: what is still under way when the window closes was not paid for
+/// in it, so a growing backlog makes every figure per event too low.
+///
+/// Allowed, besides a small share, is what a poller leaves for its next beat: the events of one
+/// interval, and three standard deviations of their number.
+pub(super) fn caught_up(evidence: &Evidence) -> Finding {
+    let findings = blocks(evidence).filter_map(|(place, strategy, block)| {
+        let [before, after] = block.under_way?;
+        let owed = block.measured.events.emitted as f64;
+        let subscribers = f64::from(strategy.summary.subscribers);
+        let waiting = match strategy.theory {
+            Some(Theory::IntervalPoll { every, .. }) => block.workload.rate.events_in(every),
+            Some(Theory::Push) | None => 0.0,
+        };
+        let allowed = BACKLOG_WARN * owed + subscribers * (waiting + 3.0 * (waiting + 1.0).sqrt());
+        let grown = after as f64 - before as f64;
+        if grown <= allowed {
+            return Some(Finding::pass("").judging(grown, allowed));
+        }
+        let message = format!(
+            "{place}: the strategy fell behind: {before} deliveries were under way when the window \
+             opened and {after} when it closed; its figures per event are too low, since part of \
+             the work was done after the window"
+        );
+        Some(Finding::new(CheckStatus::Warn, message).judging(grown, allowed))
+    });
+    worst(findings, "every strategy kept up with the events")
 }
 
 /// Every delivery owed must arrive, and record and ledger must tell the same story.
@@ -144,7 +188,7 @@ pub(super) fn theory(evidence: &Evidence) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::{complete, enough_samples, ledger, recorder, refused, theory};
+    use super::{caught_up, complete, enough_samples, ledger, recorder, refused, sealed, theory};
     use crate::analysis::evidence::tests::{evidence, evidence_of};
     use crate::analysis::evidence::{Block, Evidence};
     use crate::analysis::summary::CheckStatus;
@@ -155,6 +199,29 @@ mod tests {
         let mut evidence = evidence();
         change(&mut evidence.points[0].strategies[1].blocks[0]);
         evidence
+    }
+
+    #[test]
+    fn edited_evidence_fails() {
+        assert_eq!(sealed(&evidence()).status, CheckStatus::Pass);
+        let edited = evidence_of(&Sample::default(), |run| {
+            run.manifest.files.insert("trials.jsonl".to_owned(), "0".repeat(64));
+        });
+        let finding = sealed(&edited);
+        assert_eq!(finding.status, CheckStatus::Fail);
+        assert!(finding.message.contains("trials.jsonl"), "{}", finding.message);
+    }
+
+    #[test]
+    fn a_growing_backlog_warns() {
+        assert_eq!(caught_up(&evidence()).status, CheckStatus::Pass);
+        // Some 160 deliveries are owed in the block: two of them, and three deviations, may wait.
+        let kept_up = changed(|block| block.under_way = Some([40, 44]));
+        assert_eq!(caught_up(&kept_up).status, CheckStatus::Pass);
+        let behind = changed(|block| block.under_way = Some([0, 40]));
+        let finding = caught_up(&behind);
+        assert_eq!(finding.status, CheckStatus::Warn, "{}", finding.message);
+        assert!(finding.message.contains("fell behind"), "{}", finding.message);
     }
 
     #[test]

@@ -16,12 +16,14 @@ type CheckFn = fn(&Evidence) -> Finding;
 
 /// Every check with its stable name, in the order of the summary.
 const CHECKS: &[(&str, CheckFn)] = &[
+    ("sealed", deliveries::sealed),
     ("complete", deliveries::complete),
     ("schedule-kept", schedule::schedule_kept),
     ("rate-achieved", schedule::rate_achieved),
     ("phase-lock", schedule::phase_lock),
     ("time-order", schedule::time_order),
     ("ledger", deliveries::ledger),
+    ("caught-up", deliveries::caught_up),
     ("refused", deliveries::refused),
     ("recorder", deliveries::recorder),
     ("enough-samples", deliveries::enough_samples),

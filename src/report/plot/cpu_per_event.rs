@@ -45,7 +45,7 @@ fn bar(strategy: &StrategySummary) -> Bar {
     Bar {
         name,
         lengths: lengths.to_vec(),
-        figure: quantity::or_absent(cpu.per_event, quantity::duration),
+        figure: quantity::or_absent(cpu.per_event.map(|time| time as f64), quantity::duration),
         detail: format!("source {source} · subscriber {subscriber}"),
     }
 }
