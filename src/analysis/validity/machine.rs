@@ -78,7 +78,7 @@ pub(super) fn cpu_starved(evidence: &Evidence) -> Finding {
             };
             let message = format!(
                 "{place}: threads of the {side} stood ready without a CPU for {} of the time; \
-                 other work delayed them, and the tail of latencies may be its doing",
+                 the run's other processes or other work delayed them, which lengthens the tail",
                 words::percent(share)
             );
             Finding::new(status, message).judging(share, limit)
