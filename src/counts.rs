@@ -12,12 +12,24 @@ use serde::{Deserialize, Serialize};
 pub struct Counts {
     /// Exchanges that carried at least one event.
     pub useful: u64,
-    /// Exchanges that succeeded and carried no event.
+    /// Exchanges that succeeded and carried no event, a 304 apart.
     pub empty: u64,
+    /// Exchanges answered 304: the client has the newest state already (RFC 9110, 15.4.5).
+    pub not_modified: u64,
+    /// Exchanges answered 429: the client asked too often (RFC 6585, 4).
+    pub rate_limited: u64,
+    /// Exchanges whose response is a stream of events, counted when it opens.
+    pub streams: u64,
     /// Exchanges that ended in an error status, a broken connection, or a missed deadline.
     pub failed: u64,
     /// Exchanges that carry no events by their nature, such as registering a webhook.
     pub overhead: u64,
+    /// Exchanges that repeat an attempt that failed; each is counted under its outcome too.
+    pub retried: u64,
+    /// Exchanges refused for want of right credentials; each is counted as failed too.
+    pub denied: u64,
+    /// Frames of streams that carry an event or keep the stream alive.
+    pub messages: u64,
     /// Polls that were due but skipped because the one before was still under way.
     pub beats_missed: u64,
     /// Connections accepted or dialled.
@@ -37,7 +49,13 @@ impl Counts {
     /// Exchanges of every outcome.
     #[must_use]
     pub fn exchanges(&self) -> u64 {
-        self.useful + self.empty + self.failed + self.overhead
+        self.useful
+            + self.empty
+            + self.not_modified
+            + self.rate_limited
+            + self.streams
+            + self.failed
+            + self.overhead
     }
 }
 
@@ -49,8 +67,14 @@ impl Sub for Counts {
         Counts {
             useful: self.useful - earlier.useful,
             empty: self.empty - earlier.empty,
+            not_modified: self.not_modified - earlier.not_modified,
+            rate_limited: self.rate_limited - earlier.rate_limited,
+            streams: self.streams - earlier.streams,
             failed: self.failed - earlier.failed,
             overhead: self.overhead - earlier.overhead,
+            retried: self.retried - earlier.retried,
+            denied: self.denied - earlier.denied,
+            messages: self.messages - earlier.messages,
             beats_missed: self.beats_missed - earlier.beats_missed,
             connections: self.connections - earlier.connections,
             bytes_received: self.bytes_received - earlier.bytes_received,

@@ -12,6 +12,7 @@ use crate::scenario::{NamedStrategy, Scenario, ScenarioPoint, TRIAL_OVERHEAD};
 use crate::schedule::{Arrivals, random_stream};
 use crate::theory::{Conditions, Latency};
 use crate::units::{Bytes, Rate};
+use crate::wire::link::Link;
 
 pub use crate::scenario::Layout;
 
@@ -69,6 +70,8 @@ pub struct PlannedStrategy {
     pub mechanism: &'static str,
     /// Simulated subscribers.
     pub subscribers: u32,
+    /// How both sides converse.
+    pub link: Link,
     /// The mechanism with its settings.
     pub strategy: Arc<dyn Strategy>,
 }
@@ -169,6 +172,7 @@ fn resolved(point: &ScenarioPoint) -> Point {
         name: named.name.clone(),
         mechanism: named.mechanism,
         subscribers: named.subscribers,
+        link: named.link.clone(),
         strategy: Arc::clone(&named.strategy),
     };
     Point {
@@ -180,6 +184,19 @@ fn resolved(point: &ScenarioPoint) -> Point {
         window: point.window,
         drain: point.drain,
         strategies: point.strategies.iter().map(strategy).collect(),
+    }
+}
+
+impl PlannedStrategy {
+    /// Every setting as the scenario could write it: the mechanism's and the link's.
+    #[must_use]
+    pub fn settings(&self) -> serde_json::Value {
+        let mut settings = self.strategy.settings();
+        let link = serde_json::to_value(&self.link).expect("settings are plain values");
+        if let (Some(all), serde_json::Value::Object(link)) = (settings.as_object_mut(), link) {
+            all.extend(link);
+        }
+        settings
     }
 }
 

@@ -3,7 +3,7 @@
 //! Exchanges and bytes are those on the source's sockets inside the window, because a client
 //! may resend what nobody asked it to. Sums are over the blocks.
 
-use super::summary::{Connections, Cpu, Memory, Requests, WireBytes};
+use super::summary::{Connections, Cpu, Memory, Messages, Requests, WireBytes};
 use crate::record::trial::Measured;
 
 /// Exchanges by outcome.
@@ -14,11 +14,24 @@ pub(crate) fn requests(blocks: &[&Measured], delivered: u64) -> Requests {
         total,
         useful: sum(|measured| measured.source.window.useful),
         empty: sum(|measured| measured.source.window.empty),
+        not_modified: sum(|measured| measured.source.window.not_modified),
+        rate_limited: sum(|measured| measured.source.window.rate_limited),
+        streams: sum(|measured| measured.source.window.streams),
+        overhead: sum(|measured| measured.source.window.overhead),
         failed: sum(|measured| measured.source.window.failed),
+        denied: sum(|measured| measured.source.window.denied + measured.subscriber.window.denied),
+        // Each side counts the attempts it repeats itself.
+        retried: sum(|measured| {
+            measured.source.window.retried + measured.subscriber.window.retried
+        }),
         beats_missed: sum(|measured| measured.subscriber.window.beats_missed),
         per_event: per_event(total, delivered),
-        ..Requests::default()
     }
+}
+
+/// Frames of streams, counted where they are written.
+pub(crate) fn messages(blocks: &[&Measured]) -> Messages {
+    Messages { total: total(blocks, |measured| measured.source.window.messages) }
 }
 
 /// Connections over the whole of every trial.

@@ -7,7 +7,7 @@ use super::curves::Curves;
 use super::figures::StrategyFigures;
 use super::latency::{Distribution, Quantile, summarise, summarise_lag};
 use super::model::Observed;
-use super::summary::{Events, Messages, StrategySummary};
+use super::summary::{Events, StrategySummary};
 use crate::record::error::RecordError;
 use crate::record::histogram::Tag;
 use crate::record::ledger::Ledger;
@@ -280,7 +280,7 @@ fn summarise_blocks(strategy: &StrategyRecord, blocks: &[Block], planned: u32) -
         latency: super::summary::LatencySummary::default(),
         lag: super::summary::Lag::default(),
         requests: cost::requests(&measured, events.delivered),
-        messages: Messages::default(),
+        messages: cost::messages(&measured),
         connections: cost::connections(&measured),
         bytes: cost::bytes(&measured, events.delivered),
         cpu: cost::cpu(&measured, events.delivered),

@@ -240,8 +240,14 @@ pub struct Requests {
     pub not_modified: u64,
     /// Answered 429.
     pub rate_limited: u64,
+    /// Opened a stream of events.
+    pub streams: u64,
+    /// Carry no event by their nature, such as registering a webhook or fetching a token.
+    pub overhead: u64,
     /// Failed otherwise.
     pub failed: u64,
+    /// Of the failed, those refused for want of right credentials, by either side.
+    pub denied: u64,
     /// Of the total, repeats of an earlier attempt.
     pub retried: u64,
     /// Polls that were due and never sent, because the one before was still under way; not

@@ -93,7 +93,7 @@ fn grid(plan: &Plan, figure: fn(f64) -> String) -> Grid {
 
 /// The resolved settings, each as `key=value`.
 fn settings(planned: &PlannedStrategy) -> String {
-    let settings = planned.strategy.settings();
+    let settings = planned.settings();
     let written = |(key, value): (&String, &Value)| match value {
         Value::String(text) => format!("{key}={text}"),
         other => format!("{key}={other}"),

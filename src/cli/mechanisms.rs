@@ -1,7 +1,7 @@
 //! `pollpush mechanisms`: the ways of delivering, and their settings.
 
 use clap::Args;
-use schemars::SchemaGenerator;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -11,6 +11,7 @@ use crate::cli::outcome::Outcome;
 use crate::cli::terminal::Terminal;
 use crate::delivery::MECHANISMS;
 use crate::delivery::contract::Mechanism;
+use crate::wire::link::Link;
 
 /// List the ways of delivering, with their settings and defaults.
 #[derive(Debug, Args)]
@@ -39,7 +40,8 @@ struct Setting {
 
 impl Mechanisms {
     pub(crate) fn run(self, terminal: &mut Terminal) -> anyhow::Result<Outcome> {
-        let entries: Vec<Entry> = MECHANISMS.iter().map(|mechanism| entry(*mechanism)).collect();
+        let own = MECHANISMS.iter().map(|mechanism| entry(*mechanism));
+        let entries: Vec<Entry> = own.chain([every_mechanism()]).collect();
         terminal.result(&match self.format {
             Format::Table => entries.iter().map(section).collect::<Vec<_>>().join("\n"),
             Format::Json => serde_json::to_string_pretty(&entries)? + "\n",
@@ -52,6 +54,19 @@ impl Mechanisms {
 
 fn entry(mechanism: &dyn Mechanism) -> Entry {
     let schema = mechanism.schema(&mut SchemaGenerator::default());
+    Entry { name: mechanism.name(), summary: mechanism.summary(), settings: settings(&schema) }
+}
+
+/// The settings that every strategy has beside its mechanism's.
+fn every_mechanism() -> Entry {
+    Entry {
+        name: "every mechanism",
+        summary: "What connects the two sides is set alike for all of them.",
+        settings: settings(&Link::json_schema(&mut SchemaGenerator::default())),
+    }
+}
+
+fn settings(schema: &Schema) -> Vec<Setting> {
     let required = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
     let properties = schema.get("properties").and_then(Value::as_object);
     let setting = |(key, property): (&String, &Value)| Setting {
@@ -60,11 +75,7 @@ fn entry(mechanism: &dyn Mechanism) -> Entry {
         default: property.get("default").cloned(),
         meaning: one_line(property.get("description")),
     };
-    Entry {
-        name: mechanism.name(),
-        summary: mechanism.summary(),
-        settings: properties.into_iter().flatten().map(setting).collect(),
-    }
+    properties.into_iter().flatten().map(setting).collect()
 }
 
 fn one_line(text: Option<&Value>) -> String {

@@ -116,7 +116,7 @@ fn strategy<'p>(point: &Point, planned: &'p PlannedStrategy) -> StrategyOutline<
         name: &planned.name,
         mechanism: planned.mechanism,
         subscribers: planned.subscribers,
-        settings: planned.strategy.settings(),
+        settings: planned.settings(),
         expected: InWindow {
             events: expected.events,
             deliveries: expected.deliveries,

@@ -20,10 +20,11 @@ use crate::delivery::contract::DeliveryError;
 use crate::event::{Encoder, MOST_EVENTS};
 use crate::schedule::Arrivals;
 use crate::source::feed::{EventWriter, FEED_PATH};
-use crate::source::lane::{Lane, LaneThread, SourceHalf};
+use crate::source::lane::{Contents, Lane, LaneThread, SourceHalf};
 use crate::source::log::event_log;
 use crate::source::pacer::Pacer;
 use crate::units::{Bytes, LONGEST_DURATION, Rate, parse_duration};
+use crate::wire::link::Line;
 use crate::wire::routes::Routes;
 
 /// Run the mock source alone, for a client of your own.
@@ -75,7 +76,10 @@ impl Serve {
                 .await
                 .with_context(|| format!("port {} cannot be listened on", self.port))?;
             let writer = EventWriter::new(Encoder::new(self.payload), WallAnchor::now());
-            let mut lane = LaneThread::start("serve", listener, log.clone(), writer, all_halves)?;
+            let mut lane = {
+                let contents = Contents { log: log.clone(), writer };
+                LaneThread::start("serve", listener, contents, Line::default(), all_halves)?
+            };
             terminal.say(&format!("serving http://{}{FEED_PATH}; Ctrl-C stops", lane.address));
             pacer.start(clock::now());
             let end = async {

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use crate::source::lane::{Lane, SourceHalf};
 use crate::subscriber::post::Post;
 use crate::theory::Theory;
+use crate::wire::link::Link;
 use crate::wire::routes::Routes;
 
 /// A way of getting events from the source to the subscriber.
@@ -60,12 +61,13 @@ pub trait Strategy: Debug + Send + Sync {
     /// The settings with every default filled in.
     fn settings(&self) -> serde_json::Value;
 
-    /// Refuses settings that cannot work, naming the key and the remedy.
+    /// Refuses settings that cannot work, and a link that the mechanism cannot use, naming the
+    /// key and the remedy.
     ///
     /// # Errors
     ///
     /// When a value is impossible or two values contradict each other.
-    fn check(&self) -> Result<(), SettingsError>;
+    fn check(&self, link: &Link) -> Result<(), SettingsError>;
 
     /// The closed form that describes this strategy, if there is one.
     fn theory(&self) -> Option<Theory>;

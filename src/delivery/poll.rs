@@ -17,7 +17,8 @@ use crate::subscriber::inbox::{Acceptance, Inbox};
 use crate::subscriber::post::{Epoch, Post};
 use crate::theory::{Beat, Theory};
 use crate::units::{DurationText, duration_text};
-use crate::wire::client::{Client, ClientKind, Dial, Received};
+use crate::wire::client::{Client, ClientKind, Received};
+use crate::wire::link::Link;
 use crate::wire::routes::Routes;
 use crate::wire::tally::{Outcome, Tally};
 
@@ -39,9 +40,6 @@ pub struct Poll {
     #[serde(default = "default_limit")]
     #[schemars(range(min = 1, max = 1000))]
     pub limit: u32,
-    /// Whether connections are kept open for further polls.
-    #[serde(default = "default_keep_alive")]
-    pub keep_alive: bool,
     /// Which HTTP client polls.
     #[serde(default)]
     pub client: ClientKind,
@@ -49,10 +47,6 @@ pub struct Poll {
 
 fn default_limit() -> u32 {
     PAGE_DEFAULT
-}
-
-fn default_keep_alive() -> bool {
-    true
 }
 
 impl Settings for Poll {
@@ -65,7 +59,6 @@ impl Settings for Poll {
             every: Duration::ZERO,
             beat: Beat::default(),
             limit: default_limit(),
-            keep_alive: default_keep_alive(),
             client: ClientKind::default(),
         }
     }
@@ -76,7 +69,7 @@ impl Strategy for Poll {
         serde_json::to_value(self).expect("settings are plain values")
     }
 
-    fn check(&self) -> Result<(), SettingsError> {
+    fn check(&self, _link: &Link) -> Result<(), SettingsError> {
         if !(1..=PAGE_LIMIT).contains(&self.limit) {
             return Err(SettingsError {
                 key: "limit",
@@ -141,13 +134,7 @@ enum Polled {
 
 impl Poller {
     fn new(settings: &Poll, post: &Post, number: u32) -> Result<Poller, DeliveryError> {
-        let dial = Dial {
-            peer: post.source,
-            keep_alive: settings.keep_alive,
-            timeout: POLL_TIMEOUT,
-            tally: post.tally.clone(),
-        };
-        let client = Client::new(settings.client, dial)
+        let client = Client::new(settings.client, post.line.dial(post.source, POLL_TIMEOUT))
             .map_err(|error| DeliveryError::Refused(error.to_string()))?;
         Ok(Poller {
             settings: settings.clone(),
@@ -156,7 +143,7 @@ impl Poller {
             client,
             cursor: "0".to_owned(),
             inbox: post.inbox.clone(),
-            tally: post.tally.clone(),
+            tally: post.line.tally.clone(),
         })
     }
 

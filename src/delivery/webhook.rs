@@ -33,9 +33,9 @@ use crate::units::{DurationText, duration_text};
 use crate::wire::body;
 use crate::wire::client::{Client, ClientKind, Dial};
 use crate::wire::connection::Connection;
+use crate::wire::link::{Line, Link};
 use crate::wire::reply::Reply;
 use crate::wire::routes::Routes;
-use crate::wire::server::serve;
 use crate::wire::signature::SigningKey;
 use crate::wire::socket::bind_loopback;
 use crate::wire::tally::{Outcome, Tally};
@@ -64,9 +64,6 @@ pub struct Webhook {
     #[serde(default = "default_timeout", with = "duration_text")]
     #[schemars(with = "DurationText")]
     pub timeout: Duration,
-    /// Whether connections are used for more than one delivery.
-    #[serde(default = "default_keep_alive")]
-    pub keep_alive: bool,
     /// How deliveries are signed and verified.
     #[serde(default)]
     pub sign: Signing,
@@ -91,10 +88,6 @@ fn default_timeout() -> Duration {
     Duration::from_secs(15)
 }
 
-fn default_keep_alive() -> bool {
-    true
-}
-
 impl Settings for Webhook {
     const NAME: &'static str = "webhook";
     const SUMMARY: &'static str =
@@ -104,7 +97,6 @@ impl Settings for Webhook {
         Webhook {
             concurrency: default_concurrency(),
             timeout: default_timeout(),
-            keep_alive: default_keep_alive(),
             sign: Signing::default(),
         }
     }
@@ -115,7 +107,7 @@ impl Strategy for Webhook {
         serde_json::to_value(self).expect("settings are plain values")
     }
 
-    fn check(&self) -> Result<(), SettingsError> {
+    fn check(&self, _link: &Link) -> Result<(), SettingsError> {
         if !(1..=MOST_CONNECTIONS).contains(&self.concurrency) {
             return Err(SettingsError {
                 key: "concurrency",
@@ -152,7 +144,7 @@ impl Strategy for Webhook {
             relay: Arc::new(Relay::new(lane.log.clone())),
             log: lane.log.clone(),
             writer: lane.writer.clone(),
-            tally: lane.tally.clone(),
+            line: lane.line.clone(),
         };
         let work = dispatcher.run(heard, lane.stop.clone());
         SourceHalf {
@@ -175,7 +167,7 @@ struct Dispatcher {
     relay: Arc<Relay>,
     log: LogReader,
     writer: EventWriter,
-    tally: Tally,
+    line: Line,
 }
 
 impl Dispatcher {
@@ -214,12 +206,7 @@ impl Dispatcher {
     }
 
     fn queue(&self, subscription: &Subscription) -> Queue {
-        let dial = Dial {
-            peer: subscription.peer,
-            keep_alive: self.settings.keep_alive,
-            timeout: self.settings.timeout,
-            tally: self.tally.clone(),
-        };
+        let dial = self.line.dial(subscription.peer, self.settings.timeout);
         Queue {
             idle: (0..self.settings.concurrency).map(|_| Connection::new(dial.clone())).collect(),
             courier: Arc::new(Courier {
@@ -229,7 +216,7 @@ impl Dispatcher {
                 path: subscription.path.clone(),
                 key: subscription.key.clone(),
                 writer: self.writer.clone(),
-                tally: self.tally.clone(),
+                tally: self.line.tally.clone(),
             }),
         }
     }
@@ -348,7 +335,8 @@ async fn receive(settings: Arc<Webhook>, mut post: Post) -> Result<(), DeliveryE
     let routes = Routes::new().on(Method::POST, "/hooks/", move |request, tail| {
         Arc::clone(&receiver).attend(request, tail)
     });
-    let serving = serve(listener, routes, post.tally.clone(), post.stop.clone());
+    let line = post.line.clone();
+    let serving = line.serve(listener, routes, post.stop.clone());
     let registering = async {
         let registered = register(&post, address, secrets).await;
         match registered {
@@ -369,12 +357,7 @@ async fn register(
     address: SocketAddr,
     secrets: Vec<Option<String>>,
 ) -> Result<(), DeliveryError> {
-    let dial = Dial {
-        peer: post.source,
-        keep_alive: true,
-        timeout: REGISTRATION_TIMEOUT,
-        tally: post.tally.clone(),
-    };
+    let dial = Dial { keep_alive: true, ..post.line.dial(post.source, REGISTRATION_TIMEOUT) };
     let refused =
         |what: String| DeliveryError::Refused(format!("a webhook was not registered: {what}"));
     let mut client =
@@ -389,7 +372,7 @@ async fn register(
             .exchange(Method::POST, path, headers, body.into())
             .await
             .map_err(|error| refused(error.to_string()))?;
-        post.tally.exchanged(Outcome::Overhead);
+        post.line.tally.exchanged(Outcome::Overhead);
         if answer.status != StatusCode::CREATED {
             return Err(refused(format!("the source answered {}", answer.status)));
         }

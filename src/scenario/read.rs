@@ -15,6 +15,7 @@ use crate::scenario::keys::{Keys, listed, nearest, remedy};
 use crate::scenario::limits::MOST_STRATEGIES;
 use crate::scenario::sections::{Events, Heading, Run, StrategyHead};
 use crate::scenario::vocabulary::{TABLES, Vocabulary, mechanism, text};
+use crate::wire::link::Link;
 
 /// Everything one document says, once its sweep is resolved.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct NamedStrategy {
     pub mechanism: &'static str,
     /// Simulated subscribers.
     pub subscribers: u32,
+    /// How both sides converse.
+    pub link: Link,
     /// The mechanism with its settings.
     pub strategy: Arc<dyn Strategy>,
 }
@@ -150,14 +153,17 @@ impl<'v> Reader<'v> {
         };
         let keys = self.vocabulary.strategy(Some(mechanism.name()));
         let node = self.known_keys(node, &place, &keys, &keys.names())?;
-        let (head, settings) = split(node, &self.vocabulary.head);
+        let (head, rest) = split(node, &self.vocabulary.head);
+        let (link, settings) = split(rest, &self.vocabulary.link);
         let head = self.value(&head, &place, &keys, StrategyHead::deserialize);
+        let link = self.value(&link, &place, &keys, Link::deserialize);
         let strategy = self.value(&settings, &place, &keys, |input| mechanism.configure(input));
         let head = head?;
         Some(NamedStrategy {
             name: head.name,
             mechanism: mechanism.name(),
             subscribers: head.subscribers,
+            link: link?,
             strategy: strategy?,
         })
     }
@@ -241,13 +247,13 @@ fn unreadable(error: &Error, node: &Node<'_>, place: &str, keys: &Keys) -> Compl
     Complaint::at(span, message, format!("`{}`: {}", key.name, key.meaning))
 }
 
-/// The keys all strategies have, and the rest.
-fn split<'i>(node: Node<'i>, head: &Keys) -> (Node<'i>, Node<'i>) {
+/// The keys that are known, and the rest.
+fn split<'i>(node: Node<'i>, known: &Keys) -> (Node<'i>, Node<'i>) {
     let span = node.span();
     let (mut ours, mut theirs) = (Table::new(), Table::new());
     if let DeValue::Table(table) = node.into_inner() {
         for (key, value) in table {
-            let part = if head.get(key.get_ref()).is_some() { &mut ours } else { &mut theirs };
+            let part = if known.get(key.get_ref()).is_some() { &mut ours } else { &mut theirs };
             part.insert(key, value);
         }
     }

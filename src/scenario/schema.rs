@@ -8,6 +8,7 @@ use crate::delivery::MECHANISMS;
 use crate::delivery::contract::Mechanism;
 use crate::scenario::limits::MOST_STRATEGIES;
 use crate::scenario::sections::{Events, Heading, Run, StrategyHead};
+use crate::wire::link::Link;
 
 /// The JSON Schema of scenario files, in the 2020-12 dialect.
 #[must_use]
@@ -61,8 +62,11 @@ fn strategy(mechanism: &dyn Mechanism, generator: &mut SchemaGenerator) -> Value
     let settings = schema.get("properties").cloned().unwrap_or_else(|| json!({}));
     let required = schema.get("required").cloned().unwrap_or_else(|| json!([]));
     let mut properties = head.get("properties").cloned().unwrap_or_else(|| json!({}));
+    let link = Link::json_schema(generator);
+    let link = link.get("properties").cloned().unwrap_or_else(|| json!({}));
     properties["mechanism"]["const"] = mechanism.name().into();
     schema.insert("properties".into(), properties);
+    extend(&mut schema, "properties", link);
     extend(&mut schema, "properties", settings);
     schema.insert("required".into(), head.get("required").cloned().unwrap_or_else(|| json!([])));
     append(&mut schema, "required", required);

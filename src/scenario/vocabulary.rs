@@ -10,6 +10,7 @@ use crate::scenario::keys::{Keys, listed, remedy};
 use crate::scenario::path::{Path, written};
 use crate::scenario::sections::{Events, Heading, Run, StrategyHead};
 use crate::scenario::sources::Span;
+use crate::wire::link::Link;
 
 /// The tables of a scenario file.
 pub(crate) const TABLES: [&str; 4] = ["events", "run", "strategy", "sweep"];
@@ -21,6 +22,7 @@ pub(crate) struct Vocabulary {
     pub(crate) events: Keys,
     pub(crate) run: Keys,
     pub(crate) head: Keys,
+    pub(crate) link: Keys,
     mechanisms: Vec<(&'static str, Keys)>,
 }
 
@@ -49,6 +51,7 @@ impl Vocabulary {
             events: Keys::of::<Events>(),
             run: Keys::of::<Run>(),
             head: Keys::of::<StrategyHead>(),
+            link: Keys::of::<Link>(),
             mechanisms: MECHANISMS.iter().map(settings).collect(),
         }
     }
@@ -56,7 +59,8 @@ impl Vocabulary {
     /// The keys of a strategy of that mechanism; of an unknown one, those all strategies have.
     pub(crate) fn strategy(&self, mechanism: Option<&str>) -> Keys {
         let own = self.mechanisms.iter().find(|(name, _)| Some(*name) == mechanism);
-        own.map_or_else(|| self.head.clone(), |(_, keys)| self.head.and(keys))
+        let common = self.head.and(&self.link);
+        own.map_or_else(|| common.clone(), |(_, keys)| common.and(keys))
     }
 
     /// The place a path leads to.

@@ -16,8 +16,8 @@ use crate::counts::Counts;
 use crate::source::feed::EventWriter;
 use crate::source::log::LogReader;
 use crate::timer::Timer;
+use crate::wire::link::Line;
 use crate::wire::routes::Routes;
-use crate::wire::server::serve;
 use crate::wire::tally::Tally;
 
 /// What the source half of a strategy works with.
@@ -27,10 +27,19 @@ pub struct Lane {
     pub log: LogReader,
     /// How events are written.
     pub writer: EventWriter,
-    /// What counts exchanges, connections and bytes.
-    pub tally: Tally,
+    /// The source's end of the link to the subscribers.
+    pub line: Line,
     /// Cancelled when the half should finish.
     pub stop: CancellationToken,
+}
+
+/// What a lane offers: events, and how they are written.
+#[derive(Clone, Debug)]
+pub struct Contents {
+    /// The events.
+    pub log: LogReader,
+    /// How events are written.
+    pub writer: EventWriter,
 }
 
 /// The source half of one or several strategies: what they answer, and what they do unasked.
@@ -68,7 +77,7 @@ impl Lane {
         W: Future<Output = Result<(), E>>,
         E: std::error::Error + 'static,
     {
-        let serving = serve(listener, half.routes, self.tally.clone(), self.stop.clone());
+        let serving = self.line.serve(listener, half.routes, self.stop.clone());
         let (served, worked) = tokio::join!(serving, half.work);
         worked.map_err(LaneError::Work)?;
         Ok(served?)
@@ -117,8 +126,8 @@ impl<E: std::error::Error + Send + 'static> LaneThread<E> {
     pub fn start<H, W>(
         name: &str,
         listener: TcpListener,
-        log: LogReader,
-        writer: EventWriter,
+        contents: Contents,
+        line: Line,
         half: H,
     ) -> io::Result<LaneThread<E>>
     where
@@ -128,12 +137,13 @@ impl<E: std::error::Error + Send + 'static> LaneThread<E> {
         let address = listener.local_addr()?;
         // The listener moves to the lane's own runtime.
         let listener = listener.into_std()?;
-        let (tally, stop) = (Tally::default(), CancellationToken::new());
+        let (tally, stop) = (line.tally.clone(), CancellationToken::new());
         let (window, windows) = oneshot::channel();
         let (measured, measurements) = oneshot::channel();
         let (ended, ends) = oneshot::channel();
         let (dismiss, dismissed) = std::sync::mpsc::channel();
-        let lane = Lane { log, writer, tally: tally.clone(), stop: stop.clone() };
+        let Contents { log, writer } = contents;
+        let lane = Lane { log, writer, line, stop: stop.clone() };
         std::thread::Builder::new().name(format!("lane {name}")).spawn(move || {
             clock::sharpen_timers();
             let run = async {
@@ -142,7 +152,7 @@ impl<E: std::error::Error + Send + 'static> LaneThread<E> {
                 let measuring = async {
                     // Dropped unsent when the trial ends before it begins.
                     if let Ok(window) = windows.await {
-                        let _ = measured.send(measure(window, &lane.tally).await);
+                        let _ = measured.send(measure(window, &lane.line.tally).await);
                     }
                 };
                 tokio::join!(running, measuring).0

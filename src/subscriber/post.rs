@@ -11,7 +11,7 @@ use crate::clock::Moment;
 use crate::schedule::random_stream;
 use crate::subscriber::inbox::Inbox;
 use crate::units::nanoseconds;
-use crate::wire::tally::Tally;
+use crate::wire::link::Line;
 
 /// Random streams of a trial's seed that belong to subscribers start here; see [`random_stream`].
 const SUBSCRIBER_STREAMS: u64 = 1 << 32;
@@ -21,8 +21,8 @@ const SUBSCRIBER_STREAMS: u64 = 1 << 32;
 pub struct Post {
     /// Where events go.
     pub inbox: Inbox,
-    /// What counts exchanges, connections and bytes.
-    pub tally: Tally,
+    /// The subscribers' end of the link to the source.
+    pub line: Line,
     /// Where the source listens.
     pub source: SocketAddr,
     /// How many subscribers to simulate.

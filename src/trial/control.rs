@@ -13,6 +13,7 @@ use crate::clock::Moment;
 use crate::counts::Counts;
 use crate::schedule::Arrivals;
 use crate::units::{Bytes, Rate, duration_text};
+use crate::wire::link::Link;
 
 /// The version of this conversation; both ends must speak the same.
 pub const PROTOCOL: u32 = 1;
@@ -75,6 +76,8 @@ pub struct StrategyAssignment {
     pub mechanism: String,
     /// The mechanism's settings, defaults included.
     pub settings: serde_json::Value,
+    /// How both sides converse.
+    pub link: Link,
 }
 
 /// What a subscriber process needs to know.

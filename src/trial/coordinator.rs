@@ -214,6 +214,7 @@ fn assigned(strategy: &PlannedStrategy) -> StrategyAssignment {
         name: strategy.name.clone(),
         mechanism: strategy.mechanism.to_owned(),
         settings: strategy.strategy.settings(),
+        link: strategy.link.clone(),
     }
 }
 
@@ -334,7 +335,7 @@ pub fn strategy_record(strategy: &PlannedStrategy) -> StrategyRecord {
         name: strategy.name.clone(),
         mechanism: strategy.mechanism.to_owned(),
         subscribers: strategy.subscribers,
-        settings: strategy.strategy.settings(),
+        settings: strategy.settings(),
         theory: strategy.strategy.theory(),
     }
 }

@@ -7,7 +7,7 @@ use crate::delivery::contract::DeliveryError;
 use crate::event::Encoder;
 use crate::meter;
 use crate::source::feed::EventWriter;
-use crate::source::lane::{LaneThread, LaneUse, Window};
+use crate::source::lane::{Contents, LaneThread, LaneUse, Window};
 use crate::source::log::{LogReader, event_log};
 use crate::source::pacer::Pacer;
 use crate::timer::Timer;
@@ -16,6 +16,7 @@ use crate::trial::control::{
 };
 use crate::trial::rows::Emission;
 use crate::trial::worker::{WorkerError, attending, out_of_turn, restore, send_rows};
+use crate::wire::link::Line;
 use crate::wire::routes::Routes;
 use crate::wire::socket::bind_loopback;
 
@@ -78,7 +79,9 @@ async fn start_lanes(
         let writer = EventWriter::new(Encoder::new(assignment.payload), wall);
         let half = |lane: &_| strategy.source(lane, Routes::new());
         let listener = bind_loopback().await.map_err(WorkerError::system("binding a lane"))?;
-        let lane = LaneThread::start(&assigned.name, listener, log.clone(), writer, half)
+        let (contents, line) =
+            (Contents { log: log.clone(), writer }, Line::new(assigned.link.clone()));
+        let lane = LaneThread::start(&assigned.name, listener, contents, line, half)
             .map_err(WorkerError::system("starting a lane"))?;
         lanes.push(lane);
     }

@@ -17,6 +17,7 @@ use crate::trial::control::{
     Control, FromWorker, SubscriberAssignment, SubscriberReport, ToWorker,
 };
 use crate::trial::worker::{WorkerError, attending, out_of_turn, restore, send_rows};
+use crate::wire::link::Line;
 use crate::wire::tally::Tally;
 
 type Ended = Result<Result<(), DeliveryError>, JoinError>;
@@ -33,13 +34,15 @@ pub(crate) async fn run(
     control: &mut Control,
     assignment: SubscriberAssignment,
 ) -> Result<(), WorkerError> {
-    let (inbox, tally) = (Inbox::new(assignment.subscribers), Tally::default());
+    let inbox = Inbox::new(assignment.subscribers);
+    let line = Line::new(assignment.strategy.link.clone());
+    let tally = line.tally.clone();
     let (epoch_known, epoch) = Epoch::channel();
     let (ready, readied) = Readiness::channel();
     let stop = CancellationToken::new();
     let post = Post {
         inbox: inbox.clone(),
-        tally: tally.clone(),
+        line,
         source: assignment.source,
         subscribers: assignment.subscribers,
         stop: stop.clone(),

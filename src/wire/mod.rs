@@ -8,6 +8,7 @@ pub mod body;
 pub mod client;
 pub mod connection;
 pub mod integrator;
+pub mod link;
 pub mod reply;
 pub mod routes;
 pub mod server;

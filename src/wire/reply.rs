@@ -1,18 +1,25 @@
 //! Answers to requests, and what they count as.
 
+use std::convert::Infallible;
+
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Either, Full};
+use hyper::body::Body;
 use serde_json::json;
 
 use crate::wire::tally::Outcome;
+
+/// A response's body: complete, or a stream.
+pub type ReplyBody = Either<Full<Bytes>, UnsyncBoxBody<Bytes, Infallible>>;
 
 /// A response and what its exchange counts as.
 #[derive(Debug)]
 pub struct Reply {
     /// What goes back to the client.
-    pub response: Response<Full<Bytes>>,
+    pub response: Response<ReplyBody>,
     /// What the exchange counts as.
     pub outcome: Outcome,
 }
@@ -26,7 +33,7 @@ impl Reply {
         body: Bytes,
         outcome: Outcome,
     ) -> Reply {
-        let mut response = Response::new(Full::new(body));
+        let mut response = Response::new(Either::Left(Full::new(body)));
         *response.status_mut() = status;
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         Reply { response, outcome }
@@ -35,9 +42,20 @@ impl Reply {
     /// A 204 response.
     #[must_use]
     pub fn no_content(outcome: Outcome) -> Reply {
-        let mut response = Response::new(Full::default());
+        let mut response = Response::new(Either::Left(Full::default()));
         *response.status_mut() = StatusCode::NO_CONTENT;
         Reply { response, outcome }
+    }
+
+    /// A response whose body is written as events come.
+    #[must_use]
+    pub fn stream<B>(media_type: &'static str, body: B) -> Reply
+    where
+        B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
+    {
+        let mut response = Response::new(Either::Right(body.boxed_unsync()));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        Reply { response, outcome: Outcome::Stream }
     }
 
     /// A failure as a problem document (RFC 9457).

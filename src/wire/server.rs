@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::time::Duration;
 
-use http::Request;
+use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -82,8 +82,11 @@ async fn attend(stream: TcpStream, routes: Routes, tally: Tally, stop: Cancellat
     let service = service_fn(|request: Request<Incoming>| {
         let (routes, tally) = (routes.clone(), tally.clone());
         async move {
-            let counted = Unfinished::new(tally);
+            let (denials, counted) = (tally.clone(), Unfinished::new(tally));
             let reply = routes.answer(request).await;
+            if matches!(reply.response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+                denials.denied();
+            }
             counted.finish(reply.outcome);
             Ok::<_, Infallible>(reply.response)
         }

@@ -14,6 +14,12 @@ pub enum Outcome {
     Useful,
     /// It succeeded and carried no event.
     Empty,
+    /// It was answered 304: there is nothing newer.
+    NotModified,
+    /// It was answered 429: the client asked too often.
+    RateLimited,
+    /// Its response is a stream of events; counted when it opens.
+    Stream,
     /// It ended in an error status, a broken connection or a missed deadline.
     Failed,
     /// It carries no events by its nature, such as registering a webhook.
@@ -31,8 +37,14 @@ pub struct Tally(Arc<Totals>);
 struct Totals {
     useful: AtomicU64,
     empty: AtomicU64,
+    not_modified: AtomicU64,
+    rate_limited: AtomicU64,
+    streams: AtomicU64,
     failed: AtomicU64,
     overhead: AtomicU64,
+    retried: AtomicU64,
+    denied: AtomicU64,
+    messages: AtomicU64,
     beats_missed: AtomicU64,
     connections: AtomicU64,
     bytes_received: AtomicU64,
@@ -47,10 +59,28 @@ impl Tally {
         let total = match outcome {
             Outcome::Useful => &self.0.useful,
             Outcome::Empty => &self.0.empty,
+            Outcome::NotModified => &self.0.not_modified,
+            Outcome::RateLimited => &self.0.rate_limited,
+            Outcome::Stream => &self.0.streams,
             Outcome::Failed => &self.0.failed,
             Outcome::Overhead => &self.0.overhead,
         };
         total.fetch_add(1, Relaxed);
+    }
+
+    /// Counts an attempt that repeats one that failed, beside its outcome.
+    pub fn retried(&self) {
+        self.0.retried.fetch_add(1, Relaxed);
+    }
+
+    /// Counts an exchange refused for want of right credentials, beside its outcome.
+    pub fn denied(&self) {
+        self.0.denied.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a frame of a stream.
+    pub fn message(&self) {
+        self.0.messages.fetch_add(1, Relaxed);
     }
 
     /// Counts polls that were due but skipped because the one before was still under way.
@@ -83,8 +113,14 @@ impl Tally {
         Counts {
             useful: self.0.useful.load(Relaxed),
             empty: self.0.empty.load(Relaxed),
+            not_modified: self.0.not_modified.load(Relaxed),
+            rate_limited: self.0.rate_limited.load(Relaxed),
+            streams: self.0.streams.load(Relaxed),
             failed: self.0.failed.load(Relaxed),
             overhead: self.0.overhead.load(Relaxed),
+            retried: self.0.retried.load(Relaxed),
+            denied: self.0.denied.load(Relaxed),
+            messages: self.0.messages.load(Relaxed),
             beats_missed: self.0.beats_missed.load(Relaxed),
             connections: self.0.connections.load(Relaxed),
             bytes_received: self.0.bytes_received.load(Relaxed),

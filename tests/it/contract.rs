@@ -11,15 +11,15 @@ use pollpush::delivery::MECHANISMS;
 use pollpush::delivery::contract::{DeliveryError, Mechanism};
 use pollpush::event::Encoder;
 use pollpush::source::feed::EventWriter;
-use pollpush::source::lane::LaneThread;
+use pollpush::source::lane::{Contents, LaneThread};
 use pollpush::source::log::event_log;
 use pollpush::source::pacer::Pacer;
 use pollpush::subscriber::inbox::{Delivery, Inbox};
 use pollpush::subscriber::post::{Epoch, Post, Readiness};
 use pollpush::units::Bytes;
+use pollpush::wire::link::{Line, Link};
 use pollpush::wire::routes::Routes;
 use pollpush::wire::socket::bind_loopback;
-use pollpush::wire::tally::Tally;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -36,19 +36,20 @@ fn variations(mechanism: &str) -> Vec<Value> {
         "poll" => vec![
             json!({ "every": "20ms" }),
             json!({ "every": "20ms", "client": "hyper", "limit": 7 }),
-            json!({ "every": "20ms", "keep-alive": false, "beat": "fixed-delay" }),
-            json!({ "every": "20ms", "client": "hyper", "keep-alive": false }),
+            json!({ "every": "20ms", "beat": "fixed-delay" }),
             json!({ "every": "0ms" }),
         ],
-        "webhook" => vec![
-            json!({}),
-            json!({ "sign": "standard-webhooks" }),
-            json!({ "concurrency": 1 }),
-            json!({ "keep-alive": false, "sign": "standard-webhooks" }),
-        ],
+        "webhook" => {
+            vec![json!({}), json!({ "sign": "standard-webhooks" }), json!({ "concurrency": 1 })]
+        }
         // A new mechanism is tried with its defaults until somebody writes variations.
         _ => vec![json!({})],
     }
+}
+
+/// Links to try every mechanism over, unless it refuses them.
+fn links() -> Vec<Link> {
+    vec![Link::default(), Link { keep_alive: false }]
 }
 
 /// What one mechanism did with a short schedule.
@@ -60,26 +61,30 @@ struct Tried {
     epoch: Moment,
 }
 
-async fn try_out(mechanism: &dyn Mechanism, settings: Value) -> Tried {
+async fn try_out(mechanism: &dyn Mechanism, settings: Value, link: Link) -> Tried {
     let strategy = mechanism.restore(settings).unwrap();
-    strategy.check().unwrap();
+    strategy.check(&link).unwrap();
     let (log_writer, log) = event_log();
     let schedule = Box::new((0..EVENTS).map(|event| event * 1_000_000));
     let mut pacer = Pacer::prepare(schedule, log_writer).unwrap();
     let writer = EventWriter::new(Encoder::new(Bytes(256)), WallAnchor::now());
+    let contents = Contents { log, writer };
+    let line = Line::new(link);
     let source_half = strategy.clone();
     let half = move |lane: &_| source_half.source(lane, Routes::new());
     let listener = bind_loopback().await.unwrap();
     let mut lane =
-        LaneThread::<DeliveryError>::start("contract", listener, log, writer, half).unwrap();
+        LaneThread::<DeliveryError>::start("contract", listener, contents, line.clone(), half)
+            .unwrap();
 
-    let (inbox, tally, stop) =
-        (Inbox::new(SUBSCRIBERS), Tally::default(), CancellationToken::new());
+    let (inbox, stop) = (Inbox::new(SUBSCRIBERS), CancellationToken::new());
+    let line = Line::new(line.link);
+    let tally = line.tally.clone();
     let (epoch_known, epoch) = Epoch::channel();
     let (ready, readied) = Readiness::channel();
     let post = Post {
         inbox: inbox.clone(),
-        tally: tally.clone(),
+        line,
         source: lane.address,
         subscribers: SUBSCRIBERS,
         stop: stop.clone(),
@@ -109,9 +114,16 @@ async fn try_out(mechanism: &dyn Mechanism, settings: Value) -> Tried {
 async fn try_everything(check: impl Fn(&str, &Tried)) {
     for mechanism in MECHANISMS {
         for settings in variations(mechanism.name()) {
-            let name = format!("{} {settings}", mechanism.name());
-            let tried = tokio::time::timeout(DEADLINE, try_out(*mechanism, settings)).await;
-            check(&name, &tried.unwrap_or_else(|_| panic!("{name} hangs")));
+            for link in links() {
+                let refused = mechanism.restore(settings.clone()).unwrap().check(&link).is_err();
+                if refused {
+                    continue;
+                }
+                let name = format!("{} {settings} {link:?}", mechanism.name());
+                let trying = try_out(*mechanism, settings.clone(), link);
+                let tried = tokio::time::timeout(DEADLINE, trying).await;
+                check(&name, &tried.unwrap_or_else(|_| panic!("{name} hangs")));
+            }
         }
     }
 }
