@@ -15,12 +15,13 @@ use pollpush::delivery::MECHANISMS;
 use pollpush::delivery::contract::{DeliveryError, Strategy};
 use pollpush::event::{Encoder, Sequence};
 use pollpush::source::feed::EventWriter;
-use pollpush::source::lane::LaneThread;
+use pollpush::source::lane::{Contents, LaneThread};
 use pollpush::source::log::{LogReader, LogWriter, event_log};
 use pollpush::subscriber::inbox::Inbox;
 use pollpush::subscriber::post::{Epoch, Post, Readiness};
 use pollpush::units::Bytes;
 use pollpush::wire::body;
+use pollpush::wire::link::Line;
 use pollpush::wire::routes::Routes;
 use pollpush::wire::socket::bind_loopback;
 use pollpush::wire::tally::Tally;
@@ -53,7 +54,8 @@ pub(crate) fn start_lane(strategy: &Arc<dyn Strategy>, log: &LogReader) -> Lane 
         place::runtime().block_on(async {
             let listener = bind_loopback().await.unwrap();
             let half = move |lane: &_| half.source(lane, Routes::new());
-            Lane::start("bench", listener, log.clone(), writer, half).unwrap()
+            let contents = Contents { log: log.clone(), writer };
+            Lane::start("bench", listener, contents, Line::default(), half).unwrap()
         })
     })
 }
@@ -73,13 +75,14 @@ impl Subscribed {
         source: SocketAddr,
         subscribers: u32,
     ) -> Subscribed {
-        let (inbox, tally, stop) =
-            (Inbox::new(subscribers), Tally::default(), CancellationToken::new());
+        let (inbox, line, stop) =
+            (Inbox::new(subscribers), Line::default(), CancellationToken::new());
+        let tally = line.tally.clone();
         let (epoch_known, epoch) = Epoch::channel();
         let (ready, readied) = Readiness::channel();
         let post = Post {
             inbox: inbox.clone(),
-            tally: tally.clone(),
+            line,
             source,
             subscribers,
             stop: stop.clone(),
