@@ -121,7 +121,7 @@ pub enum FromWorker {
     /// The end of the source's report.
     SourceReport(SourceReport),
     /// The end of a subscriber's report.
-    SubscriberReport(SubscriberReport),
+    SubscriberReport(Box<SubscriberReport>),
     /// It cannot go on.
     Failed {
         /// Why, in words for the user.

@@ -270,7 +270,7 @@ async fn collect(crew: &mut Crew, epoch: Moment, closed: &[Closed]) -> Result<Co
             return Err(out_of_turn(worker, &report));
         };
         let process = process_use(closed, report.memory_peak);
-        subscribers.push(CollectedSubscriber { deliveries, report, process });
+        subscribers.push(CollectedSubscriber { deliveries, report: *report, process });
     }
     let worker = crew.worker(0);
     worker.tell(&ToWorker::Finish).await?;

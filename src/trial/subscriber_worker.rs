@@ -90,7 +90,7 @@ pub(crate) async fn run(
     send_rows(control, deliveries.into_iter()).await?;
     let whole = tally.counts();
     let report = SubscriberReport { window, whole, cpu_ns, refused, memory_peak };
-    Ok(control.say(&FromWorker::SubscriberReport(report)).await?)
+    Ok(control.say(&FromWorker::SubscriberReport(Box::new(report))).await?)
 }
 
 async fn await_readiness(
