@@ -137,6 +137,8 @@ pub(super) fn remarks(strategy: &StrategySummary) -> Option<String> {
         (events.reordered, "event", "events", "out of order"),
         (strategy.messages.total, "frame", "frames", "on streams"),
         (requests.failed, "request", "requests", "failed"),
+        (requests.denied, "request", "requests", "refused for want of right credentials"),
+        (requests.not_modified, "request", "requests", "answered 304, not modified"),
         (requests.rate_limited, "request", "requests", "refused with 429"),
         (requests.retried, "request", "requests", "repeated an earlier attempt"),
         (requests.beats_missed, "poll", "polls", "skipped while another was under way"),

@@ -118,6 +118,24 @@ pub(super) fn refused(evidence: &Evidence) -> Finding {
     worst(findings, "the subscribers accepted every delivery")
 }
 
+/// Nobody may be refused for want of right credentials: a refusal is quick, and would make a
+/// strategy that cannot get in look fast.
+pub(super) fn credentials(evidence: &Evidence) -> Finding {
+    let findings = blocks(evidence).map(|(place, _, block)| {
+        let (source, subscriber) =
+            (block.measured.source.whole.denied, block.measured.subscriber.whole.denied);
+        if source + subscriber == 0 {
+            return Finding::pass("").judging(0.0, 0.0);
+        }
+        let message = format!(
+            "{place}: requests were refused with 401 or 403, {source} by the source and \
+             {subscriber} by the subscribers; quick refusals must not pass for quick deliveries"
+        );
+        Finding::new(CheckStatus::Fail, message).judging((source + subscriber) as f64, 0.0)
+    });
+    worst(findings, "nobody was refused for want of right credentials")
+}
+
 /// No latency may be clamped where a histogram stands in for the ledger.
 pub(super) fn recorder(evidence: &Evidence) -> Finding {
     let findings = blocks(evidence).map(|(place, _, block)| match block.clamped {
@@ -188,7 +206,9 @@ pub(super) fn theory(evidence: &Evidence) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::{caught_up, complete, enough_samples, ledger, recorder, refused, sealed, theory};
+    use super::{
+        caught_up, complete, credentials, enough_samples, ledger, recorder, refused, sealed, theory,
+    };
     use crate::analysis::evidence::tests::{evidence, evidence_of};
     use crate::analysis::evidence::{Block, Evidence};
     use crate::analysis::summary::CheckStatus;
@@ -282,6 +302,17 @@ mod tests {
         assert_eq!(refused(&evidence()).status, CheckStatus::Pass);
         let refusing = changed(|block| block.measured.subscriber.refused = 1);
         assert_eq!(refused(&refusing).status, CheckStatus::Fail);
+    }
+
+    #[test]
+    fn refused_credentials_fail_on_either_side() {
+        assert_eq!(credentials(&evidence()).status, CheckStatus::Pass);
+        for side in [
+            |block: &mut Block| block.measured.source.whole.denied = 1,
+            |block: &mut Block| block.measured.subscriber.whole.denied = 1,
+        ] {
+            assert_eq!(credentials(&changed(side)).status, CheckStatus::Fail);
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ const CHECKS: &[(&str, CheckFn)] = &[
     ("ledger", deliveries::ledger),
     ("caught-up", deliveries::caught_up),
     ("refused", deliveries::refused),
+    ("credentials", deliveries::credentials),
     ("recorder", deliveries::recorder),
     ("enough-samples", deliveries::enough_samples),
     ("counts-agree", machine::counts_agree),

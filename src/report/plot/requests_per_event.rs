@@ -13,14 +13,17 @@ use super::view::View;
 pub(super) const CHART: Chart =
     Chart { name: "requests-per-event", title: "What an event costs in requests", draw };
 
+/// Requests that brought no event, those answered 304 among them.
+const EMPTY: &str = "empty or not modified";
+
 /// Requests that came to nothing, refusals with 429 among them.
 const REFUSED: &str = "failed or refused";
 
 const PARTS: &[Part] = &[
     Part { name: "useful: carried an event", colour: PART_DARK },
-    Part { name: "empty: carried none", colour: PART_LIGHT },
+    Part { name: "empty: carried none, or 304", colour: PART_LIGHT },
     Part { name: REFUSED, colour: PART_ALARM },
-    Part { name: "other", colour: PART_OTHER },
+    Part { name: "other: streams opened, registrations, tokens", colour: PART_OTHER },
 ];
 
 fn draw(view: &View<'_>) -> Canvas {
@@ -43,8 +46,9 @@ fn draw(view: &View<'_>) -> Canvas {
 fn bar(strategy: &StrategySummary) -> Bar {
     let (name, requests) = (strategy.name.clone(), &strategy.requests);
     let refused = requests.failed + requests.rate_limited;
-    let told = requests.useful + requests.empty + refused;
-    let parts = [requests.useful, requests.empty, refused, requests.total.saturating_sub(told)];
+    let empty = requests.empty + requests.not_modified;
+    let told = requests.useful + empty + refused;
+    let parts = [requests.useful, empty, refused, requests.total.saturating_sub(told)];
     let delivered = strategy.events.delivered;
     if delivered == 0 {
         let total = quantity::counted(requests.total, "request");
@@ -52,7 +56,8 @@ fn bar(strategy: &StrategySummary) -> Bar {
         return Bar { name, lengths: Vec::new(), figure, detail: format!("{total} all the same") };
     }
     let lengths: Vec<f64> = parts.iter().map(|part| *part as f64 / delivered as f64).collect();
-    let names = ["useful", "empty", if requests.rate_limited > 0 { REFUSED } else { "failed" }];
+    let empty = if requests.not_modified > 0 { EMPTY } else { "empty" };
+    let names = ["useful", empty, if requests.rate_limited > 0 { REFUSED } else { "failed" }];
     let mut detail: Vec<String> = names
         .into_iter()
         .zip(parts)
