@@ -9,6 +9,7 @@ pub mod units;
 pub mod clock;
 pub mod counts;
 pub mod event;
+pub mod promise;
 pub mod schedule;
 pub mod theory;
 

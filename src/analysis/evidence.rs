@@ -8,6 +8,7 @@ use super::figures::StrategyFigures;
 use super::latency::{Distribution, Quantile, summarise, summarise_lag};
 use super::model::Observed;
 use super::summary::{Events, StrategySummary};
+use crate::promise::Promise;
 use crate::record::error::RecordError;
 use crate::record::histogram::Tag;
 use crate::record::ledger::Ledger;
@@ -38,6 +39,8 @@ pub(crate) struct StrategyEvidence {
     pub(crate) summary: StrategySummary,
     /// The closed form that describes the strategy.
     pub(crate) theory: Option<Theory>,
+    /// What the strategy promises of its deliveries.
+    pub(crate) promise: Promise,
     pub(crate) blocks: Vec<Block>,
     /// Trials that are kept but not used, with the reason in words.
     pub(crate) excluded: Vec<String>,
@@ -127,8 +130,11 @@ pub(crate) fn gather(
     let emitted = summary.events.emitted;
     let figures = curves.finish(&strategy.name, emitted, predicted, &latencies, &pooled);
     let Sorted { excluded, unended, .. } = sorted;
-    let theory = strategy.theory.clone();
-    Ok((StrategyEvidence { summary, theory, blocks, excluded, unended, lag_high }, figures))
+    let (theory, promise) = (strategy.theory.clone(), strategy.promise);
+    Ok((
+        StrategyEvidence { summary, theory, promise, blocks, excluded, unended, lag_high },
+        figures,
+    ))
 }
 
 fn sort<'a>(records: &[&'a TrialRecord], planned: u32) -> Sorted<'a> {

@@ -350,6 +350,7 @@ mod tests {
                 mechanism: summary.mechanism.clone(),
                 subscribers: summary.subscribers,
                 settings: serde_json::Value::Null,
+                promise: crate::promise::Promise::COMPLETE,
                 theory: Some(self.theory.clone()),
             };
             Observed::of(summary, &record, &self.workload, &self.strategy.blocks)

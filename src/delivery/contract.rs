@@ -10,6 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::promise::Promise;
 use crate::source::lane::{Lane, SourceHalf};
 use crate::subscriber::post::Post;
 use crate::theory::Theory;
@@ -68,6 +69,9 @@ pub trait Strategy: Debug + Send + Sync {
     ///
     /// When a value is impossible or two values contradict each other.
     fn check(&self, link: &Link) -> Result<(), SettingsError>;
+
+    /// What it promises of its deliveries.
+    fn promise(&self) -> Promise;
 
     /// The closed form that describes this strategy, if there is one.
     fn theory(&self) -> Option<Theory>;

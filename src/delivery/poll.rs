@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::delivery::contract::{DeliveryError, Half, Settings, SettingsError, Strategy};
+use crate::promise::Promise;
 use crate::source::feed::{PAGE_DEFAULT, PAGE_LIMIT, Page, page_path, with_feed};
 use crate::source::lane::{Lane, SourceHalf};
 use crate::subscriber::beat::Clockwork;
@@ -78,6 +79,10 @@ impl Strategy for Poll {
             });
         }
         Ok(())
+    }
+
+    fn promise(&self) -> Promise {
+        Promise::COMPLETE_AND_ORDERED
     }
 
     fn theory(&self) -> Option<Theory> {

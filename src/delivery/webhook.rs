@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::delivery::contract::{DeliveryError, Half, Settings, SettingsError, Strategy};
 use crate::event::{self, EVENT_MEDIA_TYPE};
+use crate::promise::Promise;
 use crate::source::feed::EventWriter;
 use crate::source::lane::{Lane, SourceHalf};
 use crate::source::log::{Entry, LogReader, Relay};
@@ -123,6 +124,10 @@ impl Strategy for Webhook {
             });
         }
         Ok(())
+    }
+
+    fn promise(&self) -> Promise {
+        Promise { complete: true, ordered: self.concurrency == 1 }
     }
 
     fn theory(&self) -> Option<Theory> {

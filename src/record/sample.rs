@@ -22,6 +22,7 @@ use super::trial::{
 };
 use crate::counts::Counts;
 use crate::event::Sequence;
+use crate::promise::Promise;
 use crate::schedule::{Arrivals, random_stream};
 use crate::theory::{Beat, Theory};
 use crate::units::{Bytes, Rate, nanoseconds};
@@ -140,6 +141,7 @@ fn point(rate: u32, swept: bool) -> PlannedPoint {
                 mechanism: "poll".to_owned(),
                 subscribers: 1,
                 settings: serde_json::json!({ "every": "250ms" }),
+                promise: Promise::COMPLETE_AND_ORDERED,
                 theory: Some(Theory::IntervalPoll {
                     every: POLL_EVERY,
                     beat: Beat::FixedRate,
@@ -151,6 +153,7 @@ fn point(rate: u32, swept: bool) -> PlannedPoint {
                 mechanism: "webhook".to_owned(),
                 subscribers: 1,
                 settings: serde_json::json!({}),
+                promise: Promise::COMPLETE,
                 theory: Some(Theory::Push),
             },
         ],

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::counts::Counts;
+use crate::promise::Promise;
 use crate::schedule::Arrivals;
 use crate::theory::Theory;
 use crate::units::{Bytes, Rate, duration_text};
@@ -52,6 +53,8 @@ pub struct StrategyRecord {
     pub subscribers: u32,
     /// The mechanism's settings, defaults included.
     pub settings: serde_json::Value,
+    /// What it promises of its deliveries.
+    pub promise: Promise,
     /// The closed form that describes it, if there is one.
     pub theory: Option<Theory>,
 }

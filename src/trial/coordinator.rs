@@ -336,6 +336,7 @@ pub fn strategy_record(strategy: &PlannedStrategy) -> StrategyRecord {
         mechanism: strategy.mechanism.to_owned(),
         subscribers: strategy.subscribers,
         settings: strategy.settings(),
+        promise: strategy.strategy.promise(),
         theory: strategy.strategy.theory(),
     }
 }

@@ -78,10 +78,10 @@ pub(super) fn caught_up(evidence: &Evidence) -> Finding {
 
 /// Every delivery owed must arrive, and record and ledger must tell the same story.
 ///
-/// Duplicates and reordering are counts to know of, not faults: at-least-once delivery
-/// promises neither.
+/// Duplicates are counts to know of, not faults; reordering too, unless the strategy promises
+/// order, and losses of a strategy that promises no completeness.
 pub(super) fn ledger(evidence: &Evidence) -> Finding {
-    let findings = blocks(evidence).map(|(place, _, block)| {
+    let findings = blocks(evidence).map(|(place, strategy, block)| {
         let counts = block.recount.unwrap_or(block.measured.events);
         let words = format!(
             "{place}: {} owed = {} delivered + {} lost; {} duplicated, {} out of order",
@@ -95,7 +95,13 @@ pub(super) fn ledger(evidence: &Evidence) -> Finding {
             Finding::new(CheckStatus::Fail, message)
         } else if counts.lost > 0 {
             let message = format!("{words}; lost events have no latency and are in no percentile");
-            Finding::new(CheckStatus::Fail, message).judging(counts.lost as f64, 0.0)
+            // Where a strategy lets events go by design, that it does is a result.
+            let status =
+                if strategy.promise.complete { CheckStatus::Fail } else { CheckStatus::Info };
+            Finding::new(status, message).judging(counts.lost as f64, 0.0)
+        } else if counts.reordered > 0 && strategy.promise.ordered {
+            let message = format!("{words}; the strategy promises the order of the log");
+            Finding::new(CheckStatus::Fail, message).judging(counts.reordered as f64, 0.0)
         } else if counts.duplicated + counts.reordered > 0 {
             Finding::new(CheckStatus::Info, words)
         } else {
@@ -212,6 +218,7 @@ mod tests {
     use crate::analysis::evidence::tests::{evidence, evidence_of};
     use crate::analysis::evidence::{Block, Evidence};
     use crate::analysis::summary::CheckStatus;
+    use crate::promise::Promise;
     use crate::record::sample::Sample;
     use crate::record::trial::Outcome;
 
@@ -289,12 +296,39 @@ mod tests {
             |block: &mut Block| block.measured.events.duplicated = 2,
             |block: &mut Block| block.measured.events.reordered = 2,
         ] {
-            let told = changed(|block| {
+            let mut told = changed(|block| {
                 change(block);
                 block.recount = Some(block.measured.events);
             });
+            for strategy in &mut told.points[0].strategies {
+                strategy.promise = Promise::COMPLETE;
+            }
             assert_eq!(ledger(&told).status, CheckStatus::Info);
         }
+    }
+
+    #[test]
+    fn a_broken_promise_fails_where_a_property_is_told() {
+        let with = |change: fn(&mut Block), promise| {
+            let mut evidence = changed(|block| {
+                change(block);
+                block.recount = Some(block.measured.events);
+            });
+            for strategy in &mut evidence.points[0].strategies {
+                strategy.promise = promise;
+            }
+            ledger(&evidence).status
+        };
+        let loses = |block: &mut Block| {
+            block.measured.events.lost = 1;
+            block.measured.events.delivered -= 1;
+        };
+        let reorders = |block: &mut Block| block.measured.events.reordered = 2;
+        let nothing = Promise { complete: false, ordered: false };
+        assert_eq!(with(loses, nothing), CheckStatus::Info);
+        assert_eq!(with(loses, Promise::COMPLETE), CheckStatus::Fail);
+        assert_eq!(with(reorders, Promise::COMPLETE), CheckStatus::Info);
+        assert_eq!(with(reorders, Promise::COMPLETE_AND_ORDERED), CheckStatus::Fail);
     }
 
     #[test]
