@@ -7,6 +7,7 @@ mod arguments;
 mod check;
 mod completions;
 mod conclusion;
+mod doctor;
 mod grid;
 mod interrupt;
 mod man;
