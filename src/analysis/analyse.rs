@@ -2,6 +2,7 @@
 
 use super::evidence::{Evidence, PointEvidence, gather};
 use super::figures::PointFigures;
+use super::ratios::comparisons;
 use super::summary::{PointSummary, SUMMARY_SCHEMA, ScenarioSummary, Summary, Tool};
 use super::validity;
 use crate::record::digest::sha256;
@@ -67,6 +68,7 @@ pub fn analyse(run: &Run) -> Result<Analysis, AnalysisError> {
         .all(|strategy| strategy.unended == 0);
     let points = evidence.points.into_iter().map(|point| PointSummary {
         parameters: point.parameters,
+        comparisons: comparisons(&point.strategies),
         strategies: point.strategies.into_iter().map(|strategy| strategy.summary).collect(),
     });
     let manifest = &run.manifest;

@@ -21,14 +21,33 @@ pub(crate) fn median(values: &[u64]) -> Option<u64> {
 /// whatever the distribution (Le Boudec, "Performance Evaluation of Computer and
 /// Communication Systems", 2010, section 2.2).
 pub(crate) fn median_interval(values: &[u64]) -> Option<[u64; 2]> {
-    let k = interval_rank(values.len())?;
+    let (k, _) = interval_rank(values.len())?;
     let mut sorted = values.to_vec();
     sorted.sort_unstable();
     Some([sorted[k - 1], sorted[sorted.len() - k]])
 }
 
-/// The greatest k, counted from one, whose interval is sure enough.
-fn interval_rank(blocks: usize) -> Option<usize> {
+/// The middle of some ratios, with an interval of at least 95 % confidence where there are
+/// blocks enough.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Middle {
+    pub(crate) median: f64,
+    /// Least, greatest, and the confidence that the true median lies between.
+    pub(crate) interval: Option<(f64, f64, f64)>,
+}
+
+/// As [`median`] and [`median_interval`], for numbers that are not whole; `None` of nothing.
+pub(crate) fn middle(values: &[f64]) -> Option<Middle> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let (lower, upper) = (sorted.len().checked_sub(1)? / 2, sorted.len() / 2);
+    let interval = interval_rank(sorted.len())
+        .map(|(k, confidence)| (sorted[k - 1], sorted[sorted.len() - k], confidence));
+    Some(Middle { median: f64::midpoint(sorted[lower], sorted[upper]), interval })
+}
+
+/// The greatest k, counted from one, whose interval is sure enough, and how sure it is.
+fn interval_rank(blocks: usize) -> Option<(usize, f64)> {
     let n = blocks as f64;
     // In logarithms, because ½ to the number of blocks may be too small for a number.
     let mut log_probability = -n * 2.0_f64.ln();
@@ -36,10 +55,11 @@ fn interval_rank(blocks: usize) -> Option<usize> {
     let mut rank = None;
     for k in 1..=blocks / 2 {
         below += log_probability.exp();
-        if 1.0 - 2.0 * below < CONFIDENCE {
+        let confidence = 1.0 - 2.0 * below;
+        if confidence < CONFIDENCE {
             break;
         }
-        rank = Some(k);
+        rank = Some((k, confidence));
         log_probability += ((n - k as f64 + 1.0) / k as f64).ln();
     }
     rank
@@ -47,7 +67,7 @@ fn interval_rank(blocks: usize) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{interval_rank, median, median_interval};
+    use super::{interval_rank, median, median_interval, middle};
     use statrs::distribution::{Binomial, DiscreteCDF};
 
     #[test]
@@ -68,17 +88,19 @@ mod tests {
             (50, Some(18)),
             (70, Some(27)),
         ] {
-            assert_eq!(interval_rank(blocks), rank, "{blocks} blocks");
+            assert_eq!(interval_rank(blocks).map(|(rank, _)| rank), rank, "{blocks} blocks");
         }
     }
 
     #[test]
     fn every_interval_is_sure_enough_and_none_could_be_narrower() {
         for blocks in (6..200).chain([2_000]) {
-            let rank = interval_rank(blocks).expect("six are enough") as u64;
+            let (rank, stated) = interval_rank(blocks).expect("six are enough");
+            let rank = rank as u64;
             let tosses = Binomial::new(0.5, blocks as u64).expect("a coin");
             let confidence = |k: u64| 1.0 - 2.0 * tosses.cdf(k - 1);
             assert!(confidence(rank) >= 0.95, "{blocks}");
+            assert!((confidence(rank) - stated).abs() < 1e-9, "{blocks}");
             assert!(confidence(rank + 1) < 0.95, "{blocks}");
         }
         let six = 1.0 - 2.0 * Binomial::new(0.5, 6).expect("a coin").cdf(0);
@@ -90,6 +112,17 @@ mod tests {
         assert_eq!(median_interval(&[6, 1, 5, 2, 4, 3]), Some([1, 6]));
         assert_eq!(median_interval(&[10, 9, 8, 7, 6, 5, 4, 3, 2, 1]), Some([2, 9]));
         assert_eq!(median_interval(&[1, 2, 3, 4, 5]), None);
+    }
+
+    #[test]
+    fn ratios_have_a_middle_and_an_interval() {
+        let ten: Vec<f64> = (1..=10).map(f64::from).collect();
+        let found = middle(&ten).expect("values");
+        let (low, high, confidence) = found.interval.expect("ten blocks");
+        assert_eq!((found.median, low, high), (5.5, 2.0, 9.0));
+        assert!((confidence - 0.979).abs() < 0.001, "{confidence}");
+        assert_eq!(middle(&[3.0]).expect("a value").interval, None);
+        assert_eq!(middle(&[]), None);
     }
 
     #[test]

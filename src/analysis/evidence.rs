@@ -67,8 +67,29 @@ pub(crate) struct Block {
     /// Deliveries under way at the first and the last moment of the window: due before it, and
     /// usable after it or never. `None` without a ledger.
     pub(crate) under_way: Option<[u64; 2]>,
+    /// The block's own latency.
+    pub(crate) latency: BlockLatency,
     /// Latencies clamped by a histogram that had to stand in for the ledger.
     pub(crate) clamped: u64,
+}
+
+/// Latency of one block, in nanoseconds; absent where the sample cannot support it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct BlockLatency {
+    pub(crate) mean: Option<u64>,
+    pub(crate) p50: Option<u64>,
+    pub(crate) p99: Option<u64>,
+}
+
+impl BlockLatency {
+    fn of(latency: &Distribution) -> BlockLatency {
+        let quantile = |quantile| latency.quantile(quantile);
+        BlockLatency {
+            mean: latency.mean(),
+            p50: quantile(Quantile::P50),
+            p99: quantile(Quantile::P99),
+        }
+    }
 }
 
 /// Nanoseconds by which a schedule may move because its rate was written as text.
@@ -109,7 +130,8 @@ pub(crate) fn gather(
             Some(ledger) => read_ledger(record, measured, &ledger, &mut curves),
             None => read_histogram(run, record, measured, &mut curves)?,
         };
-        blocks.push(reading.block);
+        let latency = BlockLatency::of(&reading.latency);
+        blocks.push(Block { latency, ..reading.block });
         latencies.push(reading.latency);
         lags.push(reading.lag);
     }
@@ -179,6 +201,7 @@ fn block_of(record: &TrialRecord, measured: &Measured) -> Block {
         on_schedule: true,
         backwards: 0,
         under_way: None,
+        latency: BlockLatency::default(),
         clamped: 0,
     }
 }

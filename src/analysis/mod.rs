@@ -13,6 +13,7 @@ mod curves;
 mod evidence;
 mod latency;
 mod model;
+mod ratios;
 mod validity;
 mod words;
 

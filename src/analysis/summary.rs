@@ -114,6 +114,57 @@ pub struct PointSummary {
     pub parameters: BTreeMap<String, String>,
     /// One entry a strategy, in the scenario's order.
     pub strategies: Vec<StrategySummary>,
+    /// Every strategy beside the first, measure by measure.
+    pub comparisons: Vec<Comparison>,
+}
+
+/// How many times one strategy is another, paired block by block.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Comparison {
+    /// The strategy.
+    pub strategy: String,
+    /// What it is compared with: the scenario's first strategy.
+    pub baseline: String,
+    /// What is compared: a path below the strategy in this summary, such as `latency.p99`.
+    pub measure: String,
+    /// Blocks in which both have the measure.
+    pub blocks: u32,
+    /// The median over blocks of strategy divided by baseline.
+    pub ratio: f64,
+    /// An interval of order statistics; `null` with fewer than six blocks.
+    pub interval: Option<RatioInterval>,
+    /// The chance of ratios as one-sided as these if neither were larger: the sign test over
+    /// blocks, adjusted by Holm's procedure for all strategies compared in this measure.
+    pub p_value: f64,
+    /// What may be said.
+    pub difference: Difference,
+}
+
+/// An interval that holds the true median ratio.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RatioInterval {
+    /// Its least ratio.
+    pub low: f64,
+    /// Its greatest ratio.
+    pub high: f64,
+    /// How sure it is: at least 0.95.
+    pub confidence: f64,
+}
+
+/// What may be said of two strategies in one measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Difference {
+    /// The strategy has more of it than the baseline, at 5 % significance.
+    Larger,
+    /// The strategy has less of it than the baseline, at 5 % significance.
+    Smaller,
+    /// No difference can be told from chance.
+    None,
+    /// There are too few blocks to say.
+    Unknown,
 }
 
 /// What was measured of one strategy at one point.

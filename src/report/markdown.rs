@@ -4,7 +4,7 @@ use crate::analysis::summary::{PointSummary, StrategySummary, Summary};
 
 use super::plot::CHARTS;
 use super::quantity::{bytes, count, nanoseconds, or_absent, ratio};
-use super::{point, wording};
+use super::{compared, point, wording};
 
 /// A column of a table: its heading, and its cell for a strategy.
 type Column = (&'static str, fn(&StrategySummary) -> String);
@@ -136,6 +136,13 @@ fn figures(point: &PointSummary, folder: &str) -> Vec<String> {
         }
         blocks.push("What it cost:".to_owned());
         blocks.push(comparison(point, COST));
+    }
+    if let Some((baseline, said)) = compared::compared(point) {
+        blocks.push(format!("Beside `{}`, block by block:", escape(&baseline)));
+        let line = |said: compared::Said| {
+            format!("- **{}**: {}", escape(&said.strategy), escape(&said.sentence))
+        };
+        blocks.push(said.into_iter().map(line).collect::<Vec<_>>().join("\n"));
     }
     let place = point::heading(&point.parameters);
     let place = place.map_or(String::new(), |place| format!(" ({})", escape(&place)));

@@ -11,6 +11,7 @@ pub mod markdown;
 pub mod plot;
 pub mod table;
 
+mod compared;
 mod point;
 mod quantity;
 #[cfg(test)]

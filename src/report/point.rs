@@ -58,7 +58,7 @@ mod tests {
     fn point(pairs: &[(&str, &str)]) -> PointSummary {
         let parameters =
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        PointSummary { parameters, strategies: Vec::new() }
+        PointSummary { parameters, strategies: Vec::new(), comparisons: Vec::new() }
     }
 
     #[test]

@@ -6,9 +6,9 @@ use serde_json::json;
 
 use crate::analysis::figures::{PointFigures, StrategyFigures, TimelineBin};
 use crate::analysis::summary::{
-    Check, CheckStatus, Connections, Cpu, Events, Lag, LatencyIntervals, LatencySummary, Memory,
-    Messages, Model, PointSummary, Requests, SUMMARY_SCHEMA, ScenarioSummary, StrategySummary,
-    Summary, Tool, Verdict, VerdictStatus, WireBytes,
+    Check, CheckStatus, Comparison, Connections, Cpu, Difference, Events, Lag, LatencyIntervals,
+    LatencySummary, Memory, Messages, Model, PointSummary, Requests, SUMMARY_SCHEMA,
+    ScenarioSummary, StrategySummary, Summary, Tool, Verdict, VerdictStatus, WireBytes,
 };
 
 const MS: u64 = 1_000_000;
@@ -36,8 +36,29 @@ pub(super) fn summary() -> Summary {
         points: vec![PointSummary {
             parameters: BTreeMap::new(),
             strategies: vec![slow_poll(), quick_poll(), webhook()],
+            comparisons: comparisons(),
         }],
     }
+}
+
+/// Ratios of three blocks, too few for intervals.
+fn comparisons() -> Vec<Comparison> {
+    let ratios = [("poll every 250 ms", 0.251, 4.0), ("webhook", 0.0024, 20.0)];
+    let measures = |(strategy, latency, requests): (&str, f64, f64)| {
+        [("latency.p50", latency), ("requests.per_event", requests)].map(|(measure, ratio)| {
+            Comparison {
+                strategy: strategy.to_owned(),
+                baseline: "poll every second".to_owned(),
+                measure: measure.to_owned(),
+                blocks: 3,
+                ratio,
+                interval: None,
+                p_value: 0.25,
+                difference: Difference::Unknown,
+            }
+        })
+    };
+    ratios.into_iter().flat_map(measures).collect()
 }
 
 /// The curves of the run's one point.

@@ -12,7 +12,7 @@ use crate::analysis::summary::{
 };
 
 use super::quantity::{bytes, count, nanoseconds, or_absent, ratio};
-use super::{point, wording};
+use super::{compared, point, wording};
 
 /// How a terminal wants its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +80,7 @@ pub fn summary(summary: &Summary, terminal: Terminal) -> String {
         lines.push(point_heading(summary, point, terminal));
         lines.push(String::new());
         lines.extend(point_tables(point, terminal));
+        lines.extend(compared(point, terminal));
         lines.extend(remarks(point, terminal));
         lines.extend(theory(point, terminal));
     }
@@ -196,6 +197,18 @@ fn list_lines(columns: &[Column], strategies: &[StrategySummary]) -> Vec<String>
         }
         lines.push(String::new());
     }
+    lines
+}
+
+/// The strategies beside the first one, paired block by block.
+fn compared(point: &PointSummary, terminal: Terminal) -> Vec<String> {
+    let Some((baseline, said)) = compared::compared(point) else { return Vec::new() };
+    let mut lines = vec![format!("Beside `{baseline}`, block by block")];
+    for said in said {
+        let line = format!("  {}: {}", said.strategy, said.sentence);
+        lines.extend(wrapped(&line, terminal.width, "    "));
+    }
+    lines.push(String::new());
     lines
 }
 

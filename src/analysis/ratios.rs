@@ -1,0 +1,194 @@
+//! How many times one strategy is another: paired, block by block.
+//!
+//! In a block every strategy replays the same events, so what a block's luck does to all of
+//! them cancels in the ratio of two. Each block gives one ratio. Its median over blocks has an
+//! interval of order statistics, and the sign test that belongs to that interval says whether
+//! the ratio can be told from one; where several strategies are compared with the same
+//! baseline, Holm's procedure keeps the chance of any false difference below 5 %
+//! (Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure").
+
+use super::blocks::{Middle, middle};
+use super::evidence::{Block, StrategyEvidence};
+use super::summary::{Comparison, Difference, RatioInterval};
+
+/// The chance of a false difference that is accepted.
+const SIGNIFICANCE: f64 = 0.05;
+
+/// What is compared: its path in the summary, and its value in a block.
+type Measure = (&'static str, fn(&Block) -> Option<f64>);
+
+const MEASURES: &[Measure] = &[
+    ("latency.mean", |block| block.latency.mean.map(|time| time as f64)),
+    ("latency.p50", |block| block.latency.p50.map(|time| time as f64)),
+    ("latency.p99", |block| block.latency.p99.map(|time| time as f64)),
+    ("requests.per_event", |block| per_event(block, block.measured.source.window.exchanges())),
+    ("bytes.per_event", |block| {
+        let window = block.measured.source.window;
+        per_event(block, window.bytes_received + window.bytes_sent)
+    }),
+    ("cpu.per_event", |block| {
+        per_event(block, block.measured.source.cpu_ns + block.measured.subscriber.cpu_ns)
+    }),
+];
+
+fn per_event(block: &Block, total: u64) -> Option<f64> {
+    let delivered = block.measured.events.delivered;
+    (delivered > 0).then(|| total as f64 / delivered as f64)
+}
+
+/// Compares every strategy of a point with the first one, measure by measure.
+pub(crate) fn comparisons(strategies: &[StrategyEvidence]) -> Vec<Comparison> {
+    let Some((baseline, others)) = strategies.split_first() else { return Vec::new() };
+    let mut comparisons = Vec::new();
+    for measure in MEASURES {
+        let mut family: Vec<Comparison> =
+            others.iter().filter_map(|other| compare(measure, baseline, other)).collect();
+        adjust(&mut family);
+        comparisons.extend(family);
+    }
+    comparisons
+}
+
+/// The ratios of all blocks that both strategies were measured in; `None` without any.
+fn compare(
+    (measure, value): &Measure,
+    baseline: &StrategyEvidence,
+    other: &StrategyEvidence,
+) -> Option<Comparison> {
+    let ratio = |block: &Block| {
+        let pair = baseline.blocks.iter().find(|pair| pair.number == block.number)?;
+        let (below, above) = (value(pair)?, value(block)?);
+        (below > 0.0).then(|| above / below)
+    };
+    let ratios: Vec<f64> = other.blocks.iter().filter_map(ratio).collect();
+    let Middle { median, interval } = middle(&ratios)?;
+    let interval = interval.map(|(low, high, confidence)| RatioInterval { low, high, confidence });
+    let p_value = sign_test(&ratios);
+    Some(Comparison {
+        strategy: other.summary.name.clone(),
+        baseline: baseline.summary.name.clone(),
+        measure: (*measure).to_owned(),
+        blocks: u32::try_from(ratios.len()).unwrap_or(u32::MAX),
+        ratio: median,
+        interval,
+        p_value,
+        difference: Difference::Unknown,
+    })
+}
+
+/// Holm's procedure over the comparisons of one measure, and what may be said of each.
+fn adjust(family: &mut [Comparison]) {
+    let mut order: Vec<usize> = (0..family.len()).collect();
+    order.sort_by(|a, b| family[*a].p_value.total_cmp(&family[*b].p_value));
+    // No comparison may come out surer than one with a smaller p-value.
+    let mut least = 0.0_f64;
+    for (place, remaining) in order.into_iter().zip((1..=family.len()).rev()) {
+        let comparison = &mut family[place];
+        least = least.max((comparison.p_value * remaining as f64).min(1.0));
+        comparison.p_value = least;
+        comparison.difference = match comparison.interval {
+            None => Difference::Unknown,
+            Some(_) if least >= SIGNIFICANCE => Difference::None,
+            Some(_) if comparison.ratio > 1.0 => Difference::Larger,
+            Some(_) => Difference::Smaller,
+        };
+    }
+}
+
+/// The chance that ratios as one-sided as these come from equals: a fair coin decides in each
+/// block which of the two is larger. Blocks in which they tie decide nothing.
+fn sign_test(ratios: &[f64]) -> f64 {
+    let above = ratios.iter().filter(|ratio| **ratio > 1.0).count();
+    let below = ratios.iter().filter(|ratio| **ratio < 1.0).count();
+    let rarer = above.min(below);
+    (2.0 * at_most(rarer, above + below)).min(1.0)
+}
+
+/// The chance of at most `heads` heads in so many tosses.
+fn at_most(heads: usize, tosses: usize) -> f64 {
+    // In logarithms, because ½ to the number of tosses may be too small for a number.
+    let n = tosses as f64;
+    let mut log_probability = -n * 2.0_f64.ln();
+    let mut sum = 0.0;
+    for k in 0..=heads {
+        sum += log_probability.exp();
+        log_probability += ((n - k as f64) / (k as f64 + 1.0)).ln();
+    }
+    sum.min(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{adjust, at_most, comparisons, sign_test};
+    use crate::analysis::evidence::tests::evidence_of;
+    use crate::analysis::summary::{Comparison, Difference, RatioInterval};
+    use crate::record::sample::Sample;
+    use statrs::distribution::{Binomial, DiscreteCDF};
+
+    #[test]
+    fn the_sign_test_is_the_binomial_one() {
+        for (heads, tosses) in [(0, 1), (0, 6), (2, 10), (7, 30), (200, 500)] {
+            let coin = Binomial::new(0.5, tosses as u64).expect("a coin");
+            let exact = coin.cdf(heads as u64);
+            let ours = at_most(heads, tosses);
+            assert!((ours / exact - 1.0).abs() < 1e-9, "{heads} of {tosses}: {ours}, {exact}");
+        }
+        assert!((sign_test(&[0.5; 6]) - 2.0 / 64.0).abs() < 1e-12);
+        assert!((sign_test(&[1.0; 6]) - 1.0).abs() < 1e-12, "ties decide nothing");
+        assert!((sign_test(&[2.0, 0.5]) - 1.0).abs() < 1e-12);
+    }
+
+    fn pair(p_value: f64, ratio: f64) -> Comparison {
+        Comparison {
+            strategy: "b".to_owned(),
+            baseline: "a".to_owned(),
+            measure: "latency.p50".to_owned(),
+            blocks: 10,
+            ratio,
+            interval: Some(RatioInterval { low: ratio, high: ratio, confidence: 0.98 }),
+            p_value,
+            difference: Difference::Unknown,
+        }
+    }
+
+    #[test]
+    fn holm_multiplies_by_what_is_left_and_never_falls() {
+        let mut family = vec![pair(0.03, 2.0), pair(0.01, 0.5), pair(0.04, 1.1)];
+        adjust(&mut family);
+        let adjusted: Vec<f64> = family.iter().map(|pair| pair.p_value).collect();
+        let expected = [0.06, 0.03, 0.06];
+        assert!(adjusted.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{adjusted:?}");
+        let differences: Vec<Difference> = family.iter().map(|pair| pair.difference).collect();
+        assert_eq!(differences, [Difference::None, Difference::Smaller, Difference::None]);
+    }
+
+    #[test]
+    fn a_webhook_is_compared_with_the_poll_block_by_block() {
+        let sample = Sample { blocks: 6, ..Sample::default() };
+        let found = comparisons(&evidence_of(&sample, |_| ()).points[0].strategies);
+        let of = |measure: &str| {
+            found.iter().find(|pair| pair.measure == measure).expect("compared").clone()
+        };
+        let latency = of("latency.p50");
+        assert_eq!((latency.blocks, latency.difference), (6, Difference::Smaller));
+        assert!(latency.ratio < 0.01, "{latency:?}");
+        assert_eq!(of("requests.per_event").difference, Difference::Larger);
+    }
+
+    #[test]
+    fn few_blocks_give_a_ratio_and_no_claim() {
+        let found = comparisons(&evidence_of(&Sample::default(), |_| ()).points[0].strategies);
+        assert!(!found.is_empty());
+        for pair in found {
+            assert_eq!((pair.interval, pair.difference), (None, Difference::Unknown), "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn one_strategy_is_compared_with_nothing() {
+        assert_eq!(comparisons(&[]), []);
+        let mut evidence = evidence_of(&Sample::default(), |_| ());
+        evidence.points[0].strategies.truncate(1);
+        assert_eq!(comparisons(&evidence.points[0].strategies), []);
+    }
+}
