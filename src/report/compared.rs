@@ -82,7 +82,7 @@ mod tests {
             measure(&pair(Difference::None, interval)),
             "latency p99 no measurable difference (0.12 to 0.15, 97.9 %)"
         );
-        assert_eq!(measure(&pair(Difference::Unknown, None)), "latency p99 0.135 ×");
+        assert_eq!(measure(&pair(Difference::Unknown, None)), "latency p99 0.14 ×");
     }
 
     #[test]
