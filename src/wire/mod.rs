@@ -9,6 +9,7 @@ pub mod client;
 pub mod connection;
 pub mod integrator;
 pub mod reply;
+pub mod retry;
 pub mod routes;
 pub mod server;
 pub mod signature;
