@@ -4,12 +4,16 @@
 //! bytes are counted alike for all of them, and so that an arrival means the same for all:
 //! the last byte of the message was in the process's hands.
 
+pub mod auth;
 pub mod body;
 pub mod client;
 pub mod connection;
 pub mod integrator;
+pub mod limit;
 pub mod link;
+pub mod pacing;
 pub mod reply;
+pub mod retry;
 pub mod routes;
 pub mod server;
 pub mod signature;
