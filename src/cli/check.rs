@@ -117,7 +117,7 @@ fn order(plan: &Plan, trial: &Trial) -> String {
 const FEWEST_EVENTS: f64 = 20.0;
 
 pub(crate) fn warn_of_few_events(plan: &Plan, terminal: &mut Terminal) {
-    let events = |point: &Point| point.rate.events_in(point.window);
+    let events = |point: &Point| point.events;
     let few = plan.points.iter().map(events).filter(|events| *events < FEWEST_EVENTS);
     if let Some(fewest) = few.min_by(f64::total_cmp) {
         let fewest = shown(fewest);
