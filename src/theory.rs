@@ -94,7 +94,10 @@ impl Conditions {
             let subscribers = f64::from(self.subscribers);
             let gaps = self.window.as_secs_f64() / gap.as_secs_f64();
             let more = self.rate.events_in(self.window) / limit as f64;
-            Count { expected: subscribers * gaps, deviation: subscribers * more }
+            // A bound adds up over blocks as deviations do not: three of these cover it for as
+            // many as a thousand blocks.
+            let deviation = subscribers * more * 1_000.0_f64.sqrt() / 3.0;
+            Count { expected: subscribers * gaps, deviation }
         })
     }
 }
@@ -269,6 +272,26 @@ mod tests {
         assert!((every_second(19, Arrivals::Constant) - 120.0).abs() < 1e-9);
         // P(N > 20) = 0.4409 for a Poisson distributed N of mean 20; more than 40 are rare.
         assert!((every_second(20, Arrivals::Poisson) - 60.0 * 1.4409).abs() < 0.01);
+    }
+
+    #[test]
+    fn arrivals_without_a_closed_form_leave_latency_and_the_beat() {
+        let arrivals = Arrivals::named("pareto").expect("a process");
+        let pareto = Conditions { arrivals, ..conditions(ms(10)) };
+        let (poll, poisson) = (poll(ms(250), Beat::FixedRate), conditions(ms(10)));
+        let predicted = poll.predict(&pareto);
+        assert_eq!(predicted.latency, poll.predict(&poisson).latency);
+        assert!((predicted.requests.expected - 240.0).abs() < 1e-9);
+        assert_eq!(predicted.empty, None);
+    }
+
+    #[test]
+    fn batches_leave_more_polls_empty() {
+        let arrivals = Arrivals::named("batch").expect("a process");
+        let batches = Conditions { arrivals, ..conditions(ms(10)) };
+        let empty = poll(ms(250), Beat::FixedRate).predict(&batches).empty.expect("a form");
+        // Half a batch of ten a gap.
+        assert!((empty.expected - 240.0 * (-0.5_f64).exp()).abs() < 1e-9);
     }
 
     #[test]

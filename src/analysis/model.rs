@@ -2,7 +2,8 @@
 //!
 //! Tolerances. A *mean latency* of n independent waits, uniform over a gap G, has the standard
 //! error G/√(12·n); three of them, and 1 ms or 2 % for timers and scheduling, are allowed.
-//! With constant arrivals waits repeat, so each block and subscriber counts as one wait.
+//! Of a batch one wait counts. Where events know of each other they may meet the beat together,
+//! so each block and subscriber counts as one wait.
 //! *Requests* and *empty* exchanges are allowed three of the form's standard deviations and one
 //! a subscriber and block, since a beat on the edge of a window falls to either side;
 //! fixed-delay polls may be 1 ms apart more than theory says, and beats that were missed count

@@ -178,6 +178,8 @@ fn outlasts(reading: &Reading, document: &Document<'_>, found: &mut Vec<Complain
         asked.as_secs_f64()
     );
     let slower = replay.time_scale * length.as_secs_f64() / asked.as_secs_f64();
+    // Rounded down, or the remedy could be refused again.
+    let slower = (slower * 1_000.0).floor() / 1_000.0;
     let remedy = if whole.is_zero() {
         format!("write a `time-scale` of at most {slower:.3}")
     } else {

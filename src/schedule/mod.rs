@@ -14,12 +14,13 @@ mod renewal;
 mod statistics;
 mod trace;
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::units::{Rate, format_duration, nanoseconds};
 
@@ -109,6 +110,26 @@ pub fn random_stream(seed: u64, stream: u64) -> Pcg64 {
 
 /// The due moments of one trial, as nanoseconds after its epoch, in order.
 pub type DueOffsets = Box<dyn Iterator<Item = u64> + Send>;
+
+impl Display for Arrivals {
+    /// The name, and the parameters as a scenario writes them: `batch, batch-size=10`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Ok(Value::Object(tagged)) = serde_json::to_value(self) else {
+            // Without parameters a process is its name.
+            return f.write_str(if *self == Arrivals::Constant { "constant" } else { "poisson" });
+        };
+        for (name, parameters) in tagged {
+            f.write_str(&name)?;
+            for (key, value) in parameters.as_object().into_iter().flatten() {
+                match value {
+                    Value::String(text) => write!(f, ", {key}={text}")?,
+                    other => write!(f, ", {key}={other}")?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
 
 impl Arrivals {
     /// The names of the processes that need nothing but a rate.

@@ -227,11 +227,21 @@ fn peaks_are_the_rates_of_the_busiest_time() {
 
 #[test]
 fn records_name_process_and_parameters() {
-    for (arrivals, written) in [
-        (Arrivals::Poisson, r#""poisson""#),
-        (Arrivals::Batch(Batch { batch_size: 7 }), r#"{"batch":{"batch-size":7}}"#),
-        (Arrivals::OnOff(OnOff::default()), r#"{"on-off":{"mean-on":"1s","mean-off":"9s"}}"#),
+    for (arrivals, written, shown) in [
+        (Arrivals::Poisson, r#""poisson""#, "poisson"),
+        (Arrivals::Constant, r#""constant""#, "constant"),
+        (
+            Arrivals::Batch(Batch { batch_size: 7 }),
+            r#"{"batch":{"batch-size":7}}"#,
+            "batch, batch-size=7",
+        ),
+        (
+            Arrivals::OnOff(OnOff::default()),
+            r#"{"on-off":{"mean-on":"1s","mean-off":"9s"}}"#,
+            "on-off, mean-off=9s, mean-on=1s",
+        ),
     ] {
+        assert_eq!(arrivals.to_string(), shown);
         assert_eq!(serde_json::to_string(&arrivals).expect("JSON"), written);
         assert_eq!(serde_json::from_str::<Arrivals>(written).expect("arrivals"), arrivals);
     }
