@@ -276,7 +276,9 @@ impl<'a> Observed<'a> {
                     "mean latency not judged: evenly spaced events can lock onto the beat, so \
                      each block and subscriber counts as one"
                 }
-                (true, Arrivals::Poisson | Arrivals::Batch(_)) => {
+                (true, arrivals)
+                    if *self.theory == Theory::Push || arrivals.has_independent_gaps() =>
+                {
                     "mean latency not judged: too few events, or a window of too few intervals"
                 }
                 (true, _) => {

@@ -227,8 +227,8 @@ fn arrivals_and_their_parameters_can_be_swept() {
 fn a_trace_has_its_own_rate_and_a_window_no_longer_than_itself() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::create_dir(folder.path().join("traces")).expect("a folder");
-    let trace: String = (0..=1_000).map(|second| format!("{second}\n")).collect();
-    std::fs::write(folder.path().join("traces/a.txt"), trace).expect("a file");
+    let trace: Vec<String> = (0..=1_000).map(|second| second.to_string()).collect();
+    std::fs::write(folder.path().join("traces/a.txt"), trace.join("\n")).expect("a file");
     let file = folder.path().join("a.toml");
     let write = |duration: &str| {
         let events = "arrivals = \"trace\"\nfile = \"traces/a.txt\"\ntime-scale = 10";

@@ -39,12 +39,15 @@ fn refusal(message: impl Into<String>, remedy: impl Into<String>) -> Refusal {
     Refusal { message: message.into(), remedy: remedy.into() }
 }
 
+/// What a trace is read by: its path, and its column if one is named.
+type Name = (String, Option<String>);
+
 /// The files a scenario may name, each read once.
 #[derive(Debug)]
 pub(crate) struct Shelf {
     /// The scenario's folder; without one, the traces that come with the program.
     folder: Option<PathBuf>,
-    read: RefCell<BTreeMap<(String, Option<String>), (Replay, TraceFile)>>,
+    read: RefCell<BTreeMap<Name, (Replay, TraceFile)>>,
 }
 
 impl Shelf {

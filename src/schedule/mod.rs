@@ -71,7 +71,7 @@ pub struct Impossible {
 }
 
 /// Refuses a parameter outside a range; what is no number is outside every range.
-fn within<T: PartialOrd + Display>(
+fn within<T: PartialOrd + Display + Copy>(
     key: &'static str,
     value: T,
     possible: RangeInclusive<T>,
@@ -114,20 +114,23 @@ pub type DueOffsets = Box<dyn Iterator<Item = u64> + Send>;
 impl Display for Arrivals {
     /// The name, and the parameters as a scenario writes them: `batch, batch-size=10`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Ok(Value::Object(tagged)) = serde_json::to_value(self) else {
-            // Without parameters a process is its name.
-            return f.write_str(if *self == Arrivals::Constant { "constant" } else { "poisson" });
-        };
-        for (name, parameters) in tagged {
-            f.write_str(&name)?;
-            for (key, value) in parameters.as_object().into_iter().flatten() {
-                match value {
-                    Value::String(text) => write!(f, ", {key}={text}")?,
-                    other => write!(f, ", {key}={other}")?,
-                }
-            }
+        if let Arrivals::Trace(Replay { file, time_scale, events, .. }) = self {
+            return write!(f, "trace, file={file}, time-scale={time_scale}, {events} events");
         }
-        Ok(())
+        match serde_json::to_value(self) {
+            // Without parameters a process is its name.
+            Ok(Value::String(name)) => f.write_str(&name),
+            Ok(Value::Object(tagged)) => tagged.iter().try_for_each(|(name, parameters)| {
+                f.write_str(name)?;
+                parameters.as_object().into_iter().flatten().try_for_each(
+                    |(key, value)| match value {
+                        Value::String(text) => write!(f, ", {key}={text}"),
+                        other => write!(f, ", {key}={other}"),
+                    },
+                )
+            }),
+            _ => Err(fmt::Error),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rand::RngExt;
 
 use super::{Arrivals, Batch, Diurnal, Lognormal, OnOff, Pareto, random_stream};
-use crate::units::Rate;
+use crate::units::{Rate, nanoseconds};
 
 fn due(arrivals: &Arrivals, rate: f64, seconds: u64, seed: u64) -> Vec<u64> {
     let rate = Rate::per_second(rate).expect("a rate");
@@ -28,10 +28,11 @@ fn mean_and_variance(values: &[f64]) -> (f64, f64) {
 
 /// The number of events in each of the spans that a trial is cut into.
 fn counts(due: &[u64], span: Duration, seconds: u64) -> Vec<f64> {
-    let span = span.as_nanos() as u64;
-    let mut counts = vec![0.0; (seconds * 1_000_000_000 / span) as usize];
+    let span = nanoseconds(span);
+    let place = |offset: u64| usize::try_from(offset / span).expect("few spans");
+    let mut counts = vec![0.0; place(seconds * 1_000_000_000)];
     for offset in due {
-        if let Some(count) = counts.get_mut((offset / span) as usize) {
+        if let Some(count) = counts.get_mut(place(*offset)) {
             *count += 1.0;
         }
     }
