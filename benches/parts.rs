@@ -26,9 +26,10 @@ fn schedule(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(EVENTS));
     let rate = Rate::per_second(1_000.0).unwrap();
     let span = Duration::from_secs(EVENTS / 1_000);
-    for (name, arrivals) in [("constant", Arrivals::Constant), ("poisson", Arrivals::Poisson)] {
+    for name in Arrivals::NAMES {
+        let arrivals = Arrivals::named(name).unwrap();
         group.bench_function(name, |bencher| {
-            bencher.iter(|| black_box(arrivals.due_offsets(rate, 7, span).max()));
+            bencher.iter(|| black_box(arrivals.due_offsets(rate, 7, span, None).unwrap().max()));
         });
     }
     group.finish();

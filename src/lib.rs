@@ -6,6 +6,8 @@
 // Words everyone may use.
 pub mod units;
 
+pub mod digest;
+
 pub mod clock;
 pub mod counts;
 pub mod event;

@@ -8,7 +8,7 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 
 use crate::delivery::contract::Strategy;
-use crate::scenario::{NamedStrategy, Scenario, ScenarioPoint, TRIAL_OVERHEAD};
+use crate::scenario::{NamedStrategy, Scenario, ScenarioPoint, TRIAL_OVERHEAD, TraceFile};
 use crate::schedule::{Arrivals, random_stream};
 use crate::theory::{Conditions, Latency};
 use crate::units::{Bytes, Rate};
@@ -49,6 +49,10 @@ pub struct Point {
     pub rate: Rate,
     /// How events are spaced.
     pub arrivals: Arrivals,
+    /// The trace that is replayed, if one is.
+    pub trace: Option<TraceFile>,
+    /// Events expected inside the window.
+    pub events: f64,
     /// Size of an event's `data`.
     pub payload: Bytes,
     /// Time before the measured window, in which events flow but do not count.
@@ -178,7 +182,9 @@ fn resolved(point: &ScenarioPoint) -> Point {
     Point {
         parameters: point.parameters.clone(),
         rate: point.events.rate,
-        arrivals: point.events.arrivals,
+        arrivals: point.events.arrivals.clone(),
+        trace: point.events.trace.clone(),
+        events: point.events.expected(point.warm_up, point.warm_up + point.window),
         payload: point.events.payload,
         warm_up: point.warm_up,
         window: point.window,
@@ -213,7 +219,7 @@ impl Plan {
         };
         for trial in &self.trials {
             let point = &self.points[trial.point];
-            estimate.events += point.rate.events_in(point.window);
+            estimate.events += point.events;
             for strategy in &trial.strategies {
                 let requests = point.expectation(&point.strategies[*strategy]).requests;
                 estimate.requests =
@@ -239,7 +245,7 @@ impl Point {
     /// What a strategy is expected to do inside one window of this point.
     #[must_use]
     pub fn expectation(&self, planned: &PlannedStrategy) -> Expectation {
-        let events = self.rate.events_in(self.window);
+        let events = self.events;
         let theory = planned.strategy.theory();
         Expectation {
             events,
@@ -279,7 +285,7 @@ impl Point {
     fn conditions(&self, planned: &PlannedStrategy) -> Conditions {
         Conditions {
             rate: self.rate,
-            arrivals: self.arrivals,
+            arrivals: self.arrivals.clone(),
             window: self.window,
             subscribers: planned.subscribers,
             exchange: ASSUMED_EXCHANGE,

@@ -49,7 +49,7 @@ pub enum Theory {
 }
 
 /// What a closed form needs to know besides the strategy's own settings.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Conditions {
     /// Events per second.
     pub rate: Rate,
@@ -69,21 +69,36 @@ impl Conditions {
     ///
     /// Subscribers see the same events, so they deviate together. Gaps of Poisson arrivals
     /// deviate independently; evenly spaced events can be locked to the gaps, and then all
-    /// gaps deviate together.
-    fn over_gaps(&self, gap: Duration, of: impl Fn(u64) -> f64) -> Count {
+    /// gaps deviate together. `None` where nothing is known of the number of events in a gap.
+    fn over_gaps(&self, gap: Duration, of: impl Fn(u64) -> f64) -> Option<Count> {
         let subscribers = f64::from(self.subscribers);
         let gaps = self.window.as_secs_f64() / gap.as_secs_f64();
-        let mean = self.arrivals.expectation(self.rate, gap, &of);
+        let mean = self.arrivals.expectation(self.rate, gap, &of)?;
         let variance =
-            self.arrivals.expectation(self.rate, gap, |events| (of(events) - mean).powi(2));
-        let together = match self.arrivals {
-            Arrivals::Poisson => gaps.sqrt(),
-            Arrivals::Constant => gaps,
-        };
-        Count {
+            self.arrivals.expectation(self.rate, gap, |events| (of(events) - mean).powi(2))?;
+        let together = if self.arrivals.has_independent_gaps() { gaps.sqrt() } else { gaps };
+        Some(Count {
             expected: subscribers * gaps * mean,
             deviation: subscribers * together * variance.sqrt(),
-        }
+        })
+    }
+
+    /// Pages read in a window: one a gap, and more where a gap holds more events than a page.
+    ///
+    /// Where nothing is known of the number of events in a gap, they are at most one more for
+    /// each page that all events together fill.
+    fn pages(&self, gap: Duration, limit: u32) -> Count {
+        let limit = u64::from(limit).max(1);
+        let known = self.over_gaps(gap, |events| events.div_ceil(limit).max(1) as f64);
+        known.unwrap_or_else(|| {
+            let subscribers = f64::from(self.subscribers);
+            let gaps = self.window.as_secs_f64() / gap.as_secs_f64();
+            let more = self.rate.events_in(self.window) / limit as f64;
+            // A bound adds up over blocks as deviations do not: three of these cover it for as
+            // many as a thousand blocks.
+            let deviation = subscribers * more * 1_000.0_f64.sqrt() / 3.0;
+            Count { expected: subscribers * gaps, deviation }
+        })
     }
 }
 
@@ -94,8 +109,8 @@ pub struct Prediction {
     pub latency: Latency,
     /// Exchanges inside the window, all subscribers together.
     pub requests: Count,
-    /// Those of them that carry no event.
-    pub empty: Count,
+    /// Those of them that carry no event; `None` where the arrivals have no closed form.
+    pub empty: Option<Count>,
 }
 
 /// A predicted count: what is expected of one window, and how far chance may take it.
@@ -156,11 +171,10 @@ impl Theory {
         match *self {
             Theory::IntervalPoll { every, beat, limit } => {
                 let gap = read_gap(every, beat, conditions.exchange);
-                let pages = |events: u64| events.div_ceil(u64::from(limit).max(1)).max(1) as f64;
                 let none = |events: u64| if events == 0 { 1.0 } else { 0.0 };
                 Prediction {
                     latency: Latency::Uniform { from: one_way, to: gap + one_way },
-                    requests: conditions.over_gaps(gap, pages),
+                    requests: conditions.pages(gap, limit),
                     empty: conditions.over_gaps(gap, none),
                 }
             }
@@ -170,7 +184,7 @@ impl Theory {
                     f64::from(conditions.subscribers)
                         * conditions.rate.events_in(conditions.window),
                 ),
-                empty: Count::default(),
+                empty: Some(Count::default()),
             },
         }
     }
@@ -221,7 +235,9 @@ mod tests {
         assert_eq!(predicted.latency.mean(), Some(ms(130)));
         assert_eq!(predicted.latency.quantile(0.99), Some(Duration::from_micros(252_500)));
         assert!((predicted.requests.expected - 240.0).abs() < 1e-9);
-        assert!((predicted.empty.expected - 240.0 * (-5.0_f64).exp()).abs() < 1e-9);
+        assert!(
+            (predicted.empty.expect("Poisson").expected - 240.0 * (-5.0_f64).exp()).abs() < 1e-9
+        );
     }
 
     #[test]
@@ -256,6 +272,26 @@ mod tests {
         assert!((every_second(19, Arrivals::Constant) - 120.0).abs() < 1e-9);
         // P(N > 20) = 0.4409 for a Poisson distributed N of mean 20; more than 40 are rare.
         assert!((every_second(20, Arrivals::Poisson) - 60.0 * 1.4409).abs() < 0.01);
+    }
+
+    #[test]
+    fn arrivals_without_a_closed_form_leave_latency_and_the_beat() {
+        let arrivals = Arrivals::named("pareto").expect("a process");
+        let pareto = Conditions { arrivals, ..conditions(ms(10)) };
+        let (poll, poisson) = (poll(ms(250), Beat::FixedRate), conditions(ms(10)));
+        let predicted = poll.predict(&pareto);
+        assert_eq!(predicted.latency, poll.predict(&poisson).latency);
+        assert!((predicted.requests.expected - 240.0).abs() < 1e-9);
+        assert_eq!(predicted.empty, None);
+    }
+
+    #[test]
+    fn batches_leave_more_polls_empty() {
+        let arrivals = Arrivals::named("batch").expect("a process");
+        let batches = Conditions { arrivals, ..conditions(ms(10)) };
+        let empty = poll(ms(250), Beat::FixedRate).predict(&batches).empty.expect("a form");
+        // Half a batch of ten a gap.
+        assert!((empty.expected - 240.0 * (-0.5_f64).exp()).abs() < 1e-9);
     }
 
     #[test]

@@ -40,7 +40,7 @@ struct Webhook {
 }
 
 fn due_offsets(rate: f64) -> Vec<u64> {
-    Arrivals::Poisson.due_offsets(Rate::per_second(rate).unwrap(), 7, SPAN).collect()
+    Arrivals::Poisson.due_offsets(Rate::per_second(rate).unwrap(), 7, SPAN, None).unwrap().collect()
 }
 
 fn webhook(rate: f64) -> Webhook {

@@ -5,7 +5,7 @@ use super::figures::PointFigures;
 use super::ratios::comparisons;
 use super::summary::{PointSummary, SUMMARY_SCHEMA, ScenarioSummary, Summary, Tool};
 use super::validity;
-use crate::record::digest::sha256;
+use crate::digest::sha256;
 use crate::record::error::RecordError;
 use crate::record::manifest::PlannedPoint;
 use crate::record::run::Run;

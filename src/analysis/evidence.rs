@@ -15,6 +15,7 @@ use crate::record::ledger::Ledger;
 use crate::record::manifest::PlannedPoint;
 use crate::record::run::Run;
 use crate::record::trial::{EventCounts, Measured, Outcome, StrategyRecord, TrialRecord, Workload};
+use crate::schedule::{DueOffsets, Trace};
 use crate::theory::Theory;
 use crate::units::nanoseconds;
 
@@ -113,7 +114,7 @@ struct Sorted<'a> {
 ///
 /// # Errors
 ///
-/// When a ledger or histogram cannot be read.
+/// When a ledger, a histogram or a trace cannot be read.
 pub(crate) fn gather(
     run: &Run,
     point: &PlannedPoint,
@@ -121,14 +122,16 @@ pub(crate) fn gather(
     records: &[&TrialRecord],
 ) -> Result<(StrategyEvidence, StrategyFigures), RecordError> {
     let sorted = sort(records, run.manifest.blocks);
+    let trace = run.trace(&point.workload.arrivals)?;
+    let trace = trace.as_ref();
     let coarse = sorted.usable.iter().any(|(_, measured)| measured.ledger.is_none());
     let mut curves = Curves::new(&point.workload, coarse);
     let (mut blocks, mut latencies, mut lags) = (Vec::new(), Vec::new(), Vec::new());
     for (record, measured) in &sorted.usable {
         // One ledger in memory at a time.
         let reading = match run.ledger(record)? {
-            Some(ledger) => read_ledger(record, measured, &ledger, &mut curves),
-            None => read_histogram(run, record, measured, &mut curves)?,
+            Some(ledger) => read_ledger(record, measured, &ledger, trace, &mut curves),
+            None => read_histogram(run, record, measured, trace, &mut curves)?,
         };
         let latency = BlockLatency::of(&reading.latency);
         blocks.push(Block { latency, ..reading.block });
@@ -189,9 +192,10 @@ fn window(workload: &Workload) -> std::ops::Range<u64> {
 }
 
 /// A block before its moments are looked at.
-fn block_of(record: &TrialRecord, measured: &Measured) -> Block {
+fn block_of(record: &TrialRecord, measured: &Measured, trace: Option<&Trace>) -> Block {
     let workload = &record.workload;
-    let scheduled = due_offsets(workload).filter(|due| window(workload).contains(due)).count();
+    let scheduled =
+        due_offsets(workload, trace).filter(|due| window(workload).contains(due)).count();
     Block {
         number: record.block,
         workload: workload.clone(),
@@ -206,22 +210,25 @@ fn block_of(record: &TrialRecord, measured: &Measured) -> Block {
     }
 }
 
-/// The moments at which events of a trial are due, warm-up included.
-pub(crate) fn due_offsets(workload: &Workload) -> crate::schedule::DueOffsets {
+/// The moments at which events of a trial are due, warm-up included; a replay comes with the
+/// trace of its point.
+pub(crate) fn due_offsets(workload: &Workload, trace: Option<&Trace>) -> DueOffsets {
     let until = workload.warm_up + workload.window;
-    workload.arrivals.due_offsets(workload.rate, workload.seed, until)
+    let due = workload.arrivals.due_offsets(workload.rate, workload.seed, until, trace);
+    due.expect("records of other arrivals than their point's are refused")
 }
 
 fn read_ledger(
     record: &TrialRecord,
     measured: &Measured,
     ledger: &Ledger,
+    trace: Option<&Trace>,
     curves: &mut Curves,
 ) -> Reading {
-    let mut block = block_of(record, measured);
+    let mut block = block_of(record, measured, trace);
     let window = window(&record.workload);
     block.recount = Some(ledger.counts(window.start, window.end));
-    let mut schedule = due_offsets(&record.workload);
+    let mut schedule = due_offsets(&record.workload, trace);
     let (mut latencies, mut lags) = (Vec::new(), Vec::new());
     let mut under_way = [0, 0];
     for row in 0..ledger.rows() {
@@ -268,6 +275,7 @@ fn read_histogram(
     run: &Run,
     record: &TrialRecord,
     measured: &Measured,
+    trace: Option<&Trace>,
     curves: &mut Curves,
 ) -> Result<Reading, RecordError> {
     let path = run.path().join(&measured.histogram);
@@ -275,7 +283,7 @@ fn read_histogram(
         path: path.clone(),
         message: error.to_string(),
     };
-    let mut block = block_of(record, measured);
+    let mut block = block_of(record, measured, trace);
     let log = run.histogram(record)?.expect("a measured trial has a histogram");
     for interval in log.intervals() {
         curves.note_interval(&interval.map_err(damaged)?);
@@ -423,7 +431,7 @@ pub(crate) mod tests {
         let last = ledger.rows() - 1;
         ledger.usable[last] = Some(ledger.due[last] - 1);
         let mut curves = super::Curves::new(&run.manifest.points[0].workload, false);
-        let reading = super::read_ledger(record, measured, &ledger, &mut curves);
+        let reading = super::read_ledger(record, measured, &ledger, None, &mut curves);
         // Usable both before due and before arrived.
         assert_eq!(reading.block.backwards, 2);
         assert_eq!(reading.latency.count(), measured.events.delivered - 1);

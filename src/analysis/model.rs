@@ -2,7 +2,8 @@
 //!
 //! Tolerances. A *mean latency* of n independent waits, uniform over a gap G, has the standard
 //! error G/√(12·n); three of them, and 1 ms or 2 % for timers and scheduling, are allowed.
-//! With constant arrivals waits repeat, so each block and subscriber counts as one wait.
+//! Of a batch one wait counts. Where events know of each other they may meet the beat together,
+//! so each block and subscriber counts as one wait.
 //! *Requests* and *empty* exchanges are allowed three of the form's standard deviations and one
 //! a subscriber and block, since a beat on the edge of a window falls to either side;
 //! fixed-delay polls may be 1 ms apart more than theory says, and beats that were missed count
@@ -60,7 +61,7 @@ impl<'a> Observed<'a> {
         let exchange = mean_exchange(blocks);
         let conditions = Conditions {
             rate: workload.rate,
-            arrivals: workload.arrivals,
+            arrivals: workload.arrivals.clone(),
             window: workload.window,
             subscribers: strategy.subscribers,
             exchange: exchange.unwrap_or_default(),
@@ -99,7 +100,7 @@ impl<'a> Observed<'a> {
             latency_p50: quantile(0.5),
             latency_p99: quantile(0.99),
             requests,
-            empty: predicted.empty.expected * self.blocks,
+            empty: predicted.empty.map(|empty| empty.expected * self.blocks),
             agrees,
             note: self.note(form, &claims, agrees),
         }
@@ -131,13 +132,13 @@ impl<'a> Observed<'a> {
             words::time(from),
             words::time(to)
         );
-        let waits = match self.conditions.arrivals {
-            Arrivals::Poisson if self.covers_whole_gaps(to - from) => {
-                self.summary.latency.count as f64
-            }
-            Arrivals::Poisson | Arrivals::Constant => self.parts(),
-        };
-        let mut claims = vec![self.polls(predicted, beat, to - from), self.empty_polls(predicted)];
+        // Where events know of each other they may all meet one phase of the beat.
+        let moments =
+            self.conditions.arrivals.independent_moments(self.summary.latency.count as f64);
+        let waits =
+            moments.filter(|_| self.covers_whole_gaps(to - from)).unwrap_or_else(|| self.parts());
+        let mut claims = vec![self.polls(predicted, beat, to - from)];
+        claims.extend(predicted.empty.map(|empty| self.empty_polls(empty)));
         if let Some(mean) = self.summary.latency.mean.filter(|_| waits >= ENOUGH) {
             let expected = f64::midpoint(from, to);
             let allowed =
@@ -192,17 +193,18 @@ impl<'a> Observed<'a> {
         }
     }
 
-    fn empty_polls(&self, predicted: &Prediction) -> Claim {
-        let allowed = self.allowed(predicted.empty);
+    fn empty_polls(&self, predicted: Count) -> Claim {
+        let allowed = self.allowed(predicted);
         let measured = self.summary.requests.empty as f64;
-        let expected = predicted.empty.expected * self.blocks;
+        let expected = predicted.expected * self.blocks;
         // Gaps that are longer than theory says hold an event more often, and are fewer.
         let fewest = match self.theory {
             Theory::IntervalPoll { every, .. } if every.is_zero() => 0.0,
             Theory::IntervalPoll { beat: Beat::FixedDelay, .. } => {
                 let exchange = self.conditions.exchange + Duration::from_millis(1);
-                let slower = Conditions { exchange, ..self.conditions };
-                self.theory.predict(&slower).empty.expected * self.blocks
+                let slower = Conditions { exchange, ..self.conditions.clone() };
+                let slower = self.theory.predict(&slower).empty.unwrap_or(predicted);
+                slower.expected * self.blocks
             }
             _ => expected,
         };
@@ -214,7 +216,7 @@ impl<'a> Observed<'a> {
 
     /// The prediction if an exchange took no time, so that no beat is missed.
     fn unhurried(&self) -> Prediction {
-        self.theory.predict(&Conditions { exchange: Duration::ZERO, ..self.conditions })
+        self.theory.predict(&Conditions { exchange: Duration::ZERO, ..self.conditions.clone() })
     }
 
     /// How far a count over all blocks may be from what is expected of it.
@@ -268,14 +270,20 @@ impl<'a> Observed<'a> {
             parts.push(format!("borne out: {}", held.join(", ")));
         }
         if agrees.is_none() {
-            let doubt = match (self.exchange_known, self.conditions.arrivals) {
+            let doubt = match (self.exchange_known, &self.conditions.arrivals) {
                 (false, _) => "not judged further, because no exchange was timed",
                 (true, Arrivals::Constant) => {
                     "mean latency not judged: evenly spaced events can lock onto the beat, so \
                      each block and subscriber counts as one"
                 }
-                (true, Arrivals::Poisson) => {
+                (true, arrivals)
+                    if *self.theory == Theory::Push || arrivals.has_independent_gaps() =>
+                {
                     "mean latency not judged: too few events, or a window of too few intervals"
+                }
+                (true, _) => {
+                    "mean latency not judged: events that come together wait together, so each \
+                     block and subscriber counts as one"
                 }
             };
             parts.push(doubt.to_owned());
@@ -478,7 +486,7 @@ mod tests {
         let mut case = Case::push();
         let model = case.model();
         assert_eq!(model.agrees, Some(true), "{}", model.note);
-        assert_eq!((model.latency_mean, model.empty), (None, 0.0));
+        assert_eq!((model.latency_mean, model.empty), (None, Some(0.0)));
         assert!((model.requests - case.strategy.summary.events.emitted as f64).abs() < 1e-9);
         case.strategy.summary.requests.useful += 20;
         assert_eq!(case.model().agrees, Some(false));

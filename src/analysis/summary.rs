@@ -372,8 +372,8 @@ pub struct Model {
     pub latency_p99: Option<u64>,
     /// Exchanges inside the windows of all blocks.
     pub requests: f64,
-    /// Exchanges that carry no event.
-    pub empty: f64,
+    /// Exchanges that carry no event; `null` where the arrivals have no closed form.
+    pub empty: Option<f64>,
     /// Whether the measurement agrees; `null` where the sample is too small to say.
     pub agrees: Option<bool>,
     /// What the form is and where the measurement stands.

@@ -60,6 +60,10 @@ fn overview(plan: &Plan) -> String {
         counted(plan.blocks as usize, "block"),
     ));
     lines.push(format!("seed      {}", plan.seed));
+    let mut arrivals: Vec<String> =
+        plan.points.iter().map(|point| point.arrivals.to_string()).collect();
+    arrivals.dedup();
+    lines.extend(arrivals.into_iter().map(|arrivals| format!("arrivals  {arrivals}")));
     lines.extend(plan.overrides.iter().map(|given| format!("changed   {given}")));
     lines.push(format!("time      about {}", rounded(estimate.wall_time)));
     lines.push(format!("expected  {} events, {requests} requests", shown(estimate.events)));
@@ -117,7 +121,7 @@ fn order(plan: &Plan, trial: &Trial) -> String {
 const FEWEST_EVENTS: f64 = 20.0;
 
 pub(crate) fn warn_of_few_events(plan: &Plan, terminal: &mut Terminal) {
-    let events = |point: &Point| point.rate.events_in(point.window);
+    let events = |point: &Point| point.events;
     let few = plan.points.iter().map(events).filter(|events| *events < FEWEST_EVENTS);
     if let Some(fewest) = few.min_by(f64::total_cmp) {
         let fewest = shown(fewest);
@@ -173,6 +177,7 @@ How close to a webhook can polling get, and at what price?
 
 trials    3 at 1 point, in 3 blocks, strategies side by side
 seed      1
+arrivals  poisson
 time      about 45s
 expected  3600 events, 7236 requests
           6 connections open at once

@@ -37,7 +37,7 @@ struct Total {
 struct PointOutline<'p> {
     parameters: &'p BTreeMap<String, String>,
     rate: Rate,
-    arrivals: Arrivals,
+    arrivals: &'p Arrivals,
     payload: Bytes,
     #[serde(with = "duration_text")]
     warm_up: Duration,
@@ -101,7 +101,7 @@ fn point(point: &Point) -> PointOutline<'_> {
     PointOutline {
         parameters: &point.parameters,
         rate: point.rate,
-        arrivals: point.arrivals,
+        arrivals: &point.arrivals,
         payload: point.payload,
         warm_up: point.warm_up,
         window: point.window,

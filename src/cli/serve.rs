@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use futures_util::future::try_join_all;
 use tokio::net::TcpListener;
 
@@ -34,9 +35,10 @@ pub(crate) struct Serve {
     #[arg(long, default_value = "20/s")]
     rate: Rate,
 
-    /// Space events evenly instead of at random.
-    #[arg(long)]
-    constant: bool,
+    /// How events are spaced, with the usual parameters of each.
+    #[arg(long, value_name = "NAME", default_value = "poisson",
+          value_parser = PossibleValuesParser::new(Arrivals::NAMES))]
+    arrivals: String,
 
     /// Size of an event's data, such as `1 KiB`.
     #[arg(long, default_value = "1 KiB")]
@@ -65,9 +67,9 @@ impl Serve {
         let interrupt = Interrupt::listen()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (log_writer, log) = event_log();
-        let arrivals = if self.constant { Arrivals::Constant } else { Arrivals::Poisson };
+        let arrivals = Arrivals::named(&self.arrivals).expect("only known names are accepted");
         let span = self.duration.unwrap_or(LONGEST_DURATION);
-        let schedule = arrivals.due_offsets(self.rate, self.seed, span);
+        let schedule = arrivals.due_offsets(self.rate, self.seed, span, None)?;
         let capacity = usize::try_from(MOST_EVENTS).unwrap_or(usize::MAX);
         let mut pacer = Pacer::prepare(Box::new(schedule.take(capacity)), log_writer)?;
         let counts = runtime.block_on(async {

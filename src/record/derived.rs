@@ -6,11 +6,11 @@
 use std::fs;
 
 use super::atomic;
-use super::digest::sha256;
 use super::error::RecordError;
 use super::folder::{MANIFEST_FILE, SCENARIO_FILE, TRIALS_FILE};
 use super::manifest::Manifest;
 use super::run::Run;
+use crate::digest::sha256;
 
 /// A file to be written into a run folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct DerivedFile {
 }
 
 /// Folders that hold evidence.
-const EVIDENCE_FOLDERS: [&str; 2] = ["ledger/", "histograms/"];
+const EVIDENCE_FOLDERS: [&str; 3] = ["ledger/", "histograms/", "traces/"];
 
 /// Whether a file of a run folder holds what was measured or asked for.
 pub(super) fn is_evidence(path: &str) -> bool {

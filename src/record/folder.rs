@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::atomic;
-use super::digest::sha256_file;
 use super::error::RecordError;
 use super::intervals;
 use super::ledger::{LEDGER_ROW_LIMIT, Ledger};
 use super::manifest::{MANIFEST_SCHEMA, Manifest, RunStatus, slug};
 use super::parquet_file;
 use super::trial::{Measured, TrialRecord, Workload};
+use crate::digest::sha256_file;
 use crate::units::nanoseconds;
 
 /// The scenario file, verbatim.
@@ -343,7 +343,7 @@ mod tests {
         let manifest: Manifest = serde_json::from_str(&text).expect("a manifest");
         let names: Vec<&str> = manifest.files.keys().map(String::as_str).collect();
         assert_eq!(names, ["charts/a.svg", "scenario.toml", "trials.jsonl"]);
-        assert_eq!(manifest.files["charts/a.svg"], crate::record::digest::sha256(b"abc"));
+        assert_eq!(manifest.files["charts/a.svg"], crate::digest::sha256(b"abc"));
         assert_eq!(manifest.run_id, manifest.identity());
     }
 

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::atomic;
-use super::digest::sha256;
 use super::environment::Environment;
 use super::error::RecordError;
 use super::folder::MANIFEST_FILE;
 use super::trial::StrategyRecord;
+use crate::digest::sha256;
 use crate::schedule::Arrivals;
 use crate::units::{Bytes, Rate, duration_text};
 

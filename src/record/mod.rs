@@ -5,7 +5,6 @@
 //! trials it finished. Nothing here judges a number; that is the reading wing's work.
 
 pub mod derived;
-pub mod digest;
 pub mod environment;
 pub mod error;
 pub mod folder;

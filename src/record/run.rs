@@ -1,13 +1,13 @@
 //! A run folder as it is read: a run of last year, or one that was killed while measured.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use super::atomic;
 use super::derived::is_evidence;
-use super::digest::sha256_file;
 use super::error::RecordError;
 use super::folder::{MANIFEST_FILE, SCENARIO_FILE, TRIALS_FILE, files_below};
 use super::histogram::HistogramLog;
@@ -15,6 +15,8 @@ use super::ledger::Ledger;
 use super::manifest::{MANIFEST_SCHEMA, Manifest};
 use super::parquet_file;
 use super::trial::{TRIAL_SCHEMA, TrialRecord};
+use crate::digest::sha256_file;
+use crate::schedule::{Arrivals, LARGEST_TRACE, Trace};
 
 /// A run folder opened for reading. Ledgers and histograms are read when asked for.
 #[derive(Clone, Debug)]
@@ -75,6 +77,22 @@ impl Run {
     pub fn ledger(&self, record: &TrialRecord) -> Result<Option<Ledger>, RecordError> {
         let relative = record.measured.as_ref().and_then(|measured| measured.ledger.as_ref());
         relative.map(|relative| parquet_file::read(&self.existing(relative)?)).transpose()
+    }
+
+    /// The trace that arrivals replay; `None` if they replay none.
+    ///
+    /// # Errors
+    ///
+    /// When the record's path leaves the folder, or the file is missing or not the one that was
+    /// replayed.
+    pub fn trace(&self, arrivals: &Arrivals) -> Result<Option<Trace>, RecordError> {
+        let Arrivals::Trace(replay) = arrivals else { return Ok(None) };
+        let path = self.existing(&replay.file)?;
+        let mut bytes = Vec::new();
+        fs::File::open(&path)
+            .and_then(|file| file.take(LARGEST_TRACE.0 + 1).read_to_end(&mut bytes))
+            .map_err(RecordError::reading(&path))?;
+        replay.trace(&bytes).map(Some).map_err(|error| RecordError::damaged(&path, &error))
     }
 
     /// The histogram log of a trial; `None` if the trial was not measured.

@@ -163,7 +163,7 @@ fn point(rate: u32, swept: bool) -> PlannedPoint {
 fn workload(planned: &PlannedWorkload, seed: u64) -> Workload {
     Workload {
         rate: planned.rate,
-        arrivals: planned.arrivals,
+        arrivals: planned.arrivals.clone(),
         payload: planned.payload,
         seed,
         warm_up: planned.warm_up,
@@ -205,7 +205,8 @@ fn emissions(workload: &Workload) -> Vec<Emission> {
     let until = workload.warm_up + workload.window;
     workload
         .arrivals
-        .due_offsets(workload.rate, workload.seed, until)
+        .due_offsets(workload.rate, workload.seed, until, None)
+        .expect("a sample replays no trace")
         .map(|due| Emission { due, emitted: due + random.random_range(500..4_000) })
         .collect()
 }

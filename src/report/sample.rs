@@ -158,7 +158,7 @@ fn slow_poll() -> StrategySummary {
             latency_p50: Some(500_600_000),
             latency_p99: Some(990_600_000),
             requests: 24.0,
-            empty: 0.0,
+            empty: Some(0.0),
             agrees: Some(true),
             note: "uniform wait of up to one interval".to_owned(),
         }),
@@ -197,7 +197,7 @@ fn quick_poll() -> StrategySummary {
         latency_p50: Some(125_600_000),
         latency_p99: Some(248_100_000),
         requests: 96.0,
-        empty: 0.646,
+        empty: Some(0.646),
         agrees: Some(true),
         note: "uniform wait of up to one interval".to_owned(),
     });
@@ -239,7 +239,7 @@ fn webhook() -> StrategySummary {
         latency_p50: None,
         latency_p99: None,
         requests: 480.0,
-        empty: 0.0,
+        empty: Some(0.0),
         agrees: None,
         note: "one request per event; no latency is claimed".to_owned(),
     });

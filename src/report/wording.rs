@@ -77,7 +77,8 @@ pub(super) fn model_rows(
         })
         .collect();
     rows.push(("requests", mean_count(model.requests), count(strategy.requests.total)));
-    rows.push(("empty requests", mean_count(model.empty), count(strategy.requests.empty)));
+    let empty = or_absent(model.empty, mean_count);
+    rows.push(("empty requests", empty, count(strategy.requests.empty)));
     rows
 }
 

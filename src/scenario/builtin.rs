@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::scenario::schema::text as schema_text;
+use crate::scenario::shelf::TRACES_FOLDER;
 
 /// A scenario that comes with the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,13 +21,18 @@ pub const BUILT_IN: &[BuiltIn] = &[
     BuiltIn { name: "quickstart", text: include_str!("../../scenarios/quickstart.toml") },
     BuiltIn { name: "solo-latency", text: include_str!("../../scenarios/solo-latency.toml") },
     BuiltIn { name: "fan-out", text: include_str!("../../scenarios/fan-out.toml") },
+    BuiltIn { name: "ci-trigger", text: include_str!("../../scenarios/ci-trigger.toml") },
     BuiltIn { name: "rate-sweep", text: include_str!("../../scenarios/rate-sweep.toml") },
 ];
+
+/// The traces beside them, each with its path.
+pub(crate) const TRACES: &[(&str, &str)] =
+    &[("traces/uv-main-2026-07.csv", include_str!("../../scenarios/traces/uv-main-2026-07.csv"))];
 
 /// The name of the schema's file, which the first line of each scenario refers to.
 const SCHEMA_FILE: &str = "scenario.schema.json";
 
-/// Writes every built-in scenario and the schema into a folder, which is made if need be.
+/// Writes every built-in scenario, its traces and the schema into a folder, which is made if need be.
 /// Returns the files written.
 ///
 /// # Errors
@@ -38,13 +44,14 @@ pub fn export(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let files: Vec<(PathBuf, &str)> = BUILT_IN
         .iter()
         .map(|scenario| (folder.join(format!("{}.toml", scenario.name)), scenario.text))
+        .chain(TRACES.iter().map(|(path, text)| (folder.join(path), *text)))
         .chain([(folder.join(SCHEMA_FILE), schema.as_str())])
         .collect();
     if let Some((existing, _)) = files.iter().find(|(file, _)| file.symlink_metadata().is_ok()) {
         let message = format!("{} exists and is not overwritten", existing.display());
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
     }
-    fs::create_dir_all(folder)?;
+    fs::create_dir_all(folder.join(TRACES_FOLDER))?;
     for (file, text) in &files {
         // `create_new` also refuses what appeared, or was linked, since the check above.
         OpenOptions::new().write(true).create_new(true).open(file)?.write_all(text.as_bytes())?;
@@ -54,7 +61,7 @@ pub fn export(folder: &Path) -> io::Result<Vec<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BUILT_IN, SCHEMA_FILE, export};
+    use super::{BUILT_IN, SCHEMA_FILE, TRACES, export};
     use crate::scenario::{load, parse};
     use std::collections::BTreeSet;
     use std::path::Path;
@@ -87,7 +94,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let target = folder.path().join("a/b");
         let written = export(&target).expect("written");
-        assert_eq!(written.len(), BUILT_IN.len() + 1);
+        assert_eq!(written.len(), BUILT_IN.len() + TRACES.len() + 1);
         assert_eq!(load(&written[0], &[]).expect("a scenario").text, BUILT_IN[0].text);
         assert_eq!(export(&target).expect_err("again").kind(), std::io::ErrorKind::AlreadyExists);
         std::fs::remove_dir_all(&target).expect("removed");

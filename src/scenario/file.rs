@@ -7,14 +7,16 @@ use std::path::Path;
 use crate::scenario::builtin::{BUILT_IN, BuiltIn};
 use crate::scenario::complaint::{Complaint, ScenarioError};
 use crate::scenario::keys::{listed, nearest};
+use crate::scenario::shelf::Shelf;
 use crate::scenario::sources::Sources;
 use crate::units::Bytes;
 
 /// The largest scenario file.
 const LARGEST_FILE: Bytes = Bytes(1 << 20);
 
-/// The name and text of a file, or of a built-in scenario if there is no such file.
-pub(crate) fn read(path: &Path) -> Result<(String, String), ScenarioError> {
+/// The name and text of a file, or of a built-in scenario if there is no such file, and where
+/// the files lie that it names.
+pub(crate) fn read(path: &Path) -> Result<(String, String, Shelf), ScenarioError> {
     let origin = path.display().to_string();
     let found = path.metadata();
     // A folder may share the name of a built-in scenario; it cannot be what was meant.
@@ -43,7 +45,7 @@ pub(crate) fn read(path: &Path) -> Result<(String, String), ScenarioError> {
         return Err(refusal(message, "is it a scenario? They are a page or two of TOML"));
     }
     match String::from_utf8(bytes) {
-        Ok(text) => Ok((origin, text)),
+        Ok(text) => Ok((origin, text, Shelf::beside(path))),
         Err(error) => Err(not_text(&origin, error.as_bytes())),
     }
 }
@@ -53,10 +55,11 @@ fn named(name: &Path) -> Option<&'static BuiltIn> {
     BUILT_IN.iter().find(|scenario| Path::new(scenario.name) == name)
 }
 
-fn built_in(path: &Path) -> Result<(String, String), ScenarioError> {
+fn built_in(path: &Path) -> Result<(String, String, Shelf), ScenarioError> {
     let wanted = path.to_string_lossy();
     if let Some(scenario) = named(path) {
-        return Ok((format!("{} (built in)", scenario.name), scenario.text.to_owned()));
+        let origin = format!("{} (built in)", scenario.name);
+        return Ok((origin, scenario.text.to_owned(), Shelf::built_in()));
     }
     let names: Vec<&str> = BUILT_IN.iter().map(|BuiltIn { name, .. }| *name).collect();
     let message = format!("there is no file `{wanted}`, and no built-in scenario of that name");

@@ -44,6 +44,17 @@ impl Keys {
         Keys(self.0.iter().chain(&other.0).cloned().collect())
     }
 
+    /// These keys, and those of `other` that have other names.
+    pub(crate) fn or(&self, other: &Keys) -> Keys {
+        let more = other.0.iter().filter(|key| self.get(&key.name).is_none());
+        Keys(self.0.iter().chain(more).cloned().collect())
+    }
+
+    /// All keys but that one.
+    pub(crate) fn without(&self, name: &str) -> Keys {
+        Keys(self.0.iter().filter(|key| key.name != name).cloned().collect())
+    }
+
     /// The keys, in the order of the schema.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Key> {
         self.0.iter()

@@ -6,8 +6,9 @@ use crate::event::Encoder;
 use crate::scenario::complaint::Complaint;
 use crate::scenario::document::Document;
 use crate::scenario::read::{NamedStrategy, Reading};
-use crate::scenario::sections::Layout;
+use crate::scenario::sections::{Events, Layout};
 use crate::scenario::sources::Span;
+use crate::schedule::{Arrivals, Impossible};
 use crate::theory::Theory;
 use crate::units::format_duration;
 
@@ -82,6 +83,7 @@ pub(crate) fn complaints(reading: &Reading, document: &Document<'_>) -> Vec<Comp
     strategies(&reading.strategies, document, &mut found);
     // The load is a product of the values above; it means something once they are possible.
     if found.is_empty() {
+        outlasts(reading, document, &mut found);
         drains(reading, document, &mut found);
         load(reading, document, &mut found);
     }
@@ -151,6 +153,40 @@ fn events(reading: &Reading, document: &Document<'_>, found: &mut Vec<Complaint>
         let remedy = format!("write a size from {} to {}", possible.start(), possible.end());
         found.push(Complaint::at(span, message, remedy));
     }
+    if let Err(Impossible { key, message, remedy }) =
+        reading.events.arrivals.check(reading.events.rate)
+    {
+        found.push(Complaint::at(document.section_span("events", key), message, remedy));
+    }
+}
+
+/// A window must not outlast a trace: what was measured of it would be silence.
+fn outlasts(reading: &Reading, document: &Document<'_>, found: &mut Vec<Complaint>) {
+    let Events { arrivals: Arrivals::Trace(replay), trace: Some(file), .. } = &reading.events
+    else {
+        return;
+    };
+    let (length, run) = (replay.length(&file.trace), &reading.run);
+    let asked = run.warm_up + run.duration;
+    if asked <= length {
+        return;
+    }
+    let whole = Duration::from_secs(length.saturating_sub(run.warm_up).as_secs());
+    let message = format!(
+        "the trace lasts {:.1} s at this `time-scale`, but warm-up and window take {:.1} s",
+        length.as_secs_f64(),
+        asked.as_secs_f64()
+    );
+    let slower = replay.time_scale * length.as_secs_f64() / asked.as_secs_f64();
+    // Rounded down, or the remedy could be refused again.
+    let slower = (slower * 1_000.0).floor() / 1_000.0;
+    let remedy = if whole.is_zero() {
+        format!("write a `time-scale` of at most {slower:.3}")
+    } else {
+        let whole = format_duration(whole);
+        format!("write `duration = \"{whole}\"`, or a `time-scale` of at most {slower:.3}")
+    };
+    found.push(Complaint::at(document.section_span("run", "duration"), message, remedy));
 }
 
 fn names(strategies: &[NamedStrategy], document: &Document<'_>, found: &mut Vec<Complaint>) {
@@ -190,7 +226,11 @@ fn load(reading: &Reading, document: &Document<'_>, found: &mut Vec<Complaint>) 
         Layout::SideBySide => subscribers.sum(),
         Layout::Solo => subscribers.max().unwrap_or(0),
     };
-    let events = reading.events.rate.events_in(reading.run.warm_up + reading.run.duration);
+    let until = reading.run.warm_up + reading.run.duration;
+    // At its busiest a process may have this many; the log must hold them all.
+    let busiest =
+        reading.events.arrivals.peak(reading.events.rate) / reading.events.rate.events_per_second();
+    let events = reading.events.expected(Duration::ZERO, until) * busiest;
     let deliveries = events * f64::from(subscribers);
     if deliveries > MOST_DELIVERIES {
         let span = document.section_span("run", "duration");

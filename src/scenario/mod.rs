@@ -4,6 +4,7 @@
 //! and every point of its sweep has been read. Everything else is a [`ScenarioError`] that
 //! shows the offending text and names a remedy.
 
+mod arrivals;
 mod builtin;
 mod complaint;
 mod document;
@@ -17,6 +18,7 @@ mod read;
 mod refusals;
 mod schema;
 mod sections;
+mod shelf;
 mod sources;
 mod sweep;
 mod vocabulary;
@@ -28,6 +30,7 @@ use crate::scenario::complaint::Complaint;
 use crate::scenario::document::Document;
 use crate::scenario::path::{Path, written};
 use crate::scenario::read::{Reader, Reading};
+use crate::scenario::shelf::Shelf;
 use crate::scenario::sources::{Sources, Span};
 use crate::scenario::sweep::{PointDocument, Sweep};
 use crate::scenario::vocabulary::Vocabulary;
@@ -42,6 +45,7 @@ pub use crate::scenario::overrides::Override;
 pub use crate::scenario::read::NamedStrategy;
 pub use crate::scenario::schema::schema;
 pub use crate::scenario::sections::{Events, Layout};
+pub use crate::scenario::shelf::{TRACES_FOLDER, TraceFile};
 pub use crate::scenario::sweep::MOST_POINTS;
 
 /// A scenario that can be run, every default filled in.
@@ -91,20 +95,30 @@ pub struct ScenarioPoint {
 /// When the file cannot be read, and for everything in it, or in `overrides`, that is unknown,
 /// unreadable or impossible.
 pub fn load(scenario: &std::path::Path, overrides: &[Override]) -> Result<Scenario, ScenarioError> {
-    let (origin, text) = file::read(scenario)?;
-    parse(&origin, &text, overrides)
+    let (origin, text, shelf) = file::read(scenario)?;
+    read_text(&origin, &text, overrides, &shelf)
 }
 
-/// Checks the text of a scenario; `origin` is what errors call it.
+/// Checks the text of a scenario that names no files but built-in ones; `origin` is what errors
+/// call it.
 ///
 /// # Errors
 ///
 /// For everything that is unknown, unreadable or impossible.
 pub fn parse(origin: &str, text: &str, overrides: &[Override]) -> Result<Scenario, ScenarioError> {
+    read_text(origin, text, overrides, &Shelf::built_in())
+}
+
+fn read_text(
+    origin: &str,
+    text: &str,
+    overrides: &[Override],
+    shelf: &Shelf,
+) -> Result<Scenario, ScenarioError> {
     let mut sources = Sources::default();
     let start = sources.add(origin, text);
-    let checked =
-        Document::parse(text, start).and_then(|document| check(document, overrides, &mut sources));
+    let checked = Document::parse(text, start)
+        .and_then(|document| check(document, overrides, &mut sources, shelf));
     match checked {
         Ok(checked) => Ok(Scenario { text: text.to_owned(), ..checked }),
         Err(complaints) => Err(ScenarioError::new(sources, complaints)),
@@ -115,6 +129,7 @@ fn check<'i>(
     mut document: Document<'i>,
     overrides: &'i [Override],
     sources: &mut Sources,
+    shelf: &Shelf,
 ) -> Result<Scenario, Vec<Complaint>> {
     let vocabulary = Vocabulary::new();
     let given = override_all(&mut document, overrides, sources, &vocabulary)?;
@@ -129,7 +144,7 @@ fn check<'i>(
     let mut complaints: Vec<Complaint> = given.iter().filter_map(swept).collect();
     let mut readings = Vec::new();
     for PointDocument { parameters, document } in sweep.points(&document) {
-        let mut reader = Reader::new(&vocabulary);
+        let mut reader = Reader::new(&vocabulary, shelf);
         let reading = reader.read(&document);
         complaints.append(&mut reader.complaints);
         if let Some(reading) = reading {

@@ -9,12 +9,16 @@ use toml::de::{DeValue, Error, ValueDeserializer};
 
 use crate::delivery::MECHANISMS;
 use crate::delivery::contract::Strategy;
+use crate::scenario::arrivals::{SHAPES, Shape, TRACE, TraceSettings, Written, shape};
 use crate::scenario::complaint::Complaint;
 use crate::scenario::document::{Document, Node, Table};
 use crate::scenario::keys::{Keys, listed, nearest, remedy};
 use crate::scenario::limits::MOST_STRATEGIES;
-use crate::scenario::sections::{Events, Heading, Run, StrategyHead};
+use crate::scenario::sections::{Events, EventsHead, Heading, Run, StrategyHead, default_arrivals};
+use crate::scenario::shelf::Shelf;
 use crate::scenario::vocabulary::{TABLES, Vocabulary, mechanism, text};
+use crate::schedule::{Arrivals, Impossible};
+use crate::units::Bytes;
 use crate::wire::link::Link;
 
 /// Everything one document says, once its sweep is resolved.
@@ -45,20 +49,21 @@ pub struct NamedStrategy {
 #[derive(Debug)]
 pub(crate) struct Reader<'v> {
     vocabulary: &'v Vocabulary,
+    shelf: &'v Shelf,
     pub(crate) complaints: Vec<Complaint>,
 }
 
 impl<'v> Reader<'v> {
     /// A reader that has nothing to complain about yet.
-    pub(crate) fn new(vocabulary: &'v Vocabulary) -> Reader<'v> {
-        Reader { vocabulary, complaints: Vec::new() }
+    pub(crate) fn new(vocabulary: &'v Vocabulary, shelf: &'v Shelf) -> Reader<'v> {
+        Reader { vocabulary, shelf, complaints: Vec::new() }
     }
 
     /// Reads a document; without a complaint every value is there.
     pub(crate) fn read(&mut self, document: &Document<'_>) -> Option<Reading> {
         let vocabulary = self.vocabulary;
         let heading = self.heading(&document.root);
-        let events = self.section(document, "events", &vocabulary.events, "rate = \"20/s\"");
+        let events = self.events(document);
         let run = self.section(document, "run", &vocabulary.run, "duration = \"60s\"");
         let strategies = self.strategies(document);
         Some(Reading { heading: heading?, events: events?, run: run?, strategies: strategies? })
@@ -89,6 +94,19 @@ impl<'v> Reader<'v> {
         keys: &Keys,
         example: &str,
     ) -> Option<T> {
+        let node = self.table(document, name, example)?;
+        let place = format!("`[{name}]`");
+        let node = self.known_keys(node, &place, keys, &keys.names())?;
+        self.value(&node, &place, keys, T::deserialize)
+    }
+
+    /// A table directly below the root.
+    fn table<'d, 'i>(
+        &mut self,
+        document: &'d Document<'i>,
+        name: &'static str,
+        example: &str,
+    ) -> Option<&'d Node<'i>> {
         let Some(node) = document.entry(name) else {
             if misspelt(&document.root, name, &TABLES) {
                 return None;
@@ -104,9 +122,112 @@ impl<'v> Reader<'v> {
             self.complain(Complaint::at(node.span(), message, remedy));
             return None;
         }
-        let place = format!("`[{name}]`");
-        let node = self.known_keys(node, &place, keys, &keys.names())?;
-        self.value(&node, &place, keys, T::deserialize)
+        Some(node)
+    }
+
+    fn events(&mut self, document: &Document<'_>) -> Option<Events> {
+        const PLACE: &str = "`[events]`";
+        let whole = self.table(document, "events", "rate = \"20/s\"")?;
+        let shape = self.shape(whole)?;
+        let keys = self.vocabulary.events(shape.name());
+        let node = self.without_strangers(whole, shape, &keys)?;
+        let node = self.known_keys(&node, PLACE, &keys, &keys.names())?;
+        let (head, settings) = split(node, &self.vocabulary.events);
+        let head = self.value(&head, PLACE, &keys, EventsHead::deserialize);
+        let written = self.value(&settings, PLACE, &keys, |input| shape.read(input));
+        let EventsHead { rate, payload, .. } = head?;
+        match written? {
+            Written::Whole(arrivals) => {
+                Some(Events { rate: rate?, arrivals, trace: None, payload })
+            }
+            Written::Trace(asked) => self.replayed(document, &asked, payload),
+        }
+    }
+
+    /// The arrival process that `[events]` names.
+    fn shape(&mut self, events: &Node<'_>) -> Option<&'static dyn Shape> {
+        let names: Vec<&str> = SHAPES.iter().map(|shape| shape.name()).collect();
+        let Some(wanted) = events.get_ref().as_table()?.get("arrivals") else {
+            return shape(&default_arrivals());
+        };
+        let Some(name) = wanted.get_ref().as_str() else {
+            let message = format!("`arrivals` is named in text, not by {}", a_kind(wanted));
+            let remedy = format!(
+                "write one of {}; what it needs goes into further keys of `[events]`",
+                listed(&names)
+            );
+            self.complain(Complaint::at(wanted.span(), message, remedy));
+            return None;
+        };
+        let known = shape(name);
+        if known.is_none() {
+            let remedy = match nearest(name, names.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`? Known are: {}", listed(&names)),
+                None => format!("known are: {}", listed(&names)),
+            };
+            let message = format!("no arrivals are called `{name}`");
+            self.complain(Complaint::at(wanted.span(), message, remedy));
+        }
+        known
+    }
+
+    /// The table without the keys that only other arrival processes have.
+    fn without_strangers<'i>(
+        &mut self,
+        node: &Node<'i>,
+        shape: &dyn Shape,
+        keys: &Keys,
+    ) -> Option<Node<'i>> {
+        let mut table = node.get_ref().as_table()?.clone();
+        for (key, _) in node.get_ref().as_table()? {
+            let name = key.get_ref().as_ref();
+            let others = self.vocabulary.shapes_with(name);
+            let remedy = if keys.get(name).is_some() {
+                continue;
+            } else if name == "rate" && shape.name() == TRACE {
+                "remove it: the rate of a trace follows from its file and `time-scale`".to_owned()
+            } else if others.is_empty() {
+                continue;
+            } else {
+                format!("remove it, or choose `arrivals` that have it: {}", listed(&others))
+            };
+            let message = format!("`{}` arrivals have no `{name}`", shape.name());
+            self.complain(Complaint::at(key.span(), message, remedy));
+            table.remove(name);
+        }
+        Some(Spanned::new(node.span(), DeValue::Table(table)))
+    }
+
+    /// Events at the moments of a trace.
+    fn replayed(
+        &mut self,
+        document: &Document<'_>,
+        asked: &TraceSettings,
+        payload: Bytes,
+    ) -> Option<Events> {
+        let at = |key| document.section_span("events", key);
+        let (replay, file) = match self.shelf.replay(asked) {
+            Ok(read) => read,
+            Err(refusal) => {
+                self.complain(Complaint::at(at("file"), refusal.message, refusal.remedy));
+                return None;
+            }
+        };
+        if let Err(Impossible { key, message, remedy }) = replay.check() {
+            self.complain(Complaint::at(at(key), message, remedy));
+            return None;
+        }
+        match replay.rate(&file.trace) {
+            Ok(rate) => {
+                Some(Events { rate, arrivals: Arrivals::Trace(replay), trace: Some(file), payload })
+            }
+            Err(error) => {
+                let message = format!("at this `time-scale` the trace is no stream: {error}");
+                let remedy = format!("its {} events need another `time-scale`", replay.events);
+                self.complain(Complaint::at(at("time-scale"), message, remedy));
+                None
+            }
+        }
     }
 
     fn strategies(&mut self, document: &Document<'_>) -> Option<Vec<NamedStrategy>> {

@@ -147,6 +147,106 @@ fn values_that_are_impossible() {
 }
 
 #[test]
+fn arrivals_that_cannot_be() {
+    let rate = "rate = \"20/s\"";
+    let with = |more: &str| format!("{rate}\n{more}");
+    let uv = "arrivals = \"trace\"\nfile = \"traces/uv-main-2026-07.csv\"";
+    let cases = [
+        with("arrivals = 7"),
+        with("arrivals = { batch = { size = 10 } }"),
+        with("batch-size = 10"),
+        with("arrivals = \"constant\"\namplitude = 0.5"),
+        with("arrivals = \"batch\"\nbatch-sice = 10"),
+        with("arrivals = \"batch\"\nbatch-size = 0"),
+        with("arrivals = \"batch\"\nbatch-size = 2.5"),
+        with("arrivals = \"on-off\"\nmean-on = \"0s\""),
+        with("arrivals = \"on-off\"\nmean-off = 9"),
+        with("arrivals = \"on-off\"\nmean-off = \"60h\""),
+        with("arrivals = \"diurnal\"\namplitude = 1.5"),
+        with("arrivals = \"diurnal\"\namplitude = nan"),
+        with("arrivals = \"diurnal\"\nday = \"0s\""),
+        with("arrivals = \"pareto\"\nalpha = 1"),
+        with("arrivals = \"pareto\"\nsources = 0"),
+        with("arrivals = \"lognormal\"\nvariation = inf"),
+        "arrivals = \"on-off\"".to_owned(),
+        "arrivals = \"trace\"".to_owned(),
+        with(uv),
+        "arrivals = \"trace\"\nfile = \"../secret.csv\"".to_owned(),
+        "arrivals = \"trace\"\nfile = \"/etc/passwd\"".to_owned(),
+        "arrivals = \"trace\"\nfile = \"traces/none.csv\"".to_owned(),
+        format!("{uv}\ncolumn = \"day\""),
+        format!("{uv}\ntime-scale = 0"),
+        format!("{uv}\ntime-scale = 1e9"),
+        format!("{uv}\ntime-scale = 86400"),
+    ];
+    let cases: Vec<(&str, &str)> = cases.iter().map(|to| (rate, to.as_str())).collect();
+    insta::assert_snapshot!(shown(&cases));
+}
+
+#[test]
+fn arrivals_are_read_with_and_without_their_parameters() {
+    for (more, overrides, expected) in [
+        ("", &[][..], r#""poisson""#),
+        ("arrivals = \"batch\"", &[], r#"{"batch":{"batch-size":10}}"#),
+        ("arrivals = \"batch\"", &["events.batch-size=3"], r#"{"batch":{"batch-size":3}}"#),
+        ("", &["events.batch-size=3", "events.arrivals=batch"], r#"{"batch":{"batch-size":3}}"#),
+        (
+            "arrivals = \"diurnal\"\nday = \"1min\"",
+            &[],
+            r#"{"diurnal":{"amplitude":0.5,"day":"1m"}}"#,
+        ),
+    ] {
+        let text = RIGHT.replacen("rate =", &format!("{more}\nrate ="), 1);
+        let scenario = read(&text, overrides).expect(more);
+        let arrivals = serde_json::to_string(&scenario.points[0].events.arrivals).expect("JSON");
+        assert_eq!(arrivals, expected);
+    }
+}
+
+#[test]
+fn arrivals_and_their_parameters_can_be_swept() {
+    let arrivals = |text: &str| -> Vec<String> {
+        let scenario = read(text, &[]).expect(text);
+        let json = |point: &crate::scenario::ScenarioPoint| {
+            serde_json::to_string(&point.events.arrivals).expect("JSON")
+        };
+        scenario.points.iter().map(json).collect()
+    };
+    let shapes = format!("{RIGHT}[sweep]\n'events.arrivals' = ['constant', 'batch']\n");
+    assert_eq!(arrivals(&shapes), [r#""constant""#, r#"{"batch":{"batch-size":10}}"#]);
+    let sizes = format!("{shapes}'events.batch-size' = [1, 2]\n");
+    assert!(read(&sizes, &[]).is_err(), "constant arrivals have no batches");
+    let sizes = sizes.replace("'constant', ", "");
+    assert_eq!(
+        arrivals(&sizes),
+        [r#"{"batch":{"batch-size":1}}"#, r#"{"batch":{"batch-size":2}}"#]
+    );
+}
+
+#[test]
+fn a_trace_has_its_own_rate_and_a_window_no_longer_than_itself() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("traces")).expect("a folder");
+    let trace: Vec<String> = (0..=1_000).map(|second| second.to_string()).collect();
+    std::fs::write(folder.path().join("traces/a.txt"), trace.join("\n")).expect("a file");
+    let file = folder.path().join("a.toml");
+    let write = |duration: &str| {
+        let events = "arrivals = \"trace\"\nfile = \"traces/a.txt\"\ntime-scale = 10";
+        let text = RIGHT.replace("rate = \"20/s\"", events).replace("60s", duration);
+        std::fs::write(&file, text).expect("a file");
+    };
+    write("99s");
+    let scenario = load(&file, &[]).expect("right");
+    let events = &scenario.points[0].events;
+    assert_eq!(events.rate.to_string(), "10.01/s");
+    let second = std::time::Duration::from_secs(1);
+    assert!((events.expected(second, 99 * second) - 980.0).abs() < f64::EPSILON);
+    write("100s");
+    let error = load(&file, &[]).expect_err("101 s of 100 s").to_string();
+    assert!(error.contains("write `duration = \"1m 39s\"`"), "{error}");
+}
+
+#[test]
 fn sweeps_that_mean_nothing() {
     let swept = |sweep: &str| format!("{RIGHT}\n[sweep]\n{sweep}\n");
     let numbers: Vec<String> = (1..=1001).map(|n| format!("\"{n}/s\"")).collect();

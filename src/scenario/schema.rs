@@ -6,8 +6,9 @@ use serde_json::{Map, Value, json};
 
 use crate::delivery::MECHANISMS;
 use crate::delivery::contract::Mechanism;
+use crate::scenario::arrivals::{SHAPES, Shape, TRACE};
 use crate::scenario::limits::MOST_STRATEGIES;
-use crate::scenario::sections::{Events, Heading, Run, StrategyHead};
+use crate::scenario::sections::{EventsHead, Heading, Run, StrategyHead, default_arrivals};
 use crate::wire::link::Link;
 
 /// The JSON Schema of scenario files, in the 2020-12 dialect.
@@ -16,9 +17,14 @@ pub fn schema() -> Schema {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
     let strategies: Vec<Value> =
         MECHANISMS.iter().map(|mechanism| strategy(*mechanism, &mut generator)).collect();
+    let events = SHAPES.map(|shape| events(shape, &mut generator));
     let mut schema = Heading::json_schema(&mut generator);
     let tables = json!({
-        "events": generator.subschema_for::<Events>(),
+        "events": {
+            "description": "What happens at the source.",
+            "type": "object",
+            "oneOf": events,
+        },
         "run": generator.subschema_for::<Run>(),
         "strategy": {
             "description": "The strategies compared.",
@@ -72,6 +78,30 @@ fn strategy(mechanism: &dyn Mechanism, generator: &mut SchemaGenerator) -> Value
     append(&mut schema, "required", required);
     schema.insert("title".into(), mechanism.name().into());
     schema.insert("description".into(), mechanism.summary().into());
+    schema.insert("additionalProperties".into(), false.into());
+    schema.to_value()
+}
+
+/// What `[events]` may hold with one arrival process.
+fn events(shape: &dyn Shape, generator: &mut SchemaGenerator) -> Value {
+    let mut schema = shape.schema(generator);
+    let head = EventsHead::json_schema(generator);
+    let mut properties = head.get("properties").cloned().unwrap_or_else(|| json!({}));
+    let mut required = head.get("required").cloned().unwrap_or_else(|| json!([]));
+    if shape.name() == TRACE
+        && let (Value::Object(properties), Value::Array(required)) =
+            (&mut properties, &mut required)
+    {
+        properties.remove("rate");
+        required.retain(|key| key != "rate");
+    }
+    properties["arrivals"]["const"] = shape.name().into();
+    extend(&mut schema, "properties", properties);
+    append(&mut schema, "required", required);
+    if shape.name() != default_arrivals() {
+        append(&mut schema, "required", json!(["arrivals"]));
+    }
+    schema.insert("title".into(), shape.name().into());
     schema.insert("additionalProperties".into(), false.into());
     schema.to_value()
 }

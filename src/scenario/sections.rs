@@ -5,6 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::scenario::shelf::TraceFile;
 use crate::schedule::Arrivals;
 use crate::units::{Bytes, DurationText, Rate, RateText, SizeText, duration_text};
 
@@ -21,20 +22,55 @@ pub(crate) struct Heading {
     pub(crate) question: Option<String>,
 }
 
-/// What happens at the source.
+/// The keys `[events]` has, however events are spaced.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Events {
+pub(crate) struct EventsHead {
     /// Mean number of events in a span of time, such as "20/s" or "4.5/day".
+    // Required of every process but a trace, which has its own.
     #[schemars(with = "RateText")]
-    pub rate: Rate,
-    /// How events are spaced: "constant" or "poisson".
-    #[serde(default)]
-    pub arrivals: Arrivals,
+    pub(crate) rate: Option<Rate>,
+    /// How events are spaced: "constant", "poisson", "batch", "on-off", "diurnal", "pareto",
+    /// "lognormal" or "trace". Each has further keys.
+    #[serde(default = "default_arrivals")]
+    pub(crate) arrivals: String,
     /// Size of an event's data, from "64 B" to "1 MiB".
     #[serde(default = "default_payload")]
     #[schemars(with = "SizeText")]
+    pub(crate) payload: Bytes,
+}
+
+/// What happens at the source.
+#[derive(Clone, Debug)]
+pub struct Events {
+    /// Mean number of events in a span of time; of a trace, over its whole length.
+    pub rate: Rate,
+    /// How events are spaced.
+    pub arrivals: Arrivals,
+    /// The trace that is replayed, if one is.
+    pub trace: Option<TraceFile>,
+    /// Size of an event's data.
     pub payload: Bytes,
+}
+
+impl Events {
+    /// The events due between two moments of a trial: those of a trace, or the mean of what
+    /// chance gives.
+    #[must_use]
+    pub fn expected(&self, from: Duration, until: Duration) -> f64 {
+        match (&self.arrivals, &self.trace) {
+            (Arrivals::Trace(replay), Some(TraceFile { trace, .. })) => {
+                let before = |moment| replay.events_before(trace, moment);
+                before(until).saturating_sub(before(from)) as f64
+            }
+            _ => self.rate.events_in(until.saturating_sub(from)),
+        }
+    }
+}
+
+/// The process of a scenario that names none.
+pub(crate) fn default_arrivals() -> String {
+    "poisson".to_owned()
 }
 
 fn default_payload() -> Bytes {

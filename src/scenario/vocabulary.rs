@@ -4,11 +4,12 @@ use schemars::SchemaGenerator;
 
 use crate::delivery::MECHANISMS;
 use crate::delivery::contract::Mechanism;
+use crate::scenario::arrivals::{SHAPES, TRACE};
 use crate::scenario::complaint::Complaint;
 use crate::scenario::document::{Document, Node};
 use crate::scenario::keys::{Keys, listed, remedy};
 use crate::scenario::path::{Path, written};
-use crate::scenario::sections::{Events, Heading, Run, StrategyHead};
+use crate::scenario::sections::{EventsHead, Heading, Run, StrategyHead};
 use crate::scenario::sources::Span;
 use crate::wire::link::Link;
 
@@ -24,6 +25,7 @@ pub(crate) struct Vocabulary {
     pub(crate) head: Keys,
     pub(crate) link: Keys,
     mechanisms: Vec<(&'static str, Keys)>,
+    shapes: Vec<(&'static str, Keys)>,
 }
 
 /// A place in a document that a path leads to.
@@ -48,11 +50,18 @@ impl Vocabulary {
         };
         Vocabulary {
             heading: Keys::of::<Heading>(),
-            events: Keys::of::<Events>(),
+            events: Keys::of::<EventsHead>(),
             run: Keys::of::<Run>(),
             head: Keys::of::<StrategyHead>(),
             link: Keys::of::<Link>(),
             mechanisms: MECHANISMS.iter().map(settings).collect(),
+            shapes: SHAPES
+                .iter()
+                .map(|shape| {
+                    let schema = shape.schema(&mut SchemaGenerator::default());
+                    (shape.name(), Keys::in_schema(&schema))
+                })
+                .collect(),
         }
     }
 
@@ -61,6 +70,24 @@ impl Vocabulary {
         let own = self.mechanisms.iter().find(|(name, _)| Some(*name) == mechanism);
         let common = self.head.and(&self.link);
         own.map_or_else(|| common.clone(), |(_, keys)| common.and(keys))
+    }
+
+    /// The keys of `[events]` with that arrival process.
+    pub(crate) fn events(&self, shape: &str) -> Keys {
+        let head = if shape == TRACE { self.events.without("rate") } else { self.events.clone() };
+        let own = self.shapes.iter().find(|(name, _)| *name == shape);
+        own.map_or_else(|| head.clone(), |(_, keys)| head.and(keys))
+    }
+
+    /// The keys of `[events]`, whatever the arrival process.
+    fn all_events(&self) -> Keys {
+        self.shapes.iter().fold(self.events.clone(), |keys, (_, more)| keys.or(more))
+    }
+
+    /// The arrival processes that have a key of that name.
+    pub(crate) fn shapes_with(&self, key: &str) -> Vec<&'static str> {
+        let with = self.shapes.iter().filter(|(_, keys)| keys.get(key).is_some());
+        with.map(|(name, _)| *name).collect()
     }
 
     /// The place a path leads to.
@@ -81,7 +108,7 @@ impl Vocabulary {
                 .ok_or_else(|| unknown(remedy(&path.to_string(), paths.iter().map(String::as_str))))
         };
         match path.keys()[..] {
-            ["events", key] => in_section("events", &self.events, key),
+            ["events", key] => in_section("events", &self.all_events(), key),
             ["run", key] => in_section("run", &self.run, key),
             ["strategy", name, key] => self.strategy_target(name, key, document).map_err(unknown),
             ["sweep", swept] => Ok(Target::Sweep(swept.to_owned())),
@@ -122,7 +149,7 @@ impl Vocabulary {
         let strategies = document.strategies().filter_map(|node| text(node, "name"));
         let strategies = strategies.map(|name| format!("strategy.{}.KEY", written(name)));
         let heading = self.heading.names().into_iter().map(str::to_owned);
-        let paths: Vec<String> = [section("events", &self.events), section("run", &self.run)]
+        let paths: Vec<String> = [section("events", &self.all_events()), section("run", &self.run)]
             .into_iter()
             .chain(strategies)
             .chain(heading)

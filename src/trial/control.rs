@@ -1,6 +1,7 @@
 //! What coordinator and workers say to each other: JSON, one message a line.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -16,7 +17,7 @@ use crate::units::{Bytes, Rate, duration_text};
 use crate::wire::link::Link;
 
 /// The version of this conversation; both ends must speak the same.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// The longest message, in bytes.
 pub const LONGEST_MESSAGE: usize = 1 << 20;
@@ -56,6 +57,9 @@ pub struct SourceAssignment {
     pub rate: Rate,
     /// How they are spaced.
     pub arrivals: Arrivals,
+    /// Where the trace lies that is to be replayed, as an absolute path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<PathBuf>,
     /// Size of an event's `data`.
     pub payload: Bytes,
     /// Seed of the schedule.

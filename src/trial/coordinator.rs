@@ -3,6 +3,7 @@
 //! It never fails: whatever goes wrong spoils the trial, and a spoilt trial is a record.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -65,10 +66,12 @@ pub struct StrategyResult {
     pub ledger: Option<Ledger>,
 }
 
-/// Runs one trial to its end, good or bad; one result a strategy.
+/// Runs one trial to its end, good or bad; one result a strategy. `folder` is the run folder, as
+/// an absolute path, with the traces in it.
 pub async fn run(
     plan: &Plan,
     trial: &Trial,
+    folder: &Path,
     launcher: &Launcher,
     interrupt: &CancellationToken,
     watch: &mut (dyn FnMut(Phase) + Send),
@@ -81,7 +84,7 @@ pub async fn run(
     let conducted = tokio::select! {
         biased;
         () = interrupt.cancelled() => None,
-        conducted = conduct(point, trial, &strategies, launcher, &mut crew, watch) => Some(conducted),
+        conducted = conduct(point, trial, &strategies, folder, launcher, &mut crew, watch) => Some(conducted),
     };
     crew.dismiss().await;
     let outcome = |outcome| {
@@ -121,12 +124,13 @@ async fn conduct(
     point: &Point,
     trial: &Trial,
     strategies: &[&PlannedStrategy],
+    folder: &Path,
     launcher: &Launcher,
     crew: &mut Crew,
     watch: &mut (dyn FnMut(Phase) + Send),
 ) -> Result<Collected, Trouble> {
     watch(Phase::Launching);
-    let lanes = launch_source(point, trial, strategies, launcher, crew).await?;
+    let lanes = launch_source(point, trial, strategies, folder, launcher, crew).await?;
     launch_subscribers(trial, strategies, &lanes, launcher, crew).await?;
 
     let epoch = clock::now().after(HEAD_START);
@@ -159,6 +163,7 @@ async fn launch_source(
     point: &Point,
     trial: &Trial,
     strategies: &[&PlannedStrategy],
+    folder: &Path,
     launcher: &Launcher,
     crew: &mut Crew,
 ) -> Result<Vec<SocketAddr>, Trouble> {
@@ -166,7 +171,8 @@ async fn launch_source(
     let source = crew.worker(source);
     let assignment = SourceAssignment {
         rate: point.rate,
-        arrivals: point.arrivals,
+        arrivals: point.arrivals.clone(),
+        trace: point.trace.as_ref().map(|trace| folder.join(&trace.path)),
         payload: point.payload,
         seed: trial.seed,
         emit_for: point.warm_up + point.window,
@@ -316,7 +322,7 @@ fn blank_record(
         strategy: strategy_record(strategy),
         workload: Workload {
             rate: point.rate,
-            arrivals: point.arrivals,
+            arrivals: point.arrivals.clone(),
             payload: point.payload,
             seed: trial.seed,
             warm_up: point.warm_up,

@@ -56,7 +56,7 @@ fn planned_point(point: &Point) -> PlannedPoint {
         parameters: point.parameters.clone(),
         workload: PlannedWorkload {
             rate: point.rate,
-            arrivals: point.arrivals,
+            arrivals: point.arrivals.clone(),
             payload: point.payload,
             warm_up: point.warm_up,
             window: point.window,
@@ -78,7 +78,8 @@ pub fn bytes_needed(plan: &Plan) -> u64 {
         .points
         .iter()
         .map(|point| {
-            let events = point.rate.events_in(point.warm_up + point.window);
+            let emitting = (point.warm_up + point.window).as_secs_f64();
+            let events = point.events * emitting / point.window.as_secs_f64();
             let subscribers: f64 =
                 point.strategies.iter().map(|strategy| f64::from(strategy.subscribers)).sum();
             let rows = events * subscribers;
@@ -89,7 +90,8 @@ pub fn bytes_needed(plan: &Plan) -> u64 {
     BYTES_BESIDE_LEDGERS + deliveries as u64 * LEDGER_ROW_BYTES
 }
 
-/// Runs every trial of the plan and records each as it ends, until interrupted.
+/// Puts the plan's traces into the folder, runs every trial and records each as it ends, until
+/// interrupted.
 ///
 /// A spoilt trial is recorded and the run goes on.
 ///
@@ -103,13 +105,18 @@ pub async fn run(
     interrupt: &CancellationToken,
     observer: &mut dyn Observer,
 ) -> Result<RunStatus, RecordError> {
+    for trace in plan.points.iter().filter_map(|point| point.trace.as_ref()) {
+        folder.write(&trace.path, &trace.bytes)?;
+    }
+    // Workers are given absolute paths, wherever they are started.
+    let root = std::path::absolute(folder.path()).map_err(RecordError::reading(folder.path()))?;
     for trial in &plan.trials {
         if interrupt.is_cancelled() {
             return Ok(RunStatus::Interrupted);
         }
         observer.trial_begins(plan, trial);
         let mut watch = |phase| observer.phase(phase);
-        let results = coordinator::run(plan, trial, launcher, interrupt, &mut watch).await;
+        let results = coordinator::run(plan, trial, &root, launcher, interrupt, &mut watch).await;
         for result in results {
             let record = folder.append(result.record, result.ledger.as_ref())?;
             observer.recorded(&record);

@@ -1,11 +1,14 @@
 //! The worker that is the source: the pacer, the event log and one lane for each strategy.
 
+use std::io::Read;
+
 use futures_util::future::try_join_all;
 
 use crate::clock::{self, WallAnchor};
 use crate::delivery::contract::DeliveryError;
 use crate::event::Encoder;
 use crate::meter;
+use crate::schedule::{Arrivals, DueOffsets, LARGEST_TRACE, TraceError};
 use crate::source::feed::EventWriter;
 use crate::source::lane::{Contents, LaneThread, LaneUse, Window};
 use crate::source::log::{LogReader, event_log};
@@ -28,8 +31,7 @@ pub(crate) async fn run(
     assignment: SourceAssignment,
 ) -> Result<(), WorkerError> {
     let (log_writer, log) = event_log();
-    let schedule =
-        assignment.arrivals.due_offsets(assignment.rate, assignment.seed, assignment.emit_for);
+    let schedule = schedule(&assignment)?;
     let mut pacer =
         Pacer::prepare(schedule, log_writer).map_err(WorkerError::system("starting the pacer"))?;
     let mut lanes = start_lanes(&assignment, &log).await?;
@@ -66,6 +68,25 @@ pub(crate) async fn run(
     }
     pacer.stop();
     Ok(())
+}
+
+/// When events are due: of a trace, as its file says, which must be the one that was planned.
+fn schedule(assignment: &SourceAssignment) -> Result<DueOffsets, WorkerError> {
+    let SourceAssignment { arrivals, rate, seed, emit_for, .. } = assignment;
+    let unusable = |error: TraceError| WorkerError::Nonsense(format!("the trace: {error}"));
+    let trace = match (arrivals, &assignment.trace) {
+        (Arrivals::Trace(replay), Some(path)) => {
+            let file =
+                std::fs::File::open(path).map_err(WorkerError::system("opening the trace"))?;
+            let mut bytes = Vec::new();
+            file.take(LARGEST_TRACE.0 + 1)
+                .read_to_end(&mut bytes)
+                .map_err(WorkerError::system("reading the trace"))?;
+            Some(replay.trace(&bytes).map_err(unusable)?)
+        }
+        _ => None,
+    };
+    arrivals.due_offsets(*rate, *seed, *emit_for, trace.as_ref()).map_err(unusable)
 }
 
 async fn start_lanes(

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+/// Every arrival process, from the scenario to the record.
+mod arrivals;
 /// What the command line says, word for word.
 mod cli;
 /// What every mechanism promises, whoever adds it.

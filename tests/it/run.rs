@@ -10,7 +10,7 @@ use std::path::Path;
 
 use pollpush::analysis::summary::{SUMMARY_SCHEMA, StrategySummary, Summary};
 use pollpush::counts::Counts;
-use pollpush::record::digest::sha256_file;
+use pollpush::digest::sha256_file;
 use pollpush::record::histogram::Tag;
 use pollpush::record::ledger::Ledger;
 use pollpush::record::manifest::RunStatus;

@@ -28,13 +28,18 @@ fn exported_scenarios_are_the_files_of_the_repository_and_never_overwrite() {
     let folder = place.path("exported");
     let export = || pollpush(["scenarios".as_ref(), "export".as_ref(), folder.as_os_str()]);
     export().expect_code(&[0]);
-    for entry in fs::read_dir(&folder).unwrap() {
-        let exported = entry.unwrap().path();
+    let files = |folder: PathBuf| -> Vec<PathBuf> {
+        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.is_file()).collect()
+    };
+    let exported = [files(folder.clone()), files(folder.join("traces"))].concat();
+    for exported in &exported {
         let original = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("scenarios")
-            .join(exported.file_name().unwrap());
-        assert_eq!(fs::read(&exported).unwrap(), fs::read(original).unwrap());
+            .join(exported.strip_prefix(&folder).unwrap());
+        assert_eq!(fs::read(exported).unwrap(), fs::read(original).unwrap());
     }
+    assert!(exported.iter().any(|file| file.ends_with("traces/uv-main-2026-07.csv")));
     let again = export();
     again.expect_code(&[2]);
     assert!(again.stderr.contains("hint: name a folder without these files"), "{}", again.stderr);

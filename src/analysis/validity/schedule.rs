@@ -115,7 +115,7 @@ pub(super) fn phase_lock(evidence: &Evidence) -> Finding {
             return None;
         }
         let phases: BTreeSet<u64> =
-            due_offsets(&block.workload).map(|due| due % every / part).collect();
+            due_offsets(&block.workload, None).map(|due| due % every / part).collect();
         if phases.len() >= PHASES_ENOUGH {
             return None;
         }
