@@ -10,7 +10,8 @@ use rand::seq::SliceRandom;
 use crate::delivery::contract::Strategy;
 use crate::scenario::{NamedStrategy, Scenario, ScenarioPoint, TRIAL_OVERHEAD};
 use crate::schedule::{Arrivals, random_stream};
-use crate::theory::{Conditions, Latency};
+use crate::theory::Conditions;
+use crate::theory::prediction::{Prediction, Quantity};
 use crate::units::{Bytes, Rate};
 use crate::wire::link::Link;
 
@@ -240,12 +241,12 @@ impl Point {
     #[must_use]
     pub fn expectation(&self, planned: &PlannedStrategy) -> Expectation {
         let events = self.rate.events_in(self.window);
-        let theory = planned.strategy.theory();
+        let predicted = self.prediction(planned);
+        let requests = predicted.as_ref().and_then(|form| form.count(Quantity::Requests));
         Expectation {
             events,
             deliveries: events * f64::from(planned.subscribers),
-            requests: theory
-                .map(|theory| theory.predict(&self.conditions(planned)).requests.expected),
+            requests: requests.map(|requests| requests.expected),
         }
     }
 
@@ -258,13 +259,10 @@ impl Point {
     /// How long the last event of a window is expected to be under way.
     fn expected_drain(&self, strategy: usize) -> Duration {
         let planned = &self.strategies[strategy];
-        let theory = planned.strategy.theory();
-        let latency = theory.map(|theory| theory.predict(&self.conditions(planned)).latency);
-        let wait = match latency {
-            Some(Latency::Uniform { to, .. }) => to,
-            Some(Latency::AtLeast(least)) => least,
-            None => planned.strategy.patience(),
-        };
+        let latency = self.prediction(planned).map(|predicted| predicted.latency);
+        let wait = latency.map_or(planned.strategy.patience(), |latency| {
+            latency.max().or(latency.mean()).unwrap_or(latency.min())
+        });
         wait.min(self.drain)
     }
 
@@ -276,14 +274,18 @@ impl Point {
         strategies.iter().map(|strategy| of(&self.strategies[*strategy])).sum()
     }
 
-    fn conditions(&self, planned: &PlannedStrategy) -> Conditions {
-        Conditions {
+    /// What the strategy's closed form expects of one window, if it has one.
+    fn prediction(&self, planned: &PlannedStrategy) -> Option<Prediction> {
+        let theory = planned.strategy.theory()?;
+        Some(theory.form().predict(&Conditions {
             rate: self.rate,
             arrivals: self.arrivals,
             window: self.window,
             subscribers: planned.subscribers,
             exchange: ASSUMED_EXCHANGE,
-        }
+            rtt: None,
+            server: Duration::ZERO,
+        }))
     }
 }
 

@@ -61,17 +61,18 @@ impl Arrivals {
     /// independent of the events.
     ///
     /// Poisson: the number is Poisson distributed with mean λG. Constant: over a random phase
-    /// it is ⌊λG⌋ or one more, so as to have the mean λG.
+    /// it is ⌊λG⌋ or one more, so as to have the mean λG. `None` for arrivals of which there is
+    /// no closed form.
     #[must_use]
-    pub fn expectation(self, rate: Rate, gap: Duration, of: impl Fn(u64) -> f64) -> f64 {
+    pub fn expectation(self, rate: Rate, gap: Duration, of: impl Fn(u64) -> f64) -> Option<f64> {
         let mean = rate.events_in(gap);
-        match self {
+        Some(match self {
             Arrivals::Constant => {
                 let (few, more) = (mean.floor(), mean.fract());
                 (1.0 - more) * of(rounded(few)) + more * of(rounded(few + 1.0))
             }
             Arrivals::Poisson => poisson_expectation(mean, of),
-        }
+        })
     }
 }
 
@@ -207,7 +208,8 @@ mod tests {
     fn expectations_over_a_gap_are_exact() {
         let rate = Rate::per_second(20.0).expect("a rate");
         let expect = |arrivals: Arrivals, milliseconds, of: fn(u64) -> f64| {
-            arrivals.expectation(rate, Duration::from_millis(milliseconds), of)
+            let gap = Duration::from_millis(milliseconds);
+            arrivals.expectation(rate, gap, of).expect("a closed form")
         };
         let none = |events| f64::from(u8::from(events == 0));
         for (milliseconds, mean) in [(5, 0.1_f64), (250, 5.0), (60_000, 1_200.0)] {
