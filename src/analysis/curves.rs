@@ -79,14 +79,14 @@ impl Curves {
         self,
         name: &str,
         emitted: u64,
-        predicted: Option<Latency>,
+        predicted: Option<&Latency>,
         blocks: &[Distribution],
         pooled: &Distribution,
     ) -> StrategyFigures {
         StrategyFigures {
             name: name.to_owned(),
             ecdf: ecdf(pooled, emitted),
-            ecdf_model: predicted.as_ref().and_then(model_curve),
+            ecdf_model: predicted.and_then(model_curve),
             percentiles: percentiles(blocks),
             timeline: self.timeline(),
         }

@@ -15,10 +15,10 @@ const MOST_LEVELS: usize = 200;
 
 /// Polls whose interval grows by a factor on an empty answer and starts again on news.
 ///
-/// The interval is T_k after k empty answers, and one read is G_k = T_k + exchange after the
-/// last. Poisson arrivals leave a gap empty with e_k = e^(−λG_k), so a gap is of level k with a
-/// frequency π_k proportional to e_0·…·e_(k−1), the last level's divided by 1 − e_K. Reads
-/// are 1/E\[G\] a second, Σπ_k·e_k of them empty; latency has the mean E\[G²\]/(2·E\[G\]) + d.
+/// After k empty answers the interval is Tk, and a read follows the last after Gk = Tk +
+/// exchange. Poisson arrivals leave that gap empty with ek = e^(−λGk), so a gap is of level k
+/// with a frequency πk proportional to e0·…·e(k−1), the last level's divided by 1 − ek. Reads are
+/// 1/E\[G\] a second, Σ πk·ek of them empty; latency has the mean E\[G²\]/(2·E\[G\]) + d.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct AdaptivePoll {
@@ -35,7 +35,7 @@ pub struct AdaptivePoll {
 }
 
 impl AdaptivePoll {
-    /// The gaps G_k in seconds, the longest last.
+    /// The gap of each level in seconds, the longest last.
     fn gaps(&self, exchange: Duration) -> Vec<f64> {
         let exchange = exchange.max(Duration::from_nanos(1)).as_secs_f64();
         let (mut interval, slowest) = (self.fastest.as_secs_f64(), self.slowest.as_secs_f64());

@@ -109,7 +109,7 @@ impl BatchedWebhook {
             before = after;
             // The first waits for the last, those between less, the last not at all.
             shares.push(Share { weight, from, to });
-            shares.push(Share { weight: weight * others, from: least, to: from + (to - from) / 2 });
+            shares.push(Share { weight: weight * others, from: least, to: (from + to) / 2 });
             shares.push(Share { weight, from: least, to: least });
         }
         shares.retain(|share| share.weight > 0.0);

@@ -150,7 +150,7 @@ impl Latency {
                 );
             if p < up_to {
                 let part = ((p - left) / (up_to - left)).max(0.0);
-                return Some(below + (edge - below).mul_f64(part));
+                return Some(below + edge.saturating_sub(below).mul_f64(part));
             }
             (below, left) = (edge, at_most(nanos(edge)));
             if p <= left {

@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::cycle::Cycle;
 use super::latency::{Latency, Share};
 use super::prediction::{Count, Prediction, Quantity};
-use super::{Conditions, Form};
+use super::{Conditions, Form, SLACK};
 use crate::units::duration_text;
 
 /// Requests held until an event happens, at most for a time H, then sent anew.
 ///
-/// From an answer to the moment the next request is held, G = rearm + exchange, events wait;
+/// From an answer to the moment the next request is held, G = rearm + round trip, events wait;
 /// at any other time they travel at once. With Poisson arrivals one request takes
 /// C = G + e^(−λG)·(1 − e^(−λH))/λ, so requests are 1/(λC) an event, e^(−λ(G + H)) of them
 /// empty; a share G/C of the events waits uniformly on \[0, G\], so the mean latency is
@@ -32,9 +32,14 @@ pub struct LongPoll {
 }
 
 impl LongPoll {
-    /// The time without a held request, in seconds.
-    fn gap(&self, conditions: &Conditions) -> f64 {
-        (self.rearm + conditions.exchange).max(Duration::from_nanos(1)).as_secs_f64()
+    /// The time without a held request, in seconds, if timers and scheduling add `slack` to it.
+    ///
+    /// An exchange that is held tells how long nothing happened, not how far away the source
+    /// is: that is what the network was told to be.
+    fn gap(&self, conditions: &Conditions, slack: Duration) -> f64 {
+        let trips = conditions.rtt.unwrap_or_default().saturating_mul(self.set_up + 1);
+        let gap = conditions.server + trips + self.rearm + slack;
+        gap.max(Duration::from_nanos(1)).as_secs_f64()
     }
 
     /// The share of Poisson requests that end empty.
@@ -45,16 +50,16 @@ impl LongPoll {
     /// One request with Poisson arrivals; `counted` counts only the empty ones.
     fn cycle(&self, gap: f64, rate: f64, empty_only: bool) -> Cycle {
         let hold = self.hold.as_secs_f64();
-        let held = (-rate * gap).exp();
+        let none = (-rate * gap).exp();
         // The time a request is held is exponential, cut off at H.
         let mean = -(-rate * hold).exp_m1() / rate;
         let square = 2.0 / (rate * rate)
             * (-(-rate * hold).exp_m1() - rate * hold * (-rate * hold).exp()).max(0.0);
-        let length = gap + held * mean;
+        let length = gap + none * mean;
         let number = if empty_only { self.empty(gap, rate) } else { 1.0 };
         Cycle {
             length,
-            length_squared: gap * gap + held * (2.0 * gap * mean + square),
+            length_squared: gap * gap + none * (2.0 * gap * mean + square),
             number,
             number_squared: number,
             product: if empty_only { number * (gap + hold) } else { length },
@@ -64,22 +69,22 @@ impl LongPoll {
     fn poisson(&self, prediction: Prediction, conditions: &Conditions) -> Prediction {
         let rate = conditions.events_per_second();
         let count = |empty_only| {
-            let at = |conditions: &Conditions| {
-                self.cycle(self.gap(conditions), rate, empty_only).count(conditions)
-            };
-            at(conditions).or(at(&conditions.slower()).expected)
+            let at =
+                |slack| self.cycle(self.gap(conditions, slack), rate, empty_only).count(conditions);
+            at(Duration::ZERO).or(at(SLACK).expected)
         };
         prediction.with(Quantity::Requests, count(false)).with(Quantity::Empty, count(true))
     }
 
     /// Evenly spaced events, if each answers one request or all requests find one.
     fn constant(&self, prediction: Prediction, conditions: &Conditions) -> Prediction {
-        let (gap, between) = (self.gap(conditions), 1.0 / conditions.events_per_second());
+        let gap = self.gap(conditions, Duration::ZERO);
+        let between = 1.0 / conditions.events_per_second();
         let requests = if gap > between {
             let polls = |gap: f64| {
                 f64::from(conditions.subscribers) * conditions.window.as_secs_f64() / gap
             };
-            Count::certain(polls(gap)).or(polls(self.gap(&conditions.slower())))
+            Count::certain(polls(gap)).or(polls(self.gap(conditions, SLACK)))
         } else if gap + self.hold.as_secs_f64() > between {
             Count::per_delivery(1.0, conditions)
         } else {
@@ -89,7 +94,8 @@ impl LongPoll {
     }
 
     fn latency(&self, conditions: &Conditions, least: Duration) -> Latency {
-        let (gap, rate) = (self.gap(conditions), conditions.events_per_second());
+        let rate = conditions.events_per_second();
+        let gap = self.gap(conditions, Duration::ZERO);
         let waiting = if conditions.is_poisson() {
             gap / self.cycle(gap, rate, false).length
         } else if conditions.is_constant() {
@@ -112,9 +118,9 @@ impl LongPoll {
 
 impl Form for LongPoll {
     fn predict(&self, conditions: &Conditions) -> Prediction {
-        let words = "long polling: latency is d, half an exchange that is not held, and for events \
+        let words = "long polling: latency is d, half the configured round trip, and for events \
                      in the gap G from an answer to the next held request uniform on [d, G + d]";
-        let least = conditions.server + conditions.one_way(self.set_up, conditions.server);
+        let least = conditions.server + conditions.rtt.unwrap_or_default() / 2;
         let prediction = Prediction::new(words, self.latency(conditions, least));
         if conditions.is_poisson() {
             self.poisson(prediction, conditions)

@@ -62,8 +62,8 @@ pub trait Form {
         None
     }
 
-    /// Whether exchanges stay open while nothing happens, so that the time they took says
-    /// nothing of the network.
+    /// Whether exchanges stay open while nothing happens: the time they took then says nothing
+    /// of the network, and the form does not look at it.
     fn holds(&self) -> bool {
         false
     }
@@ -132,7 +132,7 @@ pub struct Conditions {
     /// Simulated subscribers.
     pub subscribers: u32,
     /// Mean time of one exchange, request to complete response, set-up of its connection
-    /// included; without what the source held it for.
+    /// included.
     pub exchange: Duration,
     /// The network's configured round trip; `None` is loopback, where the program itself
     /// takes most of the time and forms without a wait claim bounds only.

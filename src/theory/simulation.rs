@@ -136,9 +136,9 @@ impl World {
         let mut seen = Seen::default();
         let (mut sent, mut first) = (0.0, 0);
         while sent < self.window() {
-            let held = sent + self.there();
-            let expires = held + hold;
-            let read = events.get(first).map_or(expires, |event| event.max(held).min(expires));
+            let arrived = sent + self.there();
+            let expires = arrived + hold;
+            let read = events.get(first).map_or(expires, |event| event.max(arrived).min(expires));
             let answered = read + self.server + self.way;
             let last = first + events[first..].partition_point(|event| *event <= read);
             seen.latencies.extend(events[first..last].iter().map(|event| answered - event));
@@ -255,7 +255,7 @@ fn assert_latencies(latency: &Latency, mut seen: Vec<f64>, place: &str) {
     assert!((mean - measured).abs() <= allowed, "mean {mean} for {measured} in {place}");
     for p in [0.5, 0.99] {
         let deviation = 4.0 * (p * (1.0 - p) / samples as f64).sqrt();
-        let rank = |p: f64| (p * samples as f64) as usize;
+        let rank = |p: f64| (0..samples).rfind(|rank| *rank as f64 <= p * samples as f64).unwrap();
         let (low, high) = (seen[rank(p - deviation)], seen[rank(p + deviation)]);
         let quantile = time(latency.quantile(p));
         let inside = (0.995 * low..=1.005 * high).contains(&quantile);
