@@ -75,6 +75,8 @@ pub struct PlannedStrategy {
     pub link: Link,
     /// The mechanism with its settings.
     pub strategy: Arc<dyn Strategy>,
+    /// What its closed form expects of one window, if it has one.
+    predicted: Option<Prediction>,
 }
 
 /// One trial: a set of strategies of one point, run once in fresh processes.
@@ -175,6 +177,7 @@ fn resolved(point: &ScenarioPoint) -> Point {
         subscribers: named.subscribers,
         link: named.link.clone(),
         strategy: Arc::clone(&named.strategy),
+        predicted: predicted(point, named),
     };
     Point {
         parameters: point.parameters.clone(),
@@ -186,6 +189,21 @@ fn resolved(point: &ScenarioPoint) -> Point {
         drain: point.drain,
         strategies: point.strategies.iter().map(strategy).collect(),
     }
+}
+
+/// What a strategy's closed form expects of one window.
+fn predicted(point: &ScenarioPoint, named: &NamedStrategy) -> Option<Prediction> {
+    let theory = named.strategy.theory()?;
+    Some(theory.form().predict(&Conditions {
+        rate: point.events.rate,
+        arrivals: point.events.arrivals,
+        window: point.window,
+        subscribers: named.subscribers,
+        exchange: ASSUMED_EXCHANGE,
+        rtt: None,
+        server: Duration::ZERO,
+        set_up: named.link.set_up(),
+    }))
 }
 
 impl PlannedStrategy {
@@ -241,8 +259,8 @@ impl Point {
     #[must_use]
     pub fn expectation(&self, planned: &PlannedStrategy) -> Expectation {
         let events = self.rate.events_in(self.window);
-        let predicted = self.prediction(planned);
-        let requests = predicted.as_ref().and_then(|form| form.count(Quantity::Requests));
+        let predicted = planned.predicted.as_ref();
+        let requests = predicted.and_then(|form| form.count(Quantity::Requests));
         Expectation {
             events,
             deliveries: events * f64::from(planned.subscribers),
@@ -259,7 +277,7 @@ impl Point {
     /// How long the last event of a window is expected to be under way.
     fn expected_drain(&self, strategy: usize) -> Duration {
         let planned = &self.strategies[strategy];
-        let latency = self.prediction(planned).map(|predicted| predicted.latency);
+        let latency = planned.predicted.as_ref().map(|predicted| &predicted.latency);
         let wait = latency.map_or(planned.strategy.patience(), |latency| {
             latency.max().or(latency.mean()).unwrap_or(latency.min())
         });
@@ -272,20 +290,6 @@ impl Point {
                 * u64::from(planned.strategy.connections_per_subscriber())
         };
         strategies.iter().map(|strategy| of(&self.strategies[*strategy])).sum()
-    }
-
-    /// What the strategy's closed form expects of one window, if it has one.
-    fn prediction(&self, planned: &PlannedStrategy) -> Option<Prediction> {
-        let theory = planned.strategy.theory()?;
-        Some(theory.form().predict(&Conditions {
-            rate: self.rate,
-            arrivals: self.arrivals,
-            window: self.window,
-            subscribers: planned.subscribers,
-            exchange: ASSUMED_EXCHANGE,
-            rtt: None,
-            server: Duration::ZERO,
-        }))
     }
 }
 

@@ -88,8 +88,7 @@ impl Strategy for Poll {
     }
 
     fn theory(&self) -> Option<Theory> {
-        let reads =
-            Reads { set_up: u32::from(!self.keep_alive), ..Reads::every(self.every, self.beat) };
+        let reads = Reads::every(self.every, self.beat);
         Some(IntervalPoll { reads, limit: self.limit }.into())
     }
 

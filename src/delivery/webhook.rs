@@ -131,14 +131,7 @@ impl Strategy for Webhook {
     }
 
     fn theory(&self) -> Option<Theory> {
-        let set_up = u32::from(!self.keep_alive);
-        Some(
-            theory::webhook::Webhook {
-                set_up,
-                ..theory::webhook::Webhook::plain(self.concurrency)
-            }
-            .into(),
-        )
+        Some(theory::webhook::Webhook::plain(self.concurrency).into())
     }
 
     fn patience(&self) -> Duration {

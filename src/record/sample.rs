@@ -144,6 +144,7 @@ fn point(rate: u32, swept: bool) -> PlannedPoint {
                 mechanism: "poll".to_owned(),
                 subscribers: 1,
                 settings: serde_json::json!({ "every": "250ms" }),
+                set_up: 0,
                 promise: Promise::COMPLETE_AND_ORDERED,
                 theory: Some(
                     IntervalPoll { reads: Reads::every(POLL_EVERY, Beat::FixedRate), limit: 100 }
@@ -155,6 +156,7 @@ fn point(rate: u32, swept: bool) -> PlannedPoint {
                 mechanism: "webhook".to_owned(),
                 subscribers: 1,
                 settings: serde_json::json!({}),
+                set_up: 0,
                 promise: Promise::COMPLETE,
                 theory: Some(Webhook::plain(4).into()),
             },

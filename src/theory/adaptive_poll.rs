@@ -30,8 +30,6 @@ pub struct AdaptivePoll {
     pub slowest: Duration,
     /// What an interval is multiplied by when a poll finds nothing.
     pub factor: f64,
-    /// Round trips that set a connection up before each exchange: 0 if connections are kept.
-    pub set_up: u32,
 }
 
 impl AdaptivePoll {
@@ -42,7 +40,7 @@ impl AdaptivePoll {
         let mut gaps = Vec::new();
         while interval < slowest && gaps.len() < MOST_LEVELS {
             gaps.push(interval + exchange);
-            interval *= self.factor;
+            interval = (interval * self.factor).max(self.fastest.as_secs_f64());
         }
         gaps.push(slowest + exchange);
         gaps
@@ -94,7 +92,7 @@ impl Form for AdaptivePoll {
         let words = "adaptive polling: latency is uniform on [d, G + d] within each gap G from one \
                      read of the source to the next, d being half an exchange; gaps grow while \
                      nothing happens";
-        let least = conditions.server + conditions.one_way(self.set_up, conditions.server);
+        let least = conditions.from_read();
         if !conditions.is_poisson() {
             return Prediction::new(words, Latency::AtLeast(least));
         }
@@ -139,6 +137,7 @@ mod tests {
             exchange: Duration::ZERO,
             rtt: None,
             server: Duration::ZERO,
+            set_up: 0,
         }
     }
 
@@ -148,7 +147,6 @@ mod tests {
             fastest: Duration::from_millis(100),
             slowest: Duration::from_secs(1),
             factor: 2.0,
-            set_up: 0,
         };
         let polls = |rate| {
             let predicted = poll.predict(&conditions(rate));
@@ -161,7 +159,7 @@ mod tests {
     #[test]
     fn an_interval_that_does_not_grow_is_an_interval() {
         let every = Duration::from_millis(200);
-        let poll = AdaptivePoll { fastest: every, slowest: every, factor: 1.0, set_up: 0 };
+        let poll = AdaptivePoll { fastest: every, slowest: every, factor: 1.0 };
         let latency = poll.predict(&conditions(5.0)).latency;
         let micros = |time: Option<Duration>| time.map(|time| time.as_micros());
         assert_eq!(micros(latency.mean()), Some(100_000));

@@ -24,17 +24,12 @@ pub struct BatchedWebhook {
     pub linger: Duration,
     /// The most events of a batch, B.
     pub most: u32,
-    /// Round trips that set a connection up before each exchange: 0 if connections are kept.
-    pub set_up: u32,
 }
 
-impl BatchedWebhook {
-    /// Set-up and one way.
-    fn least(&self, conditions: &Conditions) -> Duration {
-        let one_way = conditions.one_way(self.set_up, conditions.server);
-        one_way.saturating_mul(self.set_up.saturating_mul(2).saturating_add(1))
-    }
+/// Evenly spaced events of a batch from which on their waits count as uniform.
+const MANY: u64 = 1_000;
 
+impl BatchedWebhook {
     /// The events that join a batch at most.
     fn most_joining(&self) -> u64 {
         u64::from(self.most).saturating_sub(1)
@@ -71,6 +66,10 @@ impl BatchedWebhook {
         let times = |events: u64| interval.mul_f64(events as f64);
         let full = joining == self.most_joining();
         let longest = if full { times(joining) } else { self.linger };
+        if joining > MANY {
+            let last = longest.saturating_sub(times(joining));
+            return Latency::uniform(least + last, least + longest);
+        }
         let share = |event| {
             let at = least + longest.saturating_sub(times(event));
             Share { weight: 1.0, from: at, to: at }
@@ -121,7 +120,7 @@ impl Form for BatchedWebhook {
     fn predict(&self, conditions: &Conditions) -> Prediction {
         let words = "batched webhook: a batch leaves a time L after its first event, which waits L, \
                      the others less, or when it is full; then d, half an exchange";
-        let least = self.least(conditions);
+        let least = conditions.there(conditions.server);
         let latency = if conditions.is_constant() {
             Some(self.constant(conditions, least))
         } else if conditions.is_poisson() {
@@ -162,12 +161,13 @@ mod tests {
             exchange: Duration::ZERO,
             rtt: None,
             server: Duration::ZERO,
+            set_up: 0,
         }
     }
 
     #[test]
     fn a_batch_halves_requests_at_one_event_a_linger() {
-        let form = BatchedWebhook { linger: Duration::from_secs(1), most: 1_000, set_up: 0 };
+        let form = BatchedWebhook { linger: Duration::from_secs(1), most: 1_000 };
         let conditions = conditions(1.0);
         let predicted = form.predict(&conditions);
         let requests = predicted.count(Quantity::Requests).expect("claimed").expected;
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn batches_always_need_fewer_requests_than_polls_of_the_same_greatest_latency() {
         for (rate, expected) in [(10.0, 0.0909), (100.0, 0.0099)] {
-            let form = BatchedWebhook { linger: Duration::from_secs(1), most: 10_000, set_up: 0 };
+            let form = BatchedWebhook { linger: Duration::from_secs(1), most: 10_000 };
             let conditions = conditions(rate);
             let predicted = form.predict(&conditions);
             let requests = predicted.count(Quantity::Requests).expect("claimed").expected;

@@ -19,19 +19,15 @@ pub struct Hybrid {
     pub concurrency: u32,
     /// Whether one read serves several hints.
     pub coalesce: bool,
-    /// Round trips that set a connection up before each exchange: 0 if connections are kept.
-    pub set_up: u32,
 }
 
 impl Hybrid {
     /// Set-up and a way for the hint; set-up, the way there, the source's time and the way back.
     fn latency(&self, conditions: &Conditions) -> Latency {
-        let one_way = conditions.one_way(self.set_up, conditions.server);
         if self.coalesce {
-            return Latency::AtLeast(conditions.server + one_way);
+            return Latency::AtLeast(conditions.from_read());
         }
-        let ways = self.set_up.saturating_mul(4).saturating_add(3);
-        let least = one_way.saturating_mul(ways) + conditions.server;
+        let least = 2 * conditions.there(conditions.server) + conditions.from_read();
         let service = conditions.exchange.as_secs_f64();
         let wait = several_servers(conditions.events_per_second(), service, self.concurrency);
         let at_once = wait.is_some_and(|wait| wait < SLACK.as_secs_f64() / 2.0);
@@ -89,12 +85,13 @@ mod tests {
             exchange: Duration::ZERO,
             rtt: None,
             server: Duration::ZERO,
+            set_up: 0,
         }
     }
 
     #[test]
     fn a_hint_and_a_read_are_two_requests_and_three_ways() {
-        let mut form = Hybrid { concurrency: 64, coalesce: false, set_up: 0 };
+        let mut form = Hybrid { concurrency: 64, coalesce: false };
         let far = Conditions {
             exchange: Duration::from_millis(40),
             rtt: Some(Duration::from_millis(40)),
@@ -113,7 +110,7 @@ mod tests {
 
     #[test]
     fn hints_that_wait_for_a_connection_make_the_latency_a_bound() {
-        let form = Hybrid { concurrency: 1, coalesce: false, set_up: 0 };
+        let form = Hybrid { concurrency: 1, coalesce: false };
         let far = Conditions {
             exchange: Duration::from_millis(40),
             rtt: Some(Duration::from_millis(40)),

@@ -62,8 +62,8 @@ impl Latency {
         Latency::Mixture(vec![Share { weight: 1.0, from, to }])
     }
 
-    /// A least latency, and a wait of at most `longest` of which `at_most` tells the share that
-    /// does not exceed a time; `None` if that has no closed form.
+    /// A least latency, and a wait of at most `longest` of which `at_most` tells how many
+    /// do not exceed a time, by any measure; `None` if that has no closed form.
     pub(crate) fn of_waits(
         least: Duration,
         longest: Duration,

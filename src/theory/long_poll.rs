@@ -27,8 +27,6 @@ pub struct LongPoll {
     /// From an answer to the next request.
     #[serde(with = "duration_text")]
     pub rearm: Duration,
-    /// Round trips that set a connection up before each exchange: 0 if connections are kept.
-    pub set_up: u32,
 }
 
 impl LongPoll {
@@ -37,7 +35,8 @@ impl LongPoll {
     /// An exchange that is held tells how long nothing happened, not how far away the source
     /// is: that is what the network was told to be.
     fn gap(&self, conditions: &Conditions, slack: Duration) -> f64 {
-        let trips = conditions.rtt.unwrap_or_default().saturating_mul(self.set_up + 1);
+        let trips =
+            conditions.rtt.unwrap_or_default().saturating_mul(conditions.set_up.saturating_add(1));
         let gap = conditions.server + trips + self.rearm + slack;
         gap.max(Duration::from_nanos(1)).as_secs_f64()
     }
@@ -159,11 +158,12 @@ mod tests {
             exchange: rtt.unwrap_or_default(),
             rtt,
             server: Duration::ZERO,
+            set_up: 0,
         }
     }
 
     fn long_poll(hold: u64) -> LongPoll {
-        LongPoll { hold: Duration::from_secs(hold), rearm: Duration::ZERO, set_up: 0 }
+        LongPoll { hold: Duration::from_secs(hold), rearm: Duration::ZERO }
     }
 
     #[test]

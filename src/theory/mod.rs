@@ -139,6 +139,8 @@ pub struct Conditions {
     pub rtt: Option<Duration>,
     /// The part of an exchange that the source takes to answer; not part of any way.
     pub server: Duration,
+    /// Round trips that set a connection up before each exchange: 0 if connections are kept.
+    pub set_up: u32,
 }
 
 impl Conditions {
@@ -155,9 +157,21 @@ impl Conditions {
 
     /// One way of the network: half a round trip, of which an exchange is one and one more for
     /// each that sets its connection up.
-    pub(crate) fn one_way(&self, set_up: u32, server: Duration) -> Duration {
-        let trips = set_up.saturating_add(1).saturating_mul(2);
+    pub(crate) fn one_way(&self, server: Duration) -> Duration {
+        let trips = self.set_up.saturating_add(1).saturating_mul(2);
         self.exchange.saturating_sub(server) / trips
+    }
+
+    /// From a read of the source to its answer's arrival, the smallest latency of a poller: the
+    /// source's time and one way.
+    pub(crate) fn from_read(&self) -> Duration {
+        self.server + self.one_way(self.server)
+    }
+
+    /// From sending a request to its arrival: set-up and one way.
+    pub(crate) fn there(&self, server: Duration) -> Duration {
+        let ways = self.set_up.saturating_mul(2).saturating_add(1);
+        self.one_way(server).saturating_mul(ways)
     }
 
     /// The same with exchanges that take longer by what timers and scheduling may add.

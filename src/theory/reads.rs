@@ -24,8 +24,6 @@ pub struct Reads {
     pub beat: Beat,
     /// The share j of T by which each interval is longer or shorter: uniform on T·(1 ± j).
     pub jitter: f64,
-    /// Round trips that set a connection up before each exchange: 0 if connections are kept.
-    pub set_up: u32,
     /// Whether an unchanged source is answered 304.
     pub conditional: bool,
 }
@@ -41,7 +39,7 @@ impl Reads {
     /// Reads at plain intervals over connections that are kept.
     #[must_use]
     pub fn every(every: Duration, beat: Beat) -> Reads {
-        Reads { every, beat, jitter: 0.0, set_up: 0, conditional: false }
+        Reads { every, beat, jitter: 0.0, conditional: false }
     }
 
     /// The longest an interval can be.
@@ -54,12 +52,6 @@ impl Reads {
     #[must_use]
     pub fn period(&self) -> Option<Duration> {
         (self.jitter == 0.0 && !self.every.is_zero()).then_some(self.every)
-    }
-
-    /// The smallest latency: an event happens just before a read, which then takes the source's
-    /// time and travels one way.
-    pub(crate) fn least(&self, conditions: &Conditions) -> Duration {
-        conditions.server + conditions.one_way(self.set_up, conditions.server)
     }
 
     /// The times from one read to the next.
@@ -87,7 +79,7 @@ impl Reads {
     /// W ~ U\[0, G\] in each, with the mean E\[G²\]/(2·E\[G\]). Then it travels. The request's
     /// own way adds nothing: events that happen while it travels are seen.
     pub(crate) fn latency(&self, conditions: &Conditions) -> Latency {
-        let least = self.least(conditions);
+        let least = conditions.from_read();
         let share = |gap: Gap| Share {
             weight: gap.share * gap.length.as_secs_f64(),
             from: least,
@@ -101,23 +93,24 @@ impl Reads {
     /// Of the captured events of a gap, min(N(x), keeps) are at most x old, N(x) being the
     /// events of its last part of length x.
     pub(crate) fn latency_of_newest(&self, conditions: &Conditions, keeps: u64) -> Latency {
-        let least = self.least(conditions);
+        let least = conditions.from_read();
         let gaps = self.gaps(conditions.exchange);
-        let captured = |wait: Duration| -> Option<f64> {
-            let of = |gap: &Gap| {
-                let kept = conditions.arrivals.expectation(
-                    conditions.rate,
-                    wait.min(gap.length),
-                    |events| events.min(keeps) as f64,
-                )?;
-                Some(gap.share * kept)
+        let newest = |wait| {
+            let kept = |events: u64| events.min(keeps) as f64;
+            conditions.arrivals.expectation(conditions.rate, wait, kept)
+        };
+        let in_gaps: Option<Vec<f64>> = gaps.iter().map(|gap| newest(gap.length)).collect();
+        let Some(in_gaps) = in_gaps else { return Latency::AtLeast(least) };
+        let captured = |wait: Duration| {
+            let newest = newest(wait)?;
+            let of = |(gap, all): (&Gap, &f64)| {
+                gap.share * if wait < gap.length { newest } else { *all }
             };
-            gaps.iter().map(of).sum()
+            Some(gaps.iter().zip(&in_gaps).map(of).sum::<f64>())
         };
         let longest = gaps.iter().map(|gap| gap.length).max().unwrap_or_default();
-        captured(longest)
-            .and_then(|all| Latency::of_waits(least, longest, |wait| Some(captured(wait)? / all)))
-            .unwrap_or(Latency::AtLeast(least))
+        // Weights need not add up to one.
+        Latency::of_waits(least, longest, captured).unwrap_or(Latency::AtLeast(least))
     }
 
     /// The sum over all gaps of a window, of all subscribers, of something that depends on the
@@ -139,11 +132,15 @@ impl Reads {
         self.sum(conditions, |_| Some((1.0, 1.0))).expect("one read a gap, whatever the events")
     }
 
-    /// Reads that find nothing, and answers 304 if that is how they are told.
+    /// Reads that find nothing: they are empty, or answered 304.
     pub(crate) fn with_empty(&self, prediction: Prediction, conditions: &Conditions) -> Prediction {
         let none = self.over_gaps(conditions, |events| if events == 0 { 1.0 } else { 0.0 });
-        let told = none.filter(|_| self.conditional);
-        prediction.with(Quantity::Empty, none).with(Quantity::NotModified, told)
+        if self.conditional {
+            let empty = Count::certain(0.0);
+            prediction.with(Quantity::Empty, empty).with(Quantity::NotModified, none)
+        } else {
+            prediction.with(Quantity::Empty, none)
+        }
     }
 
     /// Sums what a gap holds, given its first two moments.

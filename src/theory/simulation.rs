@@ -90,6 +90,7 @@ impl World {
             exchange: seconds(self.exchange()),
             rtt: Some(seconds(2.0 * self.way)),
             server: seconds(self.server),
+            set_up: self.set_up,
         }
     }
 
@@ -271,7 +272,7 @@ fn reads(every: f64, beat: Beat) -> Reads {
 }
 
 fn long_poll(hold: f64, rearm: f64) -> LongPoll {
-    LongPoll { hold: seconds(hold), rearm: seconds(rearm), set_up: 0 }
+    LongPoll { hold: seconds(hold), rearm: seconds(rearm) }
 }
 
 #[test]
@@ -282,7 +283,7 @@ fn interval_polls() {
         for (server, set_up) in [(0.0, 0), (0.01, 0), (0.02, 1)] {
             for jitter in [0.0, 0.3] {
                 let world = World { server, set_up, ..World::new(20.0, 0.025) };
-                let reads = Reads { jitter, set_up, ..reads(0.1, beat) };
+                let reads = Reads { jitter, ..reads(0.1, beat) };
                 // Beats that are missed and jittered are not simulated: the grid moves.
                 if jitter > 0.0 && beat == Beat::FixedRate && set_up > 0 {
                     continue;
@@ -326,7 +327,7 @@ fn adaptive_polls() {
             read.answered + interval
         });
         let (fastest, slowest) = (seconds(fastest), seconds(slowest));
-        assert_agrees(&AdaptivePoll { fastest, slowest, factor, set_up: 0 }, &world, seen);
+        assert_agrees(&AdaptivePoll { fastest, slowest, factor }, &world, seen);
     }
 }
 
@@ -354,7 +355,7 @@ fn ordered_webhooks() {
         let world = World { set_up, ..World::new(20.0, 0.005) };
         let seen = world.webhook(handle);
         let exchange = seconds(world.exchange() + handle);
-        let form = Webhook { handle: seconds(handle), set_up, ..Webhook::plain(1) };
+        let form = Webhook { handle: seconds(handle), ..Webhook::plain(1) };
         // The subscriber's time is part of the exchange.
         let conditions = Conditions { exchange, ..world.conditions() };
         let mean = form.predict(&conditions).latency.mean().expect("M/D/1").as_secs_f64();
@@ -379,7 +380,7 @@ fn webhooks_with_retries() {
 fn batched_webhooks() {
     for (linger, most) in [(0.1, 1_000_u16), (0.5, 1_000), (0.5, 8), (0.5, 2), (0.5, 1)] {
         let world = World::new(20.0, 0.01);
-        let form = BatchedWebhook { linger: seconds(linger), most: most.into(), set_up: 0 };
+        let form = BatchedWebhook { linger: seconds(linger), most: most.into() };
         assert_agrees(&form, &world, world.batched_webhook(linger, most.into()));
     }
 }
@@ -388,7 +389,7 @@ fn batched_webhooks() {
 fn batches_of_evenly_spaced_events() {
     for (linger, most) in [(0.17, 1_000_u16), (0.17, 3), (0.01, 9)] {
         let world = World { arrivals: Arrivals::Constant, ..World::new(20.0, 0.01) };
-        let form = BatchedWebhook { linger: seconds(linger), most: most.into(), set_up: 0 };
+        let form = BatchedWebhook { linger: seconds(linger), most: most.into() };
         assert_agrees(&form, &world, world.batched_webhook(linger, most.into()));
     }
 }

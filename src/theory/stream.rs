@@ -64,6 +64,7 @@ mod tests {
             exchange: Duration::ZERO,
             rtt: None,
             server: Duration::ZERO,
+            set_up: 0,
         }
     }
 

@@ -25,8 +25,6 @@ pub struct Webhook {
     /// Time the subscriber takes before it answers.
     #[serde(with = "duration_text")]
     pub handle: Duration,
-    /// Round trips that set a connection up before each exchange: 0 if connections are kept.
-    pub set_up: u32,
     /// What happens when an attempt fails; absent if it is not repeated.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub retries: Option<Retries>,
@@ -112,13 +110,12 @@ impl Webhook {
     /// A webhook without retries whose subscriber answers at once, over kept connections.
     #[must_use]
     pub fn plain(concurrency: u32) -> Webhook {
-        Webhook { concurrency, handle: Duration::ZERO, set_up: 0, retries: None }
+        Webhook { concurrency, handle: Duration::ZERO, retries: None }
     }
 
     /// Set-up and one way.
     pub(crate) fn least(&self, conditions: &Conditions) -> Duration {
-        let one_way = conditions.one_way(self.set_up, self.handle);
-        one_way.saturating_mul(self.set_up.saturating_mul(2).saturating_add(1))
+        conditions.there(self.handle)
     }
 
     fn latency(&self, conditions: &Conditions) -> Latency {
@@ -197,6 +194,7 @@ mod tests {
             exchange: Duration::ZERO,
             rtt: None,
             server: Duration::ZERO,
+            set_up: 0,
         }
     }
 

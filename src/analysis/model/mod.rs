@@ -16,7 +16,7 @@ mod tests;
 use std::time::Duration;
 
 use crate::analysis::evidence::Block;
-use crate::analysis::summary::{Model, StrategySummary};
+use crate::analysis::summary::{Model, Requests, StrategySummary};
 use crate::analysis::words;
 use crate::record::manifest::PlannedWorkload;
 use crate::record::trial::StrategyRecord;
@@ -71,6 +71,7 @@ impl<'a> Observed<'a> {
             exchange: exchange.unwrap_or_default(),
             rtt: None,
             server: Duration::ZERO,
+            set_up: strategy.set_up,
         };
         (!blocks.is_empty()).then(|| Observed {
             form,
@@ -200,9 +201,7 @@ impl<'a> Observed<'a> {
     fn measured(&self, quantity: Quantity) -> (u64, u64) {
         let (requests, events) = (&self.summary.requests, &self.summary.events);
         match quantity {
-            Quantity::Requests => {
-                (requests.useful + requests.empty + requests.failed, requests.beats_missed)
-            }
+            Quantity::Requests => (sent(requests), requests.beats_missed),
             Quantity::Empty => (requests.empty, 0),
             Quantity::NotModified => (requests.not_modified, 0),
             Quantity::Messages => (self.summary.messages.total, 0),
@@ -285,6 +284,16 @@ impl<'a> Observed<'a> {
             "mean latency not judged: too few events, or a window of too few intervals"
         }
     }
+}
+
+/// Requests of every outcome, but for those that carry no event by their nature.
+fn sent(requests: &Requests) -> u64 {
+    requests.useful
+        + requests.empty
+        + requests.not_modified
+        + requests.rate_limited
+        + requests.streams
+        + requests.failed
 }
 
 /// What is counted, in words.

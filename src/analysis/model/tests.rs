@@ -57,6 +57,7 @@ impl Case {
             mechanism: summary.mechanism.clone(),
             subscribers: summary.subscribers,
             settings: serde_json::Value::Null,
+            set_up: 0,
             promise: crate::promise::Promise::COMPLETE,
             theory: Some(self.theory.clone()),
         };
