@@ -92,7 +92,7 @@ impl Form for AdaptivePoll {
         let words = "adaptive polling: latency is uniform on [d, G + d] within each gap G from one \
                      read of the source to the next, d being half an exchange; gaps grow while \
                      nothing happens";
-        let least = conditions.from_read();
+        let least = conditions.after_read();
         if !conditions.is_poisson() {
             return Prediction::new(words, Latency::AtLeast(least));
         }

@@ -25,9 +25,9 @@ impl Hybrid {
     /// Set-up and a way for the hint; set-up, the way there, the source's time and the way back.
     fn latency(&self, conditions: &Conditions) -> Latency {
         if self.coalesce {
-            return Latency::AtLeast(conditions.from_read());
+            return Latency::AtLeast(conditions.after_read());
         }
-        let least = 2 * conditions.there(conditions.server) + conditions.from_read();
+        let least = 2 * conditions.there(conditions.server) + conditions.after_read();
         let service = conditions.exchange.as_secs_f64();
         let wait = several_servers(conditions.events_per_second(), service, self.concurrency);
         let at_once = wait.is_some_and(|wait| wait < SLACK.as_secs_f64() / 2.0);

@@ -164,7 +164,7 @@ impl Conditions {
 
     /// From a read of the source to its answer's arrival, the smallest latency of a poller: the
     /// source's time and one way.
-    pub(crate) fn from_read(&self) -> Duration {
+    pub(crate) fn after_read(&self) -> Duration {
         self.server + self.one_way(self.server)
     }
 

@@ -79,7 +79,7 @@ impl Reads {
     /// W ~ U\[0, G\] in each, with the mean E\[G²\]/(2·E\[G\]). Then it travels. The request's
     /// own way adds nothing: events that happen while it travels are seen.
     pub(crate) fn latency(&self, conditions: &Conditions) -> Latency {
-        let least = conditions.from_read();
+        let least = conditions.after_read();
         let share = |gap: Gap| Share {
             weight: gap.share * gap.length.as_secs_f64(),
             from: least,
@@ -93,7 +93,7 @@ impl Reads {
     /// Of the captured events of a gap, min(N(x), keeps) are at most x old, N(x) being the
     /// events of its last part of length x.
     pub(crate) fn latency_of_newest(&self, conditions: &Conditions, keeps: u64) -> Latency {
-        let least = conditions.from_read();
+        let least = conditions.after_read();
         let gaps = self.gaps(conditions.exchange);
         let newest = |wait| {
             let kept = |events: u64| events.min(keeps) as f64;
