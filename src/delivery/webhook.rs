@@ -29,7 +29,7 @@ use crate::source::subscriptions::{
 };
 use crate::subscriber::inbox::{Acceptance, Inbox};
 use crate::subscriber::post::Post;
-use crate::theory::Theory;
+use crate::theory::{self, Theory};
 use crate::units::{DurationText, duration_text};
 use crate::wire::body;
 use crate::wire::client::{Client, ClientKind, Dial};
@@ -131,7 +131,7 @@ impl Strategy for Webhook {
     }
 
     fn theory(&self) -> Option<Theory> {
-        Some(Theory::Push)
+        Some(theory::webhook::Webhook::plain(self.concurrency).into())
     }
 
     fn patience(&self) -> Duration {

@@ -53,6 +53,8 @@ pub struct StrategyRecord {
     pub subscribers: u32,
     /// The mechanism's settings, defaults included.
     pub settings: serde_json::Value,
+    /// Round trips that set a connection up before each exchange: 0 if connections are kept.
+    pub set_up: u32,
     /// What it promises of its deliveries.
     pub promise: Promise,
     /// The closed form that describes it, if there is one.

@@ -9,7 +9,6 @@ use crate::scenario::read::{NamedStrategy, Reading};
 use crate::scenario::sections::{Events, Layout};
 use crate::scenario::sources::Span;
 use crate::schedule::{Arrivals, Impossible};
-use crate::theory::Theory;
 use crate::units::format_duration;
 
 /// The longest measured window.
@@ -49,24 +48,25 @@ pub(crate) fn drain(reading: &Reading) -> Duration {
     reading.run.drain.unwrap_or(drain)
 }
 
-/// A drain must outlast a poll interval, or events are called lost that nobody has asked for.
+/// A drain must outlast the longest wait, or events are called lost that nobody has asked for.
 fn drains(reading: &Reading, document: &Document<'_>, found: &mut Vec<Complaint>) {
     let drain = drain(reading);
     for (index, named) in reading.strategies.iter().enumerate() {
-        let Some(Theory::IntervalPoll { every, .. }) = named.strategy.theory() else { continue };
-        if every <= drain {
+        let wait =
+            named.strategy.theory().map_or(Duration::ZERO, |theory| theory.form().longest_wait());
+        if wait <= drain {
             continue;
         }
-        let (name, every) = (&named.name, format_duration(every));
+        let (name, wait) = (&named.name, format_duration(wait));
         let message = format!(
-            "`{name}` polls every {every}, but outstanding events are waited for only {}",
+            "`{name}` lets events wait up to {wait}, but outstanding ones are waited for only {}",
             format_duration(drain)
         );
         let (span, remedy) = match reading.run.drain {
-            Some(_) => (document.section_span("run", "drain"), format!("write at least {every}")),
+            Some(_) => (document.section_span("run", "drain"), format!("write at least {wait}")),
             None => (
                 document.strategy_span(index, "every"),
-                format!("poll at least every {}", format_duration(LONGEST_MARGIN)),
+                format!("let them wait at most {}", format_duration(LONGEST_MARGIN)),
             ),
         };
         found.push(Complaint::at(span, message, remedy));

@@ -342,6 +342,7 @@ pub fn strategy_record(strategy: &PlannedStrategy) -> StrategyRecord {
         mechanism: strategy.mechanism.to_owned(),
         subscribers: strategy.subscribers,
         settings: strategy.settings(),
+        set_up: strategy.link.set_up(),
         promise: strategy.strategy.promise(),
         theory: strategy.strategy.theory(),
     }

@@ -36,6 +36,15 @@ impl Default for Link {
     }
 }
 
+impl Link {
+    /// Round trips that set a connection up before each exchange: that of TCP, or none where
+    /// connections are kept.
+    #[must_use]
+    pub fn set_up(&self) -> u32 {
+        u32::from(!self.keep_alive)
+    }
+}
+
 /// One side's end of the link: what a half dials and listens with.
 #[derive(Clone, Debug, Default)]
 pub struct Line {
