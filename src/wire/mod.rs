@@ -1,4 +1,5 @@
-//! Any HTTP conversation: counted sockets, a server loop, clients, signatures.
+//! Any HTTP conversation: counted sockets, a server loop, clients, and what guards them:
+//! signatures, authentication, rate limits, pacing, retries.
 //!
 //! Mechanisms reach the network only through this floor, so that exchanges, connections and
 //! bytes are counted alike for all of them, and so that an arrival means the same for all:
