@@ -37,6 +37,7 @@ const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(10);
 
 /// Settings of a mechanism whose subscribers stay connected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Stream {
     /// Time between signs of life: comments of `sse`, pings of `websocket`.

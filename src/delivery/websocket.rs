@@ -128,6 +128,11 @@ async fn attend_all(broadcast: Broadcast, mut openings: mpsc::UnboundedReceiver<
             }
         }
     }
+    // Who was answered a moment ago is told goodbye, too.
+    openings.close();
+    while let Some((handshake, follower)) = openings.recv().await {
+        sockets.spawn(attend(handshake, follower, broadcast.clone()));
+    }
     // What is still open after the grace period is cut off when the set is dropped.
     let _ = tokio::time::timeout(GRACE, sockets.join_all()).await;
 }

@@ -175,7 +175,7 @@ async fn a_reader_that_stands_still_holds_nobody_up_and_loses_nothing() {
     /// More than sockets and buffers hold.
     const EVENTS: u64 = 300;
     for kind in KINDS {
-        let mut source = Source::start(kind, json!({}), 1 << 16).await;
+        let mut source = Source::start(kind, json!({ "heartbeat": "1h" }), 1 << 16).await;
         let mut still = source.open(kind, "0").await;
         let mut others = Vec::new();
         for _ in 0..4 {
