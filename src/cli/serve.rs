@@ -147,6 +147,8 @@ fn shown(counts: &Counts, emitted: u64, format: Format) -> anyhow::Result<String
         ("requests empty", counts.empty),
         ("requests failed", counts.failed),
         ("requests overhead", counts.overhead),
+        ("streams", counts.streams),
+        ("messages", counts.messages),
         ("connections", counts.connections),
         ("bytes to source", counts.bytes_received),
         ("bytes from source", counts.bytes_sent),

@@ -2,14 +2,21 @@
 //!
 //! A mechanism's file holds both halves of its conversation, its settings and its tests. The
 //! scenario language, the listing, the contract tests and the plots learn of it from the one
-//! list below.
+//! list below. `stream` is no mechanism but what two of them share.
 
 pub mod contract;
 pub mod poll;
+pub mod sse;
+pub mod stream;
 pub mod webhook;
+pub mod websocket;
 
 use contract::{Kind, Mechanism};
 
 /// Every mechanism, in the order they are listed.
-pub const MECHANISMS: &[&dyn Mechanism] =
-    &[&Kind::<poll::Poll>::new(), &Kind::<webhook::Webhook>::new()];
+pub const MECHANISMS: &[&dyn Mechanism] = &[
+    &Kind::<poll::Poll>::new(),
+    &Kind::<webhook::Webhook>::new(),
+    &Kind::<sse::Sse>::new(),
+    &Kind::<websocket::WebSocket>::new(),
+];

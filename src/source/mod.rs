@@ -4,4 +4,5 @@ pub mod feed;
 pub mod lane;
 pub mod log;
 pub mod pacer;
+pub mod stream;
 pub mod subscriptions;

@@ -79,8 +79,9 @@ async fn attend(stream: TcpStream, routes: Routes, tally: Tally, stop: Cancellat
     let Ok(stream) = CountedStream::new(stream, tally.clone()) else {
         return;
     };
-    let service = service_fn(|request: Request<Incoming>| {
-        let (routes, tally) = (routes.clone(), tally.clone());
+    let counts = tally.clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (routes, tally) = (routes.clone(), counts.clone());
         async move {
             let (denials, counted) = (tally.clone(), Unfinished::new(tally));
             let reply = routes.answer(request).await;
@@ -95,7 +96,8 @@ async fn attend(stream: TcpStream, routes: Routes, tally: Tally, stop: Cancellat
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_header_size(HEADER_LIMIT)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -42,6 +42,11 @@ fn variations(mechanism: &str) -> Vec<Value> {
         "webhook" => {
             vec![json!({}), json!({ "sign": "standard-webhooks" }), json!({ "concurrency": 1 })]
         }
+        "sse" | "websocket" => vec![
+            json!({}),
+            json!({ "heartbeat": "10ms" }),
+            json!({ "max-age": "50ms", "reconnect": "5ms" }),
+        ],
         // A new mechanism is tried with its defaults until somebody writes variations.
         _ => vec![json!({})],
     }
@@ -59,11 +64,17 @@ struct Tried {
     source: Counts,
     subscriber: Counts,
     epoch: Moment,
+    ordered: bool,
+    /// Whether the subscriber can leave while a message is on its way to it.
+    leaves_unannounced: bool,
 }
 
 async fn try_out(mechanism: &dyn Mechanism, settings: Value, link: Link) -> Tried {
-    let strategy = mechanism.restore(settings).unwrap();
+    let strategy = mechanism.restore(settings.clone()).unwrap();
     strategy.check(&link).unwrap();
+    let ordered = strategy.promise().ordered;
+    // Server-sent events have no goodbye, so the last heartbeat may be read by nobody.
+    let leaves_unannounced = mechanism.name() == "sse" && settings.get("heartbeat").is_some();
     let (log_writer, log) = event_log();
     let schedule = Box::new((0..EVENTS).map(|event| event * 1_000_000));
     let mut pacer = Pacer::prepare(schedule, log_writer).unwrap();
@@ -108,7 +119,8 @@ async fn try_out(mechanism: &dyn Mechanism, settings: Value, link: Link) -> Trie
     let (deliveries, refused) = inbox.empty();
     let source = lane.tally.counts();
     lane.dismiss();
-    Tried { deliveries, refused, source, subscriber: tally.counts(), epoch }
+    let subscriber = tally.counts();
+    Tried { deliveries, refused, source, subscriber, epoch, ordered, leaves_unannounced }
 }
 
 async fn try_everything(check: impl Fn(&str, &Tried)) {
@@ -133,6 +145,8 @@ async fn every_mechanism_keeps_the_contract() {
     try_everything(|name, tried| {
         every_event_arrives_once_and_none_is_invented(name, tried);
         both_sides_count_the_same_exchanges(name, tried);
+        both_sides_count_the_same_messages(name, tried);
+        what_is_promised_in_order_is_in_order(name, tried);
         stamps_are_in_order(name, tried);
     })
     .await;
@@ -155,12 +169,35 @@ fn every_event_arrives_once_and_none_is_invented(name: &str, tried: &Tried) {
 
 fn both_sides_count_the_same_exchanges(name: &str, tried: &Tried) {
     let (source, subscriber) = (tried.source, tried.subscriber);
-    assert!(source.useful > 0, "{name}");
+    assert!(source.useful + source.streams > 0, "{name}");
     assert_eq!(source.failed, 0, "{name}");
-    let outcomes = |counts: Counts| (counts.useful, counts.empty, counts.failed, counts.overhead);
+    let outcomes = |counts: Counts| {
+        (counts.useful, counts.empty, counts.streams, counts.failed, counts.overhead)
+    };
     assert_eq!(outcomes(source), outcomes(subscriber), "{name}");
     assert!(source.connections >= u64::from(SUBSCRIBERS), "{name}");
     assert!(source.bytes_received > 0 && source.bytes_sent > EVENTS * 256, "{name}");
+}
+
+fn both_sides_count_the_same_messages(name: &str, tried: &Tried) {
+    let (written, read) = (tried.source.messages, tried.subscriber.messages);
+    if tried.leaves_unannounced {
+        assert!(written >= read, "{name}: {written} messages were written, {read} read");
+    } else {
+        assert_eq!(written, read, "{name}");
+    }
+    // What no request carried came over a stream.
+    let streamed = tried.source.useful == 0;
+    assert!(!streamed || read >= EVENTS * u64::from(SUBSCRIBERS), "{name}: {read} messages");
+}
+
+fn what_is_promised_in_order_is_in_order(name: &str, tried: &Tried) {
+    let mut last = [0; SUBSCRIBERS as usize];
+    for delivery in tried.deliveries.iter().filter(|_| tried.ordered) {
+        let last = &mut last[delivery.subscriber as usize];
+        assert!(*last < delivery.sequence.get(), "{name}");
+        *last = delivery.sequence.get();
+    }
 }
 
 fn stamps_are_in_order(name: &str, tried: &Tried) {

@@ -26,3 +26,5 @@ mod run;
 mod scenarios;
 /// The mock source alone.
 mod serve;
+/// Streams that are kept open.
+mod streams;
