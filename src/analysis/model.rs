@@ -339,6 +339,7 @@ mod tests {
                 warm_up: asked.warm_up,
                 window: asked.window,
                 drain: Duration::ZERO,
+                rtt: asked.rtt,
             };
             Case { strategy, workload, theory }
         }

@@ -8,6 +8,7 @@ pub mod auth;
 pub mod body;
 pub mod client;
 pub mod connection;
+mod delay;
 pub mod integrator;
 pub mod limit;
 pub mod link;

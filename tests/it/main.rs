@@ -26,3 +26,5 @@ mod run;
 mod scenarios;
 /// The mock source alone.
 mod serve;
+/// What lies between a client and a server.
+mod transport;
