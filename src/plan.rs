@@ -62,6 +62,8 @@ pub struct Point {
     pub window: Duration,
     /// How long after the window outstanding events are waited for, at most.
     pub drain: Duration,
+    /// The round trip injected into every connection, if one is.
+    pub rtt: Option<Duration>,
     /// The strategies compared, in the scenario's order.
     pub strategies: Vec<PlannedStrategy>,
 }
@@ -193,6 +195,7 @@ fn resolved(point: &ScenarioPoint) -> Point {
         warm_up: point.warm_up,
         window: point.window,
         drain: point.drain,
+        rtt: point.rtt,
         strategies: point.strategies.iter().map(strategy).collect(),
     }
 }

@@ -130,10 +130,7 @@ pub(crate) fn for_browsers(mut reply: Reply) -> Reply {
 /// The subscriber's end of a stream.
 pub(crate) trait Reader: Sized + Send + 'static {
     /// Opens a stream behind a cursor.
-    fn open(
-        dial: &Dial,
-        cursor: &str,
-    ) -> impl Future<Output = Result<Self, ExchangeError>> + Send;
+    fn open(dial: &Dial, cursor: &str) -> impl Future<Output = Result<Self, ExchangeError>> + Send;
 
     /// Waits for what the stream says next. Cancel safe.
     fn hear(&mut self) -> impl Future<Output = Heard> + Send;

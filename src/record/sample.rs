@@ -137,6 +137,7 @@ fn point(rate: u32, swept: bool) -> PlannedPoint {
             warm_up: WARM_UP,
             window: WINDOW,
             drain: DRAIN,
+            rtt: None,
         },
         strategies: vec![
             StrategyRecord {
@@ -172,6 +173,7 @@ fn workload(planned: &PlannedWorkload, seed: u64) -> Workload {
         seed,
         warm_up: planned.warm_up,
         window: planned.window,
+        rtt: planned.rtt,
     }
 }
 

@@ -8,9 +8,9 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use http::StatusCode;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
-use http::StatusCode;
 use http_body_util::BodyExt;
 
 use crate::clock::{self, Moment};
@@ -365,7 +365,8 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         let stream =
-            [opening(Duration::from_millis(250), 4), COMMENT.to_vec(), event(5, b"{}\n[]")].concat();
+            [opening(Duration::from_millis(250), 4), COMMENT.to_vec(), event(5, b"{}\n[]")]
+                .concat();
         let expected =
             vec![Item::Retry(Duration::from_millis(250)), Item::Comment, message("{}\n[]")];
         assert_eq!(parse(&[&stream]), Ok((expected, "5".to_owned())));

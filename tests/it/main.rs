@@ -28,3 +28,5 @@ mod scenarios;
 mod serve;
 /// Streams that are kept open.
 mod streams;
+/// What lies between a client and a server.
+mod transport;

@@ -256,10 +256,15 @@ async fn a_webhook_registered_by_hand_gets_every_event_from_then_on() {
 #[tokio::test]
 async fn streams_are_read_and_counted_by_what_they_said() {
     let source = Source::start();
-    let dial =
-        || Dial { peer: source.address, keep_alive: true, timeout: DEADLINE, tally: Tally::default() };
-    let mut socket =
-        Socket::open(&dial(), PathAndQuery::from_static("/v1/events/socket?after=0")).await.unwrap();
+    let dial = || Dial {
+        peer: source.address,
+        keep_alive: true,
+        timeout: DEADLINE,
+        tally: Tally::default(),
+    };
+    let mut socket = Socket::open(&dial(), PathAndQuery::from_static("/v1/events/socket?after=0"))
+        .await
+        .unwrap();
     let path = PathAndQuery::from_static("/v1/events/stream?after=0");
     let mut stream = EventStream::open(&dial(), path, HeaderMap::new()).await.unwrap();
     let mut heard = (Vec::new(), Vec::new());

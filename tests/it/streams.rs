@@ -141,9 +141,7 @@ async fn a_silent_stream_shows_that_it_lives_and_ends_with_its_source() {
         for _ in 0..3 {
             assert_eq!(stream.hear().await, Heard::Heartbeat, "{kind}");
         }
-        let ending = async {
-            while stream.hear().await != Heard::End {}
-        };
+        let ending = async { while stream.hear().await != Heard::End {} };
         tokio::join!(source.end(), ending);
     }
 }

@@ -38,6 +38,7 @@ impl Case {
             warm_up: asked.warm_up,
             window: asked.window,
             drain: Duration::ZERO,
+            rtt: asked.rtt,
         };
         Case { strategy, workload, theory }
     }
