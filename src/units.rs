@@ -277,6 +277,39 @@ pub mod duration_text {
     }
 }
 
+/// Serde for durations as text that may be absent; use it with `default` and
+/// `skip_serializing_if = "Option::is_none"`.
+pub mod some_duration_text {
+    use std::time::Duration;
+
+    use serde::{Deserializer, Serializer};
+
+    /// Reads `"250ms"`.
+    ///
+    /// # Errors
+    ///
+    /// As [`duration_text`](super::duration_text).
+    pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Duration>, D::Error> {
+        super::duration_text::deserialize(input).map(Some)
+    }
+
+    /// Writes `"250ms"`.
+    ///
+    /// # Errors
+    ///
+    /// Only those of the output itself.
+    #[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
+    pub fn serialize<S: Serializer>(
+        duration: &Option<Duration>,
+        output: S,
+    ) -> Result<S::Ok, S::Error> {
+        match duration {
+            Some(duration) => super::duration_text::serialize(duration, output),
+            None => output.serialize_none(),
+        }
+    }
+}
+
 /// Names a kind of text in the JSON Schema of scenario files.
 macro_rules! text_schema {
     ($type:ident, $pattern:literal, $description:literal) => {

@@ -6,11 +6,16 @@
 
 pub mod contract;
 pub mod feed_reader;
+pub mod long_poll;
 pub mod poll;
+pub mod poller;
 pub mod webhook;
 
 use contract::{Kind, Mechanism};
 
 /// Every mechanism, in the order they are listed.
-pub const MECHANISMS: &[&dyn Mechanism] =
-    &[&Kind::<poll::Poll>::new(), &Kind::<webhook::Webhook>::new()];
+pub const MECHANISMS: &[&dyn Mechanism] = &[
+    &Kind::<poll::Poll>::new(),
+    &Kind::<long_poll::LongPoll>::new(),
+    &Kind::<webhook::Webhook>::new(),
+];

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::scenario::shelf::TraceFile;
 use crate::schedule::Arrivals;
-use crate::units::{Bytes, DurationText, Rate, RateText, SizeText, duration_text};
+use crate::units::{
+    Bytes, DurationText, Rate, RateText, SizeText, duration_text, some_duration_text,
+};
 
 /// The keys above the first table: what the scenario is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -102,7 +104,7 @@ pub(crate) struct Run {
     pub(crate) seed: u64,
     /// How long after the window outstanding events are waited for, at most "1h". Without it:
     /// the longest an event of the slowest strategy can be under way, and two seconds.
-    #[serde(default, deserialize_with = "some_duration", skip_serializing)]
+    #[serde(default, deserialize_with = "some_duration_text::deserialize", skip_serializing)]
     #[schemars(with = "DurationText")]
     pub(crate) drain: Option<Duration>,
 }
@@ -118,10 +120,6 @@ fn default_repeats() -> u32 {
 /// One, so that two people who run the same scenario offer the same events.
 fn default_seed() -> u64 {
     1
-}
-
-fn some_duration<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Duration>, D::Error> {
-    duration_text::deserialize(input).map(Some)
 }
 
 /// Whether the strategies of a block share one source.

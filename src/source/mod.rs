@@ -2,6 +2,8 @@
 
 pub mod feed;
 pub mod lane;
+pub mod latest;
 pub mod log;
 pub mod pacer;
+pub mod parking;
 pub mod subscriptions;
