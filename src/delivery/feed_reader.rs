@@ -4,23 +4,21 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, RETRY_AFTER};
+use http::header::{ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 
 use crate::delivery::contract::DeliveryError;
 use crate::event::{self, Sequence};
-use crate::source::feed::{POLL_INTERVAL, Page, page_path};
+use crate::source::feed::{Page, page_path};
 use crate::source::latest::LATEST_PATH;
 use crate::subscriber::inbox::{Acceptance, Inbox};
 use crate::subscriber::post::Post;
 use crate::wire::client::{Client, ClientKind, Received};
+use crate::wire::pacing::Advice;
 use crate::wire::prefer;
 use crate::wire::tally::{Outcome, Tally};
-
-/// The longest pause a source is obeyed in.
-const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 
 /// One simulated subscriber that reads the feed, and how far it has read.
 #[derive(Debug)]
@@ -57,16 +55,7 @@ pub struct Fetched {
     /// Whether the next page is there already.
     pub more: bool,
     /// When the source would have the next request.
-    pub wish: Wish,
-}
-
-/// When a source would have the next request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wish {
-    /// The shortest time from one poll to the next (`X-Poll-Interval`).
-    pub interval: Duration,
-    /// How long from now on to ask nothing (`Retry-After`).
-    pub pause: Duration,
+    pub advice: Advice,
 }
 
 impl FeedReader {
@@ -155,7 +144,7 @@ impl FeedReader {
             _ => None,
         };
         let fetched = fetched.unwrap_or(Fetched::of(Outcome::Failed));
-        Some(Fetched { wish: wish(received.status, &received.headers), ..fetched })
+        Some(Fetched { advice: received.advice(), ..fetched })
     }
 
     fn headers(&self, path: &PathAndQuery) -> HeaderMap {
@@ -226,55 +215,6 @@ impl FeedReader {
 impl Fetched {
     /// An exchange that counted as this and brought nothing.
     fn of(outcome: Outcome) -> Fetched {
-        Fetched { outcome, news: false, more: false, wish: Wish::default() }
-    }
-}
-
-/// When a response would have the next request; both headers in whole seconds.
-fn wish(status: StatusCode, headers: &HeaderMap) -> Wish {
-    let seconds = |header| {
-        let value: &HeaderValue = headers.get(header)?;
-        let seconds = value.to_str().ok()?.trim().parse().ok()?;
-        Some(Duration::from_secs(seconds).min(LONGEST_PAUSE))
-    };
-    let pausing = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
-    let pause = pausing.contains(&status).then(|| seconds(RETRY_AFTER)).flatten();
-    Wish { interval: seconds(POLL_INTERVAL).unwrap_or_default(), pause: pause.unwrap_or_default() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{LONGEST_PAUSE, Wish, wish};
-    use http::StatusCode;
-    use http::header::HeaderMap;
-    use std::time::Duration;
-
-    fn read(status: u16, lines: &[(&'static str, &'static str)]) -> Wish {
-        let mut headers = HeaderMap::new();
-        for (name, value) in lines {
-            headers.insert(*name, value.parse().expect("a header's value"));
-        }
-        wish(StatusCode::from_u16(status).expect("a status"), &headers)
-    }
-
-    #[test]
-    fn a_source_says_when_it_would_be_asked_again() {
-        let of = |interval, pause| Wish {
-            interval: Duration::from_secs(interval),
-            pause: Duration::from_secs(pause),
-        };
-        for (status, lines, expected) in [
-            (200, &[][..], of(0, 0)),
-            (200, &[("x-poll-interval", "60")], of(60, 0)),
-            (304, &[("x-poll-interval", " 5 ")], of(5, 0)),
-            (429, &[("retry-after", "3")], of(0, 3)),
-            (503, &[("retry-after", "3"), ("x-poll-interval", "2")], of(2, 3)),
-            // Elsewhere the header means something else (RFC 9110, 10.2.3).
-            (200, &[("retry-after", "3")], of(0, 0)),
-            (429, &[("retry-after", "soon"), ("x-poll-interval", "-1")], of(0, 0)),
-        ] {
-            assert_eq!(read(status, lines), expected, "{status} {lines:?}");
-        }
-        assert_eq!(read(429, &[("retry-after", "99999999999")]).pause, LONGEST_PAUSE);
+        Fetched { outcome, news: false, more: false, advice: Advice::default() }
     }
 }

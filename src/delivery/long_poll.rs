@@ -19,6 +19,7 @@ use crate::theory::{Beat, Theory};
 use crate::units::{DurationText, duration_text};
 use crate::wire::client::ClientKind;
 use crate::wire::link::Link;
+use crate::wire::pacing::Obedience;
 use crate::wire::routes::Routes;
 
 /// How long an answer may take beyond the hold before the poll counts as failed.
@@ -124,7 +125,7 @@ impl LongPoll {
             beat: Beat::FixedDelay,
             pace: Pace::steady(Duration::ZERO, 0.0, post.random(number)),
             phase: Duration::ZERO,
-            obey: true,
+            obedience: Obedience::Obey,
             after_failure: AFTER_FAILURE,
             tally: post.line.tally.clone(),
         })

@@ -18,6 +18,7 @@ use crate::theory::{Beat, Theory};
 use crate::units::{DurationText, duration_text, some_duration_text};
 use crate::wire::client::ClientKind;
 use crate::wire::link::Link;
+use crate::wire::pacing::Obedience;
 use crate::wire::routes::Routes;
 
 /// The longest a poll may take before it counts as failed.
@@ -69,7 +70,8 @@ pub struct Poll {
     #[serde(default, with = "some_duration_text", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "DurationText")]
     pub poll_interval_hint: Option<Duration>,
-    /// Whether the subscriber waits as long as `X-Poll-Interval` and `Retry-After` ask it to.
+    /// Whether the subscriber waits as long as the source asks it to: by `X-Poll-Interval`,
+    /// `Retry-After` or `RateLimit`.
     #[serde(default = "default_obey")]
     pub obey: bool,
     /// Which HTTP client polls.
@@ -226,7 +228,7 @@ impl Poll {
             beat: self.beat,
             pace,
             phase: post.phase(number, shortest),
-            obey: self.obey,
+            obedience: if self.obey { Obedience::Obey } else { Obedience::Ignore },
             after_failure: Duration::ZERO,
             tally: post.line.tally.clone(),
         })

@@ -7,12 +7,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::delivery::contract::{DeliveryError, Half};
-use crate::delivery::feed_reader::{FeedReader, Wish};
+use crate::delivery::feed_reader::FeedReader;
 use crate::source::feed::{Offer, with_feed};
 use crate::source::lane::{Lane, SourceHalf};
 use crate::subscriber::beat::{Clockwork, Pace};
 use crate::subscriber::post::{Epoch, Post};
 use crate::theory::Beat;
+use crate::wire::pacing::{Advice, Obedience};
 use crate::wire::routes::Routes;
 use crate::wire::tally::{Outcome, Tally};
 
@@ -38,7 +39,7 @@ pub struct Poller {
     /// When the first poll is, after the epoch.
     pub phase: Duration,
     /// Whether it does as the source asks.
-    pub obey: bool,
+    pub obedience: Obedience,
     /// The least time it waits after a poll that failed.
     pub after_failure: Duration,
     /// What it counts missed beats with.
@@ -84,10 +85,11 @@ impl Poller {
                 beat = clockwork.beat() => beat.map_err(timer)?,
             }
             let fetched = self.reader.catch_up(&stop).await;
-            let wish = if self.obey { fetched.wish } else { Wish::default() };
-            let failed = fetched.outcome == Outcome::Failed;
-            let pause = if failed { wish.pause.max(self.after_failure) } else { wish.pause };
-            let interval = self.pace.next(fetched.news).max(wish.interval);
+            let Advice { pause, poll_interval } = fetched.advice.heard(self.obedience);
+            let failed = matches!(fetched.outcome, Outcome::Failed | Outcome::RateLimited);
+            let least = if failed { self.after_failure } else { Duration::ZERO };
+            let pause = pause.unwrap_or_default().max(least);
+            let interval = self.pace.next(fetched.news).max(poll_interval.unwrap_or_default());
             self.tally.beats_missed(clockwork.completed(interval, pause));
         }
     }

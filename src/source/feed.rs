@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ETAG, HeaderMap, HeaderName};
+use http::header::{ETAG, HeaderMap};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, Request, StatusCode};
@@ -17,6 +17,7 @@ use crate::source::lane::{Lane, SourceHalf};
 use crate::source::latest::with_latest;
 use crate::source::log::{Entry, LogReader};
 use crate::source::parking::Parking;
+use crate::wire::pacing::X_POLL_INTERVAL;
 use crate::wire::prefer;
 use crate::wire::reply::Reply;
 use crate::wire::routes::Routes;
@@ -37,10 +38,6 @@ pub const PAGE_DEFAULT: u32 = 100;
 /// Below the time-out that proxies usually have, 60 s (nginx's `proxy_read_timeout`), and the
 /// 75 s after which this source closes an idle connection.
 pub const HOLD_LIMIT: Duration = Duration::from_secs(55);
-
-/// How many seconds a client is asked to wait from one poll to the next, as on GitHub's events
-/// API.
-pub const POLL_INTERVAL: HeaderName = HeaderName::from_static("x-poll-interval");
 
 /// One page, as a client reads it.
 ///
@@ -178,7 +175,7 @@ impl Feed {
     /// A reply that asks for the offer's poll interval, if it has one.
     pub(super) fn hinted(&self, reply: Reply) -> Reply {
         match self.offer.poll_interval {
-            Some(interval) => reply.with_header(POLL_INTERVAL, interval.as_secs().into()),
+            Some(interval) => reply.with_header(X_POLL_INTERVAL, interval.as_secs().into()),
             None => reply,
         }
     }
