@@ -209,7 +209,7 @@ fn predicted(point: &ScenarioPoint, named: &NamedStrategy) -> Option<Prediction>
         window: point.window,
         subscribers: named.subscribers,
         exchange: ASSUMED_EXCHANGE,
-        rtt: None,
+        rtt: point.rtt,
         server: Duration::ZERO,
         set_up: named.link.set_up(),
     }))

@@ -12,12 +12,22 @@ pub struct Promise {
     pub complete: bool,
     /// Events arrive in the order they were emitted.
     pub ordered: bool,
+    /// An event may be replaced by a later one before it arrives, as the states of a snapshot
+    /// are: where a later event arrived, one that did not is coalesced and not lost.
+    pub coalesces: bool,
 }
 
 impl Promise {
     /// Every event arrives, in whatever order.
-    pub const COMPLETE: Promise = Promise { complete: true, ordered: false };
+    pub const COMPLETE: Promise = Promise { complete: true, ordered: false, coalesces: false };
 
     /// Every event arrives, in the order of the log.
-    pub const COMPLETE_AND_ORDERED: Promise = Promise { complete: true, ordered: true };
+    pub const COMPLETE_AND_ORDERED: Promise = Promise { ordered: true, ..Promise::COMPLETE };
+
+    /// Whether nothing more will arrive once the newest event has: what comes in order and may
+    /// leave events out.
+    #[must_use]
+    pub fn ends_with_the_newest(self) -> bool {
+        self.ordered && (self.coalesces || !self.complete)
+    }
 }

@@ -277,27 +277,28 @@ pub mod duration_text {
     }
 }
 
-/// Durations that may be absent, as text in scenarios and records.
+/// Serde for durations as text that may be absent; use it with `default` and
+/// `skip_serializing_if = "Option::is_none"`.
 pub mod some_duration_text {
     use std::time::Duration;
 
     use serde::{Deserializer, Serializer};
 
-    /// Reads `"250ms"`; absence is the field's default.
+    /// Reads `"250ms"`.
     ///
     /// # Errors
     ///
-    /// When the value is not text or the text is not a duration.
+    /// As [`duration_text`](super::duration_text).
     pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Duration>, D::Error> {
         super::duration_text::deserialize(input).map(Some)
     }
 
-    /// Writes `"250ms"`, or nothing.
+    /// Writes `"250ms"`.
     ///
     /// # Errors
     ///
     /// Only those of the output itself.
-    #[expect(clippy::ref_option, reason = "serde hands over a reference to the field")]
+    #[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
     pub fn serialize<S: Serializer>(
         duration: &Option<Duration>,
         output: S,

@@ -56,7 +56,7 @@ fn webhook(rate: f64) -> Webhook {
             let subscribed = Subscribed::start(&strategy, lane.address, 1).await;
             pacer.start(clock::now());
             pacer.finished().await.unwrap();
-            subscribed.inbox.holds(events).await;
+            subscribed.inbox.holds_all(events).await;
             let (deliveries, _) = subscribed.inbox.empty();
             subscribed.finish().await;
             deliveries

@@ -160,7 +160,7 @@ fn deliver(sign: &str) -> f64 {
             let subscribed = Subscribed::start(&strategy, lane.address, 1).await;
             let began = clock::now();
             fill(&mut writer, BACKLOG);
-            subscribed.inbox.holds(BACKLOG).await;
+            subscribed.inbox.holds_all(BACKLOG).await;
             let rate = BACKLOG as f64 / clock::now().since(began).as_secs_f64();
             subscribed.finish().await;
             rate

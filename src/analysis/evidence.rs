@@ -227,7 +227,10 @@ fn read_ledger(
 ) -> Reading {
     let mut block = block_of(record, measured, trace);
     let window = window(&record.workload);
-    block.recount = Some(ledger.counts(window.start, window.end));
+    let coalesces = record.strategy.promise.coalesces;
+    block.recount = Some(ledger.counts(window.start, window.end, coalesces));
+    // An event that was replaced was not under way: nothing waited for it.
+    let newest = if coalesces { ledger.newest() } else { BTreeMap::new() };
     let mut schedule = due_offsets(&record.workload, trace);
     let (mut latencies, mut lags) = (Vec::new(), Vec::new());
     let mut under_way = [0, 0];
@@ -243,7 +246,12 @@ fn read_ledger(
             }
         }
         for (edge, waiting) in [window.start, window.end].into_iter().zip(&mut under_way) {
-            let late = ledger.usable[row].is_none_or(|usable| usable > edge);
+            let late = match ledger.usable[row] {
+                Some(usable) => usable > edge,
+                None => newest
+                    .get(&ledger.subscriber[row])
+                    .is_none_or(|newest| *newest < ledger.sequence[row]),
+            };
             *waiting += u64::from(due < edge && late);
         }
         let (Some(arrived), Some(usable)) = (ledger.arrived[row], ledger.usable[row]) else {
@@ -327,12 +335,13 @@ fn summarise_blocks(strategy: &StrategyRecord, blocks: &[Block], planned: u32) -
 }
 
 fn sum_events(blocks: &[Block]) -> Events {
-    let mut sum = Events { emitted: 0, delivered: 0, lost: 0, duplicated: 0, reordered: 0 };
+    let mut sum = Events::default();
     for block in blocks {
         // The ledger is the better witness; a check compares the two.
         let counts = block.recount.unwrap_or(block.measured.events);
         sum.emitted += counts.emitted;
         sum.delivered += counts.delivered;
+        sum.coalesced += counts.coalesced;
         sum.lost += counts.lost;
         sum.duplicated += counts.duplicated;
         sum.reordered += counts.reordered;

@@ -206,14 +206,17 @@ pub struct StrategySummary {
 }
 
 /// What became of the deliveries due inside the window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Events {
     /// Deliveries owed: events due in the window times subscribers.
     pub emitted: u64,
     /// Delivered at least once.
     pub delivered: u64,
-    /// Never delivered. Lost events have no latency and are in no percentile.
+    /// Never delivered, but replaced by a later event that was, where no more is promised.
+    /// Coalesced events have no latency and are in no percentile.
+    pub coalesced: u64,
+    /// Never delivered otherwise. Lost events have no latency and are in no percentile.
     pub lost: u64,
     /// Copies beyond the first.
     pub duplicated: u64,

@@ -145,6 +145,7 @@ fn shown(counts: &Counts, emitted: u64, format: Format) -> anyhow::Result<String
         ("requests", counts.exchanges()),
         ("requests useful", counts.useful),
         ("requests empty", counts.empty),
+        ("requests not modified", counts.not_modified),
         ("requests failed", counts.failed),
         ("requests overhead", counts.overhead),
         ("streams", counts.streams),

@@ -2,10 +2,13 @@
 //!
 //! A mechanism's file holds both halves of its conversation, its settings and its tests. The
 //! scenario language, the listing, the contract tests and the plots learn of it from the one
-//! list below. `stream` is no mechanism but what two of them share.
+//! list below. What several mechanisms share beside that has a file without a mechanism.
 
 pub mod contract;
+pub mod feed_reader;
+pub mod long_poll;
 pub mod poll;
+pub mod poller;
 pub mod sse;
 pub mod stream;
 pub mod webhook;
@@ -16,6 +19,7 @@ use contract::{Kind, Mechanism};
 /// Every mechanism, in the order they are listed.
 pub const MECHANISMS: &[&dyn Mechanism] = &[
     &Kind::<poll::Poll>::new(),
+    &Kind::<long_poll::LongPoll>::new(),
     &Kind::<webhook::Webhook>::new(),
     &Kind::<sse::Sse>::new(),
     &Kind::<websocket::WebSocket>::new(),

@@ -64,7 +64,7 @@ impl Strategy for Sse {
     }
 
     fn theory(&self) -> Option<Theory> {
-        None
+        self.0.theory()
     }
 
     fn patience(&self) -> Duration {

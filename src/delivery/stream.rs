@@ -16,7 +16,8 @@ use crate::promise::Promise;
 use crate::source::stream::Terms;
 use crate::subscriber::inbox::Inbox;
 use crate::subscriber::post::Post;
-use crate::units::{DurationText, duration_text, some_duration_text};
+use crate::theory::{self, Theory};
+use crate::units::{DurationText, duration_text, nanoseconds, some_duration_text};
 use crate::wire::body::ReceivedBody;
 use crate::wire::client::{Dial, ExchangeError};
 use crate::wire::link::Link;
@@ -110,7 +111,14 @@ impl Stream {
     }
 
     pub(crate) fn promise(&self) -> Promise {
-        Promise { complete: self.replay || self.max_age.is_none(), ordered: true }
+        Promise { complete: self.replay || self.max_age.is_none(), ..Promise::COMPLETE_AND_ORDERED }
+    }
+
+    /// A stream that the source ends now and then depends on how soon it is opened again, which
+    /// has no closed form here.
+    pub(crate) fn theory(&self) -> Option<Theory> {
+        let heartbeat = Some(nanoseconds(self.heartbeat));
+        self.max_age.is_none().then(|| theory::stream::Stream { heartbeat }.into())
     }
 
     pub(crate) fn terms(&self) -> Terms {

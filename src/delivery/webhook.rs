@@ -127,7 +127,7 @@ impl Strategy for Webhook {
     }
 
     fn promise(&self) -> Promise {
-        Promise { complete: true, ordered: self.concurrency == 1 }
+        Promise { ordered: self.concurrency == 1, ..Promise::COMPLETE }
     }
 
     fn theory(&self) -> Option<Theory> {

@@ -63,7 +63,7 @@ impl Strategy for WebSocket {
     }
 
     fn theory(&self) -> Option<Theory> {
-        None
+        self.0.theory()
     }
 
     fn patience(&self) -> Duration {

@@ -120,6 +120,9 @@ impl RunFolder {
         };
         match (&mut record.measured, ledger) {
             (Some(measured), Some(ledger)) => {
+                let (start, window) = (record.workload.warm_up, record.workload.window);
+                let [start, end] = [start, start + window].map(nanoseconds);
+                measured.events = ledger.counts(start, end, record.strategy.promise.coalesces);
                 self.write_artefacts(&stem, &record.workload, &record.started, measured, ledger)?;
             }
             (None, None) => {}
@@ -183,8 +186,6 @@ impl RunFolder {
         measured: &mut Measured,
         ledger: &Ledger,
     ) -> Result<(), RecordError> {
-        let start = nanoseconds(workload.warm_up);
-        measured.events = ledger.counts(start, start.saturating_add(nanoseconds(workload.window)));
         measured.ledger = None;
         if ledger.rows() <= self.row_limit {
             let name = format!("ledger/{stem}.parquet");

@@ -121,16 +121,22 @@ impl Ledger {
     ///
     /// A first copy is reordered if a later event's first copy arrived strictly before it at
     /// the same subscriber (RFC 4737, section 3), whenever that later event was due. Events
-    /// that arrive in one response share their moment and are in order.
+    /// that arrive in one response share their moment and are in order. Where the strategy
+    /// `coalesces`, an event that did not arrive is coalesced if a later one did, whenever that
+    /// was due.
     #[must_use]
-    pub fn counts(&self, start: u64, end: u64) -> EventCounts {
+    pub fn counts(&self, start: u64, end: u64, coalesces: bool) -> EventCounts {
         let mut counts = EventCounts::default();
         // Backwards through the sequence: the earliest arrival of any later event so far.
         let mut earliest_later: BTreeMap<u32, u64> = BTreeMap::new();
         for row in (0..self.rows()).rev() {
             let counted = (start..end).contains(&self.due[row]);
             counts.emitted += u64::from(counted);
-            let Some(arrived) = self.arrived[row] else { continue };
+            let Some(arrived) = self.arrived[row] else {
+                let replaced = coalesces && earliest_later.contains_key(&self.subscriber[row]);
+                counts.coalesced += u64::from(counted && replaced);
+                continue;
+            };
             let earliest = earliest_later.entry(self.subscriber[row]).or_insert(u64::MAX);
             if counted {
                 counts.delivered += 1;
@@ -139,8 +145,15 @@ impl Ledger {
             }
             *earliest = arrived.min(*earliest);
         }
-        counts.lost = counts.emitted - counts.delivered;
+        counts.lost = counts.emitted - counts.delivered - counts.coalesced;
         counts
+    }
+
+    /// The newest event that arrived at each subscriber; those of whom nothing did are missing.
+    #[must_use]
+    pub fn newest(&self) -> BTreeMap<u32, u64> {
+        let arrived = (0..self.rows()).filter(|row| self.arrived[*row].is_some());
+        arrived.map(|row| (self.subscriber[row], self.sequence[row])).collect()
     }
 }
 
@@ -148,6 +161,7 @@ impl Ledger {
 mod tests {
     use super::{Ledger, LedgerError};
     use crate::record::trial::EventCounts;
+    use std::collections::BTreeMap;
 
     /// One subscriber; events due every 10 ns; arrivals and copies as given.
     fn ledger(arrivals: &[(Option<u64>, u32)]) -> Ledger {
@@ -169,14 +183,30 @@ mod tests {
         let ledger = ledger(&[(Some(5), 1), (None, 0), (Some(30), 3), (Some(40), 1)]);
         ledger.check().expect("sound");
         let expected =
-            EventCounts { emitted: 4, delivered: 3, lost: 1, duplicated: 2, reordered: 0 };
-        assert_eq!(ledger.counts(0, 100), expected);
+            EventCounts { emitted: 4, delivered: 3, lost: 1, duplicated: 2, ..Default::default() };
+        assert_eq!(ledger.counts(0, 100, false), expected);
+    }
+
+    #[test]
+    fn what_a_later_arrival_replaced_is_coalesced_and_the_rest_is_lost() {
+        let mut ledger = ledger(&[(None, 0), (Some(30), 1), (None, 0), (Some(50), 1), (None, 0)]);
+        let counts = ledger.counts(0, 100, true);
+        assert_eq!((counts.delivered, counts.coalesced, counts.lost), (2, 2, 1));
+        // An event that replaces others may be due after the window.
+        let counts = ledger.counts(20, 30, true);
+        assert_eq!((counts.emitted, counts.coalesced, counts.lost), (1, 1, 0));
+        assert_eq!(ledger.newest(), BTreeMap::from([(0, 4)]));
+        // What others received replaces nothing here.
+        ledger.subscriber = vec![0, 1, 0, 1, 0];
+        let counts = ledger.counts(0, 100, true);
+        assert_eq!((counts.delivered, counts.coalesced, counts.lost), (2, 0, 3));
+        assert_eq!(ledger.newest(), BTreeMap::from([(1, 4)]));
     }
 
     #[test]
     fn only_events_due_in_the_window_count() {
         let ledger = ledger(&[(Some(5), 2), (None, 0), (Some(30), 1), (None, 0)]);
-        let counts = ledger.counts(10, 30);
+        let counts = ledger.counts(10, 30, false);
         assert_eq!((counts.emitted, counts.delivered, counts.lost), (2, 1, 1));
         assert_eq!(counts.duplicated, 0);
     }
@@ -185,25 +215,25 @@ mod tests {
     fn overtaken_events_are_reordered_as_in_rfc_4737() {
         // Arrival order 1 3 4 2 5: only event 2 came after a later one.
         let order = [(Some(10), 1), (Some(50), 1), (Some(30), 1), (Some(40), 1), (Some(60), 1)];
-        assert_eq!(ledger(&order).counts(0, 100).reordered, 1);
+        assert_eq!(ledger(&order).counts(0, 100, false).reordered, 1);
         // Arrival order 3 1 2: both 1 and 2.
         let order = [(Some(20), 1), (Some(30), 1), (Some(10), 1)];
-        assert_eq!(ledger(&order).counts(0, 100).reordered, 2);
+        assert_eq!(ledger(&order).counts(0, 100, false).reordered, 2);
         // A later event outside the window overtakes just the same.
-        assert_eq!(ledger(&order).counts(0, 10).reordered, 1);
+        assert_eq!(ledger(&order).counts(0, 10, false).reordered, 1);
     }
 
     #[test]
     fn events_of_one_response_are_in_order() {
         let together = [(Some(50), 1), (Some(50), 1), (Some(50), 1)];
-        assert_eq!(ledger(&together).counts(0, 100).reordered, 0);
+        assert_eq!(ledger(&together).counts(0, 100, false).reordered, 0);
     }
 
     #[test]
     fn subscribers_do_not_overtake_each_other() {
         let mut ledger = ledger(&[(Some(90), 1), (Some(10), 1)]);
         ledger.subscriber = vec![0, 1];
-        assert_eq!(ledger.counts(0, 100).reordered, 0);
+        assert_eq!(ledger.counts(0, 100, false).reordered, 0);
     }
 
     #[test]

@@ -226,7 +226,7 @@ mod tests {
         for record in &run.records {
             let events = record.measured.as_ref().expect("measured").events;
             let ledger = run.ledger(record).expect("read").expect("kept");
-            assert_eq!(ledger.counts(1_000_000_000, 9_000_000_000), events);
+            assert_eq!(ledger.counts(1_000_000_000, 9_000_000_000, false), events);
             let log = run.histogram(record).expect("read").expect("measured");
             let totals = log.totals(crate::record::histogram::Tag::Latency);
             assert_eq!(totals.count, events.delivered);

@@ -124,7 +124,10 @@ pub struct EventCounts {
     pub emitted: u64,
     /// Deliveries of which at least one copy arrived before the drain ended.
     pub delivered: u64,
-    /// Deliveries of which no copy arrived: `emitted - delivered`.
+    /// Deliveries of which no copy arrived, though a later event did, where the strategy
+    /// promises no more than the newest.
+    pub coalesced: u64,
+    /// Deliveries of which no copy arrived otherwise: `emitted - delivered - coalesced`.
     pub lost: u64,
     /// Copies beyond the first.
     pub duplicated: u64,

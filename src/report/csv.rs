@@ -32,6 +32,7 @@ const COLUMNS: &[Column] = &[
     ("blocks_planned", |row| row.strategy.blocks_planned.to_string()),
     ("events_emitted", |row| row.strategy.events.emitted.to_string()),
     ("events_delivered", |row| row.strategy.events.delivered.to_string()),
+    ("events_coalesced", |row| row.strategy.events.coalesced.to_string()),
     ("events_lost", |row| row.strategy.events.lost.to_string()),
     ("events_duplicated", |row| row.strategy.events.duplicated.to_string()),
     ("events_reordered", |row| row.strategy.events.reordered.to_string()),

@@ -93,7 +93,7 @@ pub(super) fn swept() -> (Summary, Vec<PointFigures>) {
 pub(super) fn all_lost(name: &str) -> (StrategySummary, StrategyFigures) {
     let mut strategy = webhook();
     strategy.name = name.to_owned();
-    strategy.events = Events { emitted: 480, delivered: 0, lost: 480, duplicated: 0, reordered: 0 };
+    strategy.events = Events { emitted: 480, lost: 480, ..Events::default() };
     strategy.latency = LatencySummary::default();
     strategy.requests = Requests { total: 480, failed: 480, ..Requests::default() };
     strategy.bytes.per_event = None;
@@ -120,7 +120,7 @@ fn slow_poll() -> StrategySummary {
         settings: json!({ "every": "1s", "beat": "fixed-rate" }),
         blocks: 3,
         blocks_planned: 3,
-        events: Events { emitted: 480, delivered: 480, lost: 0, duplicated: 0, reordered: 0 },
+        events: Events { emitted: 480, delivered: 480, ..Events::default() },
         latency: LatencySummary {
             count: 480,
             mean: Some(503_214_000),
@@ -209,7 +209,8 @@ fn webhook() -> StrategySummary {
     strategy.name = "webhook".to_owned();
     strategy.mechanism = "webhook".to_owned();
     strategy.settings = json!({});
-    strategy.events = Events { emitted: 480, delivered: 478, lost: 2, duplicated: 1, reordered: 0 };
+    strategy.events =
+        Events { emitted: 480, delivered: 478, lost: 2, duplicated: 1, ..Events::default() };
     strategy.latency = LatencySummary {
         count: 478,
         mean: Some(1_402_000),

@@ -138,6 +138,7 @@ pub(super) fn shares_memory(points: &[PointSummary]) -> bool {
 pub(super) fn remarks(strategy: &StrategySummary) -> Option<String> {
     let (events, requests) = (&strategy.events, &strategy.requests);
     let counts = [
+        (events.coalesced, "event", "events", "coalesced into newer ones"),
         (events.duplicated, "copy", "copies", "beyond the first"),
         (events.reordered, "event", "events", "out of order"),
         (strategy.messages.total, "frame", "frames", "on streams"),
@@ -177,11 +178,15 @@ pub(super) fn finding(strategy: &StrategySummary) -> String {
     } else {
         format!("{} lost", count(events.lost))
     };
+    let coalesced = match events.coalesced {
+        0 => String::new(),
+        coalesced => format!("{} coalesced, ", count(coalesced)),
+    };
     let median = latency.p50.map(|p50| format!(", median latency {}", nanoseconds(p50)));
     let greatest = latency.max.map(|max| format!(", greatest {}", nanoseconds(max)));
     let times = format!("{}{}", median.unwrap_or_default(), greatest.unwrap_or_default());
     let cost = strategy.requests.per_event;
     let cost = cost
         .map_or(String::new(), |each| format!("; {} requests per delivered event", ratio(each)));
-    format!("{} of {owed} delivered, {lost}{times}{cost}.", count(events.delivered))
+    format!("{} of {owed} delivered, {coalesced}{lost}{times}{cost}.", count(events.delivered))
 }

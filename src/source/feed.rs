@@ -1,17 +1,28 @@
 //! `GET /v1/events`: the log as pages of CloudEvents.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
+use http::header::{ETAG, HeaderMap};
+use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use crate::clock::WallAnchor;
+use crate::clock::{self, WallAnchor};
 use crate::event::{Encoder, Sequence};
+use crate::source::lane::{Lane, SourceHalf};
+use crate::source::latest::with_latest;
 use crate::source::log::{Entry, LogReader};
+use crate::source::parking::Parking;
+use crate::wire::pacing::X_POLL_INTERVAL;
+use crate::wire::prefer;
 use crate::wire::reply::Reply;
 use crate::wire::routes::Routes;
 use crate::wire::tally::Outcome;
+use crate::wire::validator::EntityTag;
 
 /// Where the feed is served.
 pub const FEED_PATH: &str = "/v1/events";
@@ -22,11 +33,18 @@ pub const PAGE_LIMIT: u32 = 1_000;
 /// Events a page holds when the client does not say.
 pub const PAGE_DEFAULT: u32 = 100;
 
+/// The longest a request is kept waiting for an event; a longer wait is cut down to it.
+///
+/// Below the time-out that proxies usually have, 60 s (nginx's `proxy_read_timeout`), and the
+/// 75 s after which this source closes an idle connection.
+pub const HOLD_LIMIT: Duration = Duration::from_secs(55);
+
 /// One page, as a client reads it.
 ///
 /// `next` goes into the next request's `after`; `more` says that the page was full and the
-/// next one is there already.
-#[derive(Debug, Serialize, Deserialize)]
+/// next one is there already; `missed`, written only where it is not zero, how many events
+/// behind the cursor are gone from the feed.
+#[derive(Debug, Deserialize)]
 pub struct Page<'a> {
     /// The events, oldest first.
     #[serde(borrow)]
@@ -36,6 +54,9 @@ pub struct Page<'a> {
     pub next: std::borrow::Cow<'a, str>,
     /// Whether there are more events now.
     pub more: bool,
+    /// Events behind the cursor that are gone from the feed.
+    #[serde(default)]
+    pub missed: u64,
 }
 
 /// What events look like outside the source.
@@ -58,16 +79,142 @@ impl EventWriter {
     }
 }
 
-/// Adds the feed to a lane's routes.
+/// How a source offers its feed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offer {
+    /// How many of the newest events can be read; all of them without it.
+    pub retain: Option<u64>,
+    /// How long clients are asked to wait from one poll to the next, in whole seconds.
+    pub poll_interval: Option<Duration>,
+}
+
+/// A lane's feed.
+#[derive(Debug)]
+pub struct Feed {
+    pub(super) log: LogReader,
+    pub(super) writer: EventWriter,
+    /// Tells the tags of this source from those of an earlier start.
+    pub(super) instance: String,
+    offer: Offer,
+    parking: Parking,
+}
+
+/// Adds the feed and its snapshot to a lane's routes; the work wakes whoever waits for an event.
 #[must_use]
-pub fn with_feed(routes: Routes, log: LogReader, writer: EventWriter) -> Routes {
-    routes.on(Method::GET, FEED_PATH, move |request: Request<Incoming>, _| {
-        let reply = match Query::parse(request.uri().query()) {
-            Ok(query) => page(&log, &writer, query),
-            Err(detail) => Reply::problem(StatusCode::BAD_REQUEST, &detail),
+pub fn with_feed(
+    routes: Routes,
+    lane: &Lane,
+    offer: Offer,
+) -> SourceHalf<impl Future<Output = ()> + Send + use<>> {
+    let feed = Arc::new(Feed::new(lane, offer));
+    let (serving, waking, stop) = (Arc::clone(&feed), Arc::clone(&feed), lane.stop.clone());
+    let routes = routes.on(Method::GET, FEED_PATH, move |request: Request<Incoming>, _| {
+        let (head, _) = request.into_parts();
+        Arc::clone(&serving).answer(head)
+    });
+    let work = async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = waking.parking.run() => {}
+        }
+    };
+    SourceHalf { routes: with_latest(routes, feed), work }
+}
+
+impl Feed {
+    fn new(lane: &Lane, offer: Offer) -> Feed {
+        Feed {
+            log: lane.log.clone(),
+            writer: lane.writer.clone(),
+            instance: format!("{:x}", clock::wall().as_nanosecond()),
+            offer,
+            parking: Parking::new(lane.log.clone(), lane.release.clone()),
+        }
+    }
+
+    async fn answer(self: Arc<Feed>, head: Parts) -> Reply {
+        let query = match Query::parse(head.uri.query()) {
+            Ok(query) => query,
+            Err(detail) => return Reply::problem(StatusCode::BAD_REQUEST, &detail),
         };
-        std::future::ready(reply)
-    })
+        let Some(wait) = prefer::wait(&head.headers) else {
+            return self.hinted(self.page(query, &head.headers));
+        };
+        let hold = wait.min(HOLD_LIMIT);
+        self.parking.park(query.after, hold).await;
+        let page = self.page(query, &head.headers);
+        self.hinted(page).with_header(prefer::PREFERENCE_APPLIED, prefer::waiting(hold))
+    }
+
+    /// The page a query asks for, or 304 if the client holds it.
+    fn page(&self, query: Query, request: &HeaderMap) -> Reply {
+        let extent = Extent::of(query, self.log.len(), self.offer.retain);
+        let tag = extent.tag(&self.instance);
+        if tag.is_held(request) {
+            return Reply::not_modified(&tag);
+        }
+        let mut body = Vec::with_capacity(4096);
+        body.extend_from_slice(b"{\"events\":[");
+        for entry in (extent.from..extent.until).filter_map(|index| self.log.get(index)) {
+            if !body.ends_with(b"[") {
+                body.push(b',');
+            }
+            self.writer.write(entry, &mut body);
+        }
+        let (next, more) = (extent.next, extent.more);
+        body.extend_from_slice(format!("],\"next\":\"{next}\",\"more\":{more}").as_bytes());
+        if extent.missed > 0 {
+            body.extend_from_slice(format!(",\"missed\":{}", extent.missed).as_bytes());
+        }
+        body.push(b'}');
+        let outcome = if extent.is_empty() { Outcome::Empty } else { Outcome::Useful };
+        Reply::with_body(StatusCode::OK, "application/json", Bytes::from(body), outcome)
+            .with_header(ETAG, tag.value())
+    }
+
+    /// A reply that asks for the offer's poll interval, if it has one.
+    pub(super) fn hinted(&self, reply: Reply) -> Reply {
+        match self.offer.poll_interval {
+            Some(interval) => reply.with_header(X_POLL_INTERVAL, interval.as_secs().into()),
+            None => reply,
+        }
+    }
+}
+
+/// What of the log a page holds.
+#[derive(Clone, Copy, Debug)]
+struct Extent {
+    from: u64,
+    until: u64,
+    /// The cursor behind the page.
+    next: u64,
+    more: bool,
+    /// Events behind the cursor that are gone from the feed.
+    missed: u64,
+}
+
+impl Extent {
+    fn of(query: Query, emitted: u64, retain: Option<u64>) -> Extent {
+        let gone = retain.map_or(0, |retain| emitted.saturating_sub(retain));
+        let from = query.after.max(gone);
+        // A cursor may be ahead of the log.
+        let until = emitted.min(from.saturating_add(query.limit.into())).max(from);
+        // A cursor is the number of the last event seen, so an empty page returns the client's own.
+        let next = if until == from { query.after } else { Sequence::at_index(until - 1).get() };
+        let missed = gone.saturating_sub(query.after);
+        Extent { from, until, next, more: until < emitted, missed }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.from == self.until
+    }
+
+    /// A tag that two pages of one path share only if they are the same bytes: the path holds
+    /// the cursor, the events are those of the log, and the rest is here.
+    fn tag(&self, instance: &str) -> EntityTag {
+        let Extent { from, until, more, .. } = self;
+        EntityTag::new(&format!("{instance}-{from}-{until}-{}", u8::from(*more)))
+    }
 }
 
 /// What a client asks of the feed.
@@ -103,27 +250,6 @@ impl Query {
     }
 }
 
-fn page(log: &LogReader, writer: &EventWriter, query: Query) -> Reply {
-    let emitted = log.len();
-    let from = query.after.min(emitted);
-    let until = emitted.min(from + u64::from(query.limit));
-    let mut body = Vec::with_capacity(4096);
-    body.extend_from_slice(b"{\"events\":[");
-    for entry in (from..until).filter_map(|index| log.get(index)) {
-        if !body.ends_with(b"[") {
-            body.push(b',');
-        }
-        writer.write(entry, &mut body);
-    }
-    // A cursor is the number of the last event seen, so an empty page returns the client's own.
-    let next = if until == from { query.after } else { Sequence::at_index(until - 1).get() };
-    body.extend_from_slice(
-        format!("],\"next\":\"{next}\",\"more\":{}}}", until < emitted).as_bytes(),
-    );
-    let outcome = if until == from { Outcome::Empty } else { Outcome::Useful };
-    Reply::with_body(StatusCode::OK, "application/json", Bytes::from(body), outcome)
-}
-
 /// The path that asks for the page behind a cursor; `None` if no path can hold the cursor.
 #[must_use]
 pub fn page_path(cursor: &str, limit: u32) -> Option<PathAndQuery> {
@@ -131,31 +257,49 @@ pub fn page_path(cursor: &str, limit: u32) -> Option<PathAndQuery> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{EventWriter, Page, Query, page, page_path};
+pub(super) mod tests {
+    use super::{EventWriter, Extent, Feed, Offer, Page, Query, page_path};
     use crate::clock::{Moment, WallAnchor};
     use crate::event::Encoder;
-    use crate::source::log::{LogReader, event_log};
+    use crate::source::lane::Lane;
+    use crate::source::log::event_log;
     use crate::units::Bytes;
+    use crate::wire::link::Line;
     use crate::wire::tally::Outcome;
+    use http::header::{ETAG, HeaderMap, IF_NONE_MATCH};
     use http_body_util::BodyExt;
+    use tokio_util::sync::CancellationToken;
 
-    fn log_of(events: u64) -> (LogReader, EventWriter) {
-        let (mut writer, reader) = event_log();
+    /// The feed of a log that holds some events.
+    pub(in crate::source) fn feed_of(events: u64, offer: Offer) -> Feed {
+        let (mut log_writer, log) = event_log();
         for _ in 0..events {
-            writer.append(Moment::default()).expect("room");
+            log_writer.append(Moment::default()).expect("room");
         }
-        (reader, EventWriter::new(Encoder::new(Bytes(64)), WallAnchor::now()))
+        let writer = EventWriter::new(Encoder::new(Bytes(64)), WallAnchor::now());
+        let stop = CancellationToken::new();
+        let (line, release) = (Line::default(), stop.child_token());
+        Feed::new(&Lane { log, writer, line, release, stop }, offer)
     }
 
-    async fn read(events: u64, after: u64, limit: u32) -> (Vec<u64>, String, bool, Outcome) {
-        let (log, writer) = log_of(events);
-        let reply = page(&log, &writer, Query { after, limit });
+    /// What a page says: its events' numbers, the next cursor, whether there is more, and how
+    /// many events are gone.
+    type Read = (Vec<u64>, String, bool, u64);
+
+    async fn read_of(feed: &Feed, after: u64, limit: u32) -> (Read, Outcome) {
+        let reply = feed.page(Query { after, limit }, &HeaderMap::new());
         let body = reply.response.into_body().collect().await.expect("a body").to_bytes();
         let page: Page<'_> = serde_json::from_slice(&body).expect("a page");
         let numbers =
             page.events.iter().map(|event| event.sequence().expect("ours").get()).collect();
-        (numbers, page.next.into_owned(), page.more, reply.outcome)
+        ((numbers, page.next.into_owned(), page.more, page.missed), reply.outcome)
+    }
+
+    async fn read(events: u64, after: u64, limit: u32) -> (Vec<u64>, String, bool, Outcome) {
+        let feed = feed_of(events, Offer::default());
+        let ((numbers, next, more, missed), outcome) = read_of(&feed, after, limit).await;
+        assert_eq!(missed, 0);
+        (numbers, next, more, outcome)
     }
 
     #[tokio::test]
@@ -174,6 +318,50 @@ mod tests {
     #[tokio::test]
     async fn a_cursor_from_the_future_is_kept() {
         assert_eq!(read(2, 9, 10).await, (vec![], "9".into(), false, Outcome::Empty));
+    }
+
+    #[tokio::test]
+    async fn a_cursor_behind_the_window_goes_on_at_its_start_and_is_told_what_is_gone() {
+        let feed = feed_of(10, Offer { retain: Some(3), ..Offer::default() });
+        for (after, limit, expected) in [
+            (0, 2, (vec![8, 9], "9".to_owned(), true, 7)),
+            (6, 100, (vec![8, 9, 10], "10".to_owned(), false, 1)),
+            (7, 100, (vec![8, 9, 10], "10".to_owned(), false, 0)),
+            (10, 100, (vec![], "10".to_owned(), false, 0)),
+            (12, 100, (vec![], "12".to_owned(), false, 0)),
+        ] {
+            assert_eq!(read_of(&feed, after, limit).await.0, expected, "after {after}");
+        }
+    }
+
+    #[test]
+    fn a_page_that_is_held_is_answered_without_its_body() {
+        let feed = feed_of(5, Offer::default());
+        let ask = |feed: &Feed, after, limit, tag: Option<&http::HeaderValue>| {
+            let request = tag.map(|tag| (IF_NONE_MATCH, tag.clone())).into_iter().collect();
+            feed.page(Query { after, limit }, &request)
+        };
+        for (after, limit) in [(0, 2), (4, 100), (5, 100), (9, 100)] {
+            let whole = ask(&feed, after, limit, None);
+            let tag = whole.response.headers()[ETAG].clone();
+            let held = ask(&feed, after, limit, Some(&tag));
+            assert_eq!(
+                (held.response.status().as_u16(), held.outcome),
+                (304, Outcome::NotModified)
+            );
+            assert_eq!(held.response.headers()[ETAG], tag);
+            // A cursor ahead of the log finds the same nothing, however long the log is.
+            if after > 5 {
+                let ahead = Extent::of(Query { after, limit }, 6, None).tag(&feed.instance);
+                assert_eq!(ahead.value(), tag);
+            }
+            // The same question to a source that is further on, or another one.
+            for other in [feed_of(6, Offer::default()), feed_of(5, Offer::default())] {
+                assert_eq!(ask(&other, after, limit, Some(&tag)).response.status(), 200);
+            }
+        }
+        let full = ask(&feed, 0, 2, None).response.headers()[ETAG].clone();
+        assert_eq!(ask(&feed, 0, 3, Some(&full)).response.status(), 200);
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct Lane {
     pub writer: EventWriter,
     /// The source's end of the link to the subscribers.
     pub line: Line,
+    /// Cancelled when nothing should be kept waiting any more: before `stop`, or with it.
+    pub release: CancellationToken,
     /// Cancelled when the half should finish.
     pub stop: CancellationToken,
 }
@@ -112,6 +114,7 @@ pub struct LaneThread<E: std::error::Error + 'static> {
     window: Option<oneshot::Sender<Window>>,
     measured: Option<oneshot::Receiver<io::Result<LaneUse>>>,
     ended: Option<oneshot::Receiver<Result<(), LaneError<E>>>>,
+    release: CancellationToken,
     stop: CancellationToken,
     dismiss: std::sync::mpsc::Sender<()>,
 }
@@ -143,7 +146,8 @@ impl<E: std::error::Error + Send + 'static> LaneThread<E> {
         let (ended, ends) = oneshot::channel();
         let (dismiss, dismissed) = std::sync::mpsc::channel();
         let Contents { log, writer } = contents;
-        let lane = Lane { log, writer, line, stop: stop.clone() };
+        let release = stop.child_token();
+        let lane = Lane { log, writer, line, release: release.clone(), stop: stop.clone() };
         std::thread::Builder::new().name(format!("lane {name}")).spawn(move || {
             clock::sharpen_timers();
             let run = async {
@@ -174,6 +178,7 @@ impl<E: std::error::Error + Send + 'static> LaneThread<E> {
             window: Some(window),
             measured: Some(measurements),
             ended: Some(ends),
+            release,
             stop,
             dismiss,
         })
@@ -197,6 +202,12 @@ impl<E: std::error::Error + Send + 'static> LaneThread<E> {
             Some(measured) => measured.await.map_err(io::Error::other)?,
             None => Err(io::Error::other("a lane is measured once")),
         }
+    }
+
+    /// Answers what is kept waiting, and keeps nothing waiting from now on: the subscribers are
+    /// about to stop, and could not finish before.
+    pub fn release(&self) {
+        self.release.cancel();
     }
 
     /// Tells the half to finish, waits until it has, and returns how it ended.

@@ -2,7 +2,9 @@
 
 pub mod feed;
 pub mod lane;
+pub mod latest;
 pub mod log;
 pub mod pacer;
+pub mod parking;
 pub mod stream;
 pub mod subscriptions;

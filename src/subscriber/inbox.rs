@@ -59,8 +59,20 @@ struct State {
     refused: u64,
     /// Nothing more is taken: the drain is over, and what is missing is lost.
     sealed: bool,
-    /// Deliveries at which whoever drains is to be woken.
-    awaited: Option<u64>,
+    /// What whoever drains is waiting for.
+    awaited: Awaited,
+}
+
+/// What a drain waits for.
+#[derive(Clone, Copy, Debug, Default)]
+enum Awaited {
+    /// Nobody drains.
+    #[default]
+    Nothing,
+    /// As many deliveries, all subscribers together.
+    Deliveries(u64),
+    /// One event, at as many subscribers as do not have it yet.
+    Event { sequence: Sequence, missing: usize },
 }
 
 impl Inbox {
@@ -92,7 +104,10 @@ impl Inbox {
                     usable,
                     copies: 1,
                 });
-                if state.awaited.is_some_and(|awaited| state.deliveries.len() as u64 >= awaited) {
+                if let Awaited::Event { sequence: awaited, missing } = &mut state.awaited {
+                    *missing -= usize::from(*awaited == sequence);
+                }
+                if state.is_complete() {
                     self.0.accepted.notify_waiters();
                 }
             }
@@ -111,15 +126,29 @@ impl Inbox {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner).refused += 1;
     }
 
-    /// Waits until this many first copies have been accepted. Cancel safe.
-    pub async fn holds(&self, deliveries: u64) {
+    /// Waits until every subscriber has accepted as many events as were emitted. Cancel safe.
+    pub async fn holds_all(&self, emitted: u64) {
+        let all = |state: &State| Awaited::Deliveries(emitted * state.seen.len() as u64);
+        self.holds(all).await;
+    }
+
+    /// Waits until every subscriber has accepted the newest event. Cancel safe.
+    pub async fn holds_newest(&self, newest: Sequence) {
+        let newest = |state: &State| {
+            let missing = state.seen.iter().filter(|seen| !is_marked(seen, newest)).count();
+            Awaited::Event { sequence: newest, missing }
+        };
+        self.holds(newest).await;
+    }
+
+    async fn holds(&self, awaited: impl Fn(&State) -> Awaited) {
         loop {
             let mut accepted = std::pin::pin!(self.0.accepted.notified());
             accepted.as_mut().enable();
             {
                 let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
-                state.awaited = Some(deliveries);
-                if state.deliveries.len() as u64 >= deliveries {
+                state.awaited = awaited(&state);
+                if state.is_complete() {
                     return;
                 }
             }
@@ -151,7 +180,26 @@ impl Inbox {
     }
 }
 
+/// The word and the bit of an event.
+fn place(sequence: Sequence) -> (usize, u64) {
+    ((sequence.index() / 64) as usize, 1 << (sequence.index() % 64))
+}
+
+fn is_marked(seen: &[u64], sequence: Sequence) -> bool {
+    let (word, bit) = place(sequence);
+    seen.get(word).is_some_and(|word| word & bit != 0)
+}
+
 impl State {
+    /// Whether what is awaited is there.
+    fn is_complete(&self) -> bool {
+        match self.awaited {
+            Awaited::Nothing => false,
+            Awaited::Deliveries(deliveries) => self.deliveries.len() as u64 >= deliveries,
+            Awaited::Event { missing, .. } => missing == 0,
+        }
+    }
+
     /// Whether the subscriber has the event, marking it as seen.
     fn deduplicate(&mut self, subscriber: u32, sequence: Sequence) -> Acceptance {
         let Some(seen) = self.seen.get_mut(subscriber as usize) else {
@@ -161,12 +209,12 @@ impl State {
         if sequence.index() >= MOST_EVENTS {
             return Acceptance::Unknown;
         }
-        let (word, bit) = ((sequence.index() / 64) as usize, 1_u64 << (sequence.index() % 64));
+        if is_marked(seen, sequence) {
+            return Acceptance::Duplicate;
+        }
+        let (word, bit) = place(sequence);
         if seen.len() <= word {
             seen.resize(word + 1, 0);
-        }
-        if seen[word] & bit != 0 {
-            return Acceptance::Duplicate;
         }
         seen[word] |= bit;
         Acceptance::First
@@ -234,8 +282,25 @@ mod tests {
                 filling.accept(0, event(number), clock::now());
             }
         };
-        let drained = tokio::time::timeout(Duration::from_secs(20), inbox.holds(3));
+        let drained = tokio::time::timeout(Duration::from_secs(20), inbox.holds_all(3));
         let (drained, ()) = tokio::join!(drained, fill);
         assert!(drained.is_ok());
+    }
+
+    #[tokio::test]
+    async fn whoever_needs_the_newest_is_woken_when_every_subscriber_has_it() {
+        let inbox = Inbox::new(3);
+        inbox.accept(1, event(70), clock::now());
+        let filling = inbox.clone();
+        let fill = async move {
+            for (subscriber, number) in [(0, 69), (2, 70), (0, 70)] {
+                tokio::task::yield_now().await;
+                filling.accept(subscriber, event(number), clock::now());
+            }
+        };
+        let drained = tokio::time::timeout(Duration::from_secs(20), inbox.holds_newest(event(70)));
+        let (drained, ()) = tokio::join!(drained, fill);
+        assert!(drained.is_ok());
+        assert_eq!(inbox.empty().0.len(), 4, "woken by the last of them");
     }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use rand::RngExt;
+use rand_pcg::Pcg64;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +14,8 @@ use crate::subscriber::inbox::Inbox;
 use crate::units::nanoseconds;
 use crate::wire::link::Line;
 
-/// Random streams of a trial's seed that belong to subscribers start here; see [`random_stream`].
+/// Random streams of a trial's seed that belong to subscribers start here, as many again at
+/// twice as much; see [`random_stream`].
 const SUBSCRIBER_STREAMS: u64 = 1 << 32;
 
 /// The place of all simulated subscribers of one strategy.
@@ -38,6 +40,12 @@ pub struct Post {
 }
 
 impl Post {
+    /// A random stream of a subscriber's own, beside its phase.
+    #[must_use]
+    pub fn random(&self, subscriber: u32) -> Pcg64 {
+        random_stream(self.seed, 2 * SUBSCRIBER_STREAMS + u64::from(subscriber))
+    }
+
     /// A random span below `longest` that is a subscriber's own: the phase of its beat.
     #[must_use]
     pub fn phase(&self, subscriber: u32, longest: Duration) -> Duration {

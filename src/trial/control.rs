@@ -39,13 +39,16 @@ pub enum ToWorker {
         /// The first moment after it.
         until: Moment,
     },
-    /// Wait until this many first copies have arrived, but not beyond the deadline.
+    /// Wait until everything that can arrive has, but not beyond the deadline.
     Drain {
-        /// First copies over all simulated subscribers.
-        deliveries: u64,
+        /// Events that were emitted.
+        emitted: u64,
         /// When to stop waiting.
         deadline: Moment,
     },
+    /// Keep no request waiting any more: the subscribers are told to stop, and finish the
+    /// exchanges under way.
+    Release,
     /// Stop and report.
     Finish,
 }

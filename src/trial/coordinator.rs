@@ -155,7 +155,7 @@ async fn conduct(
     };
 
     watch(Phase::Draining);
-    drain(crew, strategies, &closed, point.drain).await?;
+    drain(crew, &closed, point.drain).await?;
     watch(Phase::Collecting);
     collect(crew, epoch, &closed).await
 }
@@ -254,18 +254,12 @@ async fn close(worker: &mut Worker, until: Moment) -> Result<Closed, Trouble> {
     }
 }
 
-async fn drain(
-    crew: &mut Crew,
-    strategies: &[&PlannedStrategy],
-    closed: &[Closed],
-    longest: Duration,
-) -> Result<(), Trouble> {
+async fn drain(crew: &mut Crew, closed: &[Closed], longest: Duration) -> Result<(), Trouble> {
     let emitted = closed[0].emitted;
     let deadline = clock::now().after(longest);
     let subscribers = &mut crew.workers()[1..];
-    for (worker, strategy) in subscribers.iter_mut().zip(strategies) {
-        let deliveries = emitted * u64::from(strategy.subscribers);
-        worker.tell(&ToWorker::Drain { deliveries, deadline }).await?;
+    for worker in subscribers.iter_mut() {
+        worker.tell(&ToWorker::Drain { emitted, deadline }).await?;
     }
     let drained = subscribers.iter_mut().map(|worker| async {
         match worker.hear("finish draining", longest + PATIENCE).await? {
@@ -278,9 +272,12 @@ async fn drain(
 
 /// Stops the subscribers, then the source, so that both count the same last exchange.
 async fn collect(crew: &mut Crew, epoch: Moment, closed: &[Closed]) -> Result<Collected, Trouble> {
+    for worker in &mut crew.workers()[1..] {
+        worker.tell(&ToWorker::Finish).await?;
+    }
+    crew.worker(0).tell(&ToWorker::Release).await?;
     let mut subscribers = Vec::new();
     for (worker, closed) in crew.workers()[1..].iter_mut().zip(&closed[1..]) {
-        worker.tell(&ToWorker::Finish).await?;
         let (deliveries, report) = worker.hear_report(REPORT_TIMEOUT).await?;
         let FromWorker::SubscriberReport(report) = report else {
             return Err(out_of_turn(worker, &report));

@@ -52,6 +52,10 @@ pub(crate) async fn run(
     control.say(&FromWorker::Closed { cpu_ns: clock::process_cpu(), emitted: log.len() }).await?;
 
     match control.hear().await? {
+        ToWorker::Release => lanes.iter().for_each(LaneThread::release),
+        other => return Err(out_of_turn(&other)),
+    }
+    match control.hear().await? {
         ToWorker::Finish => {}
         other => return Err(out_of_turn(&other)),
     }

@@ -9,7 +9,9 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{self, Moment};
 use crate::counts::Counts;
 use crate::delivery::contract::DeliveryError;
+use crate::event::Sequence;
 use crate::meter;
+use crate::promise::Promise;
 use crate::subscriber::inbox::Inbox;
 use crate::subscriber::post::{Epoch, Post, Readiness};
 use crate::timer::Timer;
@@ -51,7 +53,9 @@ pub(crate) async fn run(
         epoch,
     };
     let mut half = JoinSet::new();
-    half.spawn(restore(&assignment.strategy)?.subscriber(post));
+    let strategy = restore(&assignment.strategy)?;
+    let promise = strategy.promise();
+    half.spawn(strategy.subscriber(post));
     let mut running = Running { name: assignment.strategy.name, half, stop };
     await_readiness(control, &mut running, readied).await?;
     control.say(&FromWorker::Ready { lanes: Vec::new() }).await?;
@@ -69,8 +73,8 @@ pub(crate) async fn run(
     control.say(&FromWorker::Closed { cpu_ns: clock::process_cpu(), emitted: 0 }).await?;
 
     match control.hear().await? {
-        ToWorker::Drain { deliveries, deadline } => {
-            let draining = drain(&inbox, deliveries, deadline);
+        ToWorker::Drain { emitted, deadline } => {
+            let draining = drain(&inbox, promise, emitted, deadline);
             attending(control, running.unless_ended(draining))
                 .await??
                 .map_err(WorkerError::system("setting a timer"))?;
@@ -115,11 +119,18 @@ async fn measure(tally: &Tally, from: Moment, until: Moment) -> io::Result<(Coun
     Ok((after.0 - before.0, after.1 - before.1))
 }
 
-/// Waits until everything has arrived, at most until the deadline.
-async fn drain(inbox: &Inbox, deliveries: u64, deadline: Moment) -> io::Result<()> {
+/// Waits until everything that can arrive has, at most until the deadline.
+async fn drain(inbox: &Inbox, promise: Promise, emitted: u64, deadline: Moment) -> io::Result<()> {
     let mut timer = Timer::new()?;
+    let newest = emitted.checked_sub(1).filter(|_| promise.ends_with_the_newest());
+    let arriving = async {
+        match newest {
+            Some(index) => inbox.holds_newest(Sequence::at_index(index)).await,
+            None => inbox.holds_all(emitted).await,
+        }
+    };
     tokio::select! {
-        () = inbox.holds(deliveries) => Ok(()),
+        () = arriving => Ok(()),
         waited = timer.sleep_until(deadline) => waited,
     }
 }

@@ -9,10 +9,11 @@ use http::{HeaderMap, Method, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Moment;
+use crate::clock::{self, Moment};
 use crate::wire::body::BodyError;
 use crate::wire::connection::Connection;
 use crate::wire::integrator::Integrator;
+use crate::wire::pacing::Advice;
 use crate::wire::tally::Tally;
 
 /// The longest response body a client takes, in bytes: a full page of the largest events.
@@ -53,6 +54,14 @@ pub struct Received {
     pub body: Bytes,
     /// When the last byte was in the process's hands.
     pub arrived: Moment,
+}
+
+impl Received {
+    /// When the server would have the next request.
+    #[must_use]
+    pub fn advice(&self) -> Advice {
+        Advice::read(&self.headers, clock::wall())
+    }
 }
 
 /// Why an exchange came to nothing.

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Either, Full};
@@ -11,6 +11,7 @@ use hyper::body::Body;
 use serde_json::json;
 
 use crate::wire::tally::Outcome;
+use crate::wire::validator::EntityTag;
 
 /// A response's body: complete, or a stream.
 pub type ReplyBody = Either<Full<Bytes>, UnsyncBoxBody<Bytes, Infallible>>;
@@ -45,6 +46,21 @@ impl Reply {
         let mut response = Response::new(Either::Left(Full::default()));
         *response.status_mut() = StatusCode::NO_CONTENT;
         Reply { response, outcome }
+    }
+
+    /// A 304 response: the client holds the newest representation, which this tag names.
+    #[must_use]
+    pub fn not_modified(tag: &EntityTag) -> Reply {
+        let mut response = Response::new(Either::Left(Full::default()));
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        Reply { response, outcome: Outcome::NotModified }.with_header(ETAG, tag.value())
+    }
+
+    /// The same with a header more.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Reply {
+        self.response.headers_mut().insert(name, value);
+        self
     }
 
     /// A response whose body is written as events come.

@@ -57,7 +57,10 @@ impl Routes {
                 let tail = tail.to_owned();
                 return handler(request, tail).await;
             }
-            allowed.push(method.as_str());
+            // Several mechanisms may offer the same, and the first of them answers.
+            if !allowed.contains(&method.as_str()) {
+                allowed.push(method.as_str());
+            }
         }
         if allowed.is_empty() {
             return Reply::problem(StatusCode::NOT_FOUND, "there is nothing at this path");

@@ -5,13 +5,14 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderMap};
+use http::header::{ALLOW, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, IF_NONE_MATCH};
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
 use pollpush::clock;
 use pollpush::event::decode;
 use pollpush::wire::client::{Client, ClientKind, Dial, Received};
 use pollpush::wire::event_stream::{EventStream, Item};
+use pollpush::wire::prefer::PREFER;
 use pollpush::wire::tally::Tally;
 use pollpush::wire::websocket::{Message, Socket};
 use rustix::process::Signal;
@@ -149,6 +150,85 @@ async fn requests_are_counted_exactly_by_what_they_brought() {
     assert_eq!(counts["requests"], 1 + fruitless + 3 * CLIENTS * EACH, "{counts}");
     assert_eq!(counts["connections"], 1 + CLIENTS, "{counts}");
     assert!(counts["events_emitted"].as_u64() > Some(0), "{counts}");
+}
+
+async fn ask(client: &mut Client, path: &str, header: (HeaderName, &str)) -> Received {
+    let headers = HeaderMap::from_iter([(header.0, header.1.parse().unwrap())]);
+    let path = PathAndQuery::try_from(path).unwrap();
+    client.exchange(Method::GET, path, headers, Bytes::new()).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_a_client_holds_is_answered_304_without_a_body() {
+    let source = Source::start();
+    let mut client = source.client(ClientKind::Reqwest);
+    wait_for_an_event(&mut client).await;
+    // A page that is full stays as it is; so does an empty one until its cursor is reached.
+    for path in ["/v1/events?after=0&limit=1", BEYOND] {
+        let whole = get(&mut client, path).await;
+        let tag = whole.headers[ETAG].to_str().unwrap().to_owned();
+        assert!(tag.starts_with('"') && tag.ends_with('"'), "{tag}");
+        for held in [tag.clone(), format!("\"other\", W/{tag}"), "*".to_owned()] {
+            let again = ask(&mut client, path, (IF_NONE_MATCH, &held)).await;
+            assert_eq!(again.status, StatusCode::NOT_MODIFIED, "{path} {held}");
+            assert_eq!(again.headers[ETAG], tag);
+            assert!(again.body.is_empty());
+        }
+        let other = ask(&mut client, path, (IF_NONE_MATCH, "\"other\"")).await;
+        assert_eq!((other.status, &other.body), (StatusCode::OK, &whole.body), "{path}");
+    }
+    let latest = get(&mut client, "/v1/events/latest").await;
+    assert_eq!(latest.headers[CONTENT_TYPE], "application/cloudevents+json");
+    assert!(latest.headers.contains_key(ETAG));
+    let event: Value = serde_json::from_slice(&latest.body).unwrap();
+    assert!(event["id"].as_str().is_some_and(|id| id.starts_with("evt-")), "{event}");
+    source.stop();
+}
+
+#[tokio::test]
+async fn a_long_poll_is_answered_by_the_event_it_waits_for() {
+    let source = Source::start();
+    let mut client = source.client(ClientKind::Reqwest);
+    // Some events ahead of the source, so that it has to wait.
+    let waited = ask(&mut client, "/v1/events?after=60&limit=1", (PREFER, "wait=50")).await;
+    let page: Value = serde_json::from_slice(&waited.body).unwrap();
+    assert_eq!(waited.status, StatusCode::OK);
+    assert_eq!(waited.headers["preference-applied"], "wait=50");
+    assert_eq!(
+        (&page["events"][0]["id"], &page["next"]),
+        (&"evt-000000000061".into(), &"61".into())
+    );
+
+    // At the end of the wait there is an empty page behind the same cursor.
+    let fruitless = ask(&mut client, BEYOND, (PREFER, "wait=1")).await;
+    let page: Value = serde_json::from_slice(&fruitless.body).unwrap();
+    assert_eq!(fruitless.headers["preference-applied"], "wait=1");
+    assert_eq!((&page["events"], &page["next"]), (&serde_json::json!([]), &"4000000000".into()));
+    // A wait that is too long is cut down, and one that cannot be read is none.
+    let cut = ask(&mut client, "/v1/events?after=0", (PREFER, "wait=86400")).await;
+    assert_eq!(cut.headers["preference-applied"], "wait=55");
+    let unread = ask(&mut client, BEYOND, (PREFER, "wait=soon")).await;
+    assert!(!unread.headers.contains_key("preference-applied"));
+    source.stop();
+}
+
+#[tokio::test]
+async fn a_long_poll_is_answered_when_the_source_stops() {
+    let source = Source::start();
+    let (mut parked, mut other) =
+        (source.client(ClientKind::Hyper), source.client(ClientKind::Hyper));
+    let mut waiting = JoinSet::new();
+    waiting.spawn(async move { ask(&mut parked, BEYOND, (PREFER, "wait=55")).await });
+    // By the time these are answered, the one before them is parked.
+    for _ in 0..20 {
+        get(&mut other, BEYOND).await;
+    }
+    drop(other);
+    let stopping = tokio::task::spawn_blocking(|| source.stop());
+    let answered = waiting.join_next().await.unwrap().unwrap();
+    assert_eq!(answered.status, StatusCode::OK);
+    let counts = stopping.await.unwrap();
+    assert_eq!((&counts["requests_empty"], &counts["requests_failed"]), (&21.into(), &0.into()));
 }
 
 #[tokio::test]

@@ -69,7 +69,7 @@ impl<'a> Observed<'a> {
             window: workload.window,
             subscribers: strategy.subscribers,
             exchange: exchange.unwrap_or_default(),
-            rtt: None,
+            rtt: workload.rtt,
             server: Duration::ZERO,
             set_up: strategy.set_up,
         };

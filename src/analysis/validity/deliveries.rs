@@ -75,14 +75,20 @@ pub(super) fn caught_up(evidence: &Evidence) -> Finding {
 
 /// Every delivery owed must arrive, and record and ledger must tell the same story.
 ///
-/// Duplicates are counts to know of, not faults; reordering too, unless the strategy promises
+/// Duplicates and coalesced events are counts to know of, not faults; reordering too, unless the strategy promises
 /// order, and losses of a strategy that promises no completeness.
 pub(super) fn ledger(evidence: &Evidence) -> Finding {
     let findings = blocks(evidence).map(|(place, strategy, block)| {
         let counts = block.recount.unwrap_or(block.measured.events);
         let words = format!(
-            "{place}: {} owed = {} delivered + {} lost; {} duplicated, {} out of order",
-            counts.emitted, counts.delivered, counts.lost, counts.duplicated, counts.reordered
+            "{place}: {} owed = {} delivered + {} coalesced + {} lost; {} duplicated, {} out of \
+             order",
+            counts.emitted,
+            counts.delivered,
+            counts.coalesced,
+            counts.lost,
+            counts.duplicated,
+            counts.reordered
         );
         if counts != block.measured.events {
             let message = format!(
@@ -99,7 +105,7 @@ pub(super) fn ledger(evidence: &Evidence) -> Finding {
         } else if counts.reordered > 0 && strategy.promise.ordered {
             let message = format!("{words}; the strategy promises the order of the log");
             Finding::new(CheckStatus::Fail, message).judging(counts.reordered as f64, 0.0)
-        } else if counts.duplicated + counts.reordered > 0 {
+        } else if counts.coalesced + counts.duplicated + counts.reordered > 0 {
             Finding::new(CheckStatus::Info, words)
         } else {
             Finding::pass("").judging(0.0, 0.0)
@@ -305,6 +311,18 @@ mod tests {
     }
 
     #[test]
+    fn coalesced_events_are_told_and_are_no_losses() {
+        let coalesced = changed(|block| {
+            block.measured.events.coalesced = 3;
+            block.measured.events.delivered -= 3;
+            block.recount = Some(block.measured.events);
+        });
+        let finding = ledger(&coalesced);
+        assert_eq!(finding.status, CheckStatus::Info);
+        assert!(finding.message.contains("3 coalesced + 0 lost"), "{}", finding.message);
+    }
+
+    #[test]
     fn a_broken_promise_fails_where_a_property_is_told() {
         let with = |change: fn(&mut Block), promise| {
             let mut evidence = changed(|block| {
@@ -321,7 +339,7 @@ mod tests {
             block.measured.events.delivered -= 1;
         };
         let reorders = |block: &mut Block| block.measured.events.reordered = 2;
-        let nothing = Promise { complete: false, ordered: false };
+        let nothing = Promise { complete: false, ..Promise::COMPLETE };
         assert_eq!(with(loses, nothing), CheckStatus::Info);
         assert_eq!(with(loses, Promise::COMPLETE), CheckStatus::Fail);
         assert_eq!(with(reorders, Promise::COMPLETE), CheckStatus::Info);

@@ -53,6 +53,13 @@ pub(super) fn account(card: &mut Card<'_>, view: &View<'_>, drawn: &[Series<'_>]
                 .map(|value| quantity::or_absent(value, quantity::nanoseconds));
             let words = format!("{name}: median {p50}, 90th percentile {p90}, greatest {max}.");
             card.describe(&words);
+            if strategy.events.coalesced > 0 {
+                let coalesced = quantity::count(strategy.events.coalesced);
+                card.note(format!(
+                    "“{name}” coalesced {coalesced} of {emitted} into newer ones, which have no \
+                     latency."
+                ));
+            }
             if strategy.events.lost > 0 {
                 let lost = quantity::count(strategy.events.lost);
                 card.note(format!(
