@@ -6,6 +6,7 @@
 
 pub mod contract;
 pub mod poll;
+pub mod push;
 pub mod webhook;
 
 use contract::{Kind, Mechanism};

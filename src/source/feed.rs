@@ -56,6 +56,11 @@ impl EventWriter {
     pub fn write(&self, entry: Entry, buffer: &mut Vec<u8>) {
         self.encoder.encode(entry.sequence, self.wall.at(entry.emitted), buffer);
     }
+
+    /// Appends the JSON of one event without its data to `buffer`.
+    pub fn write_notice(&self, entry: Entry, buffer: &mut Vec<u8>) {
+        self.encoder.encode_notice(entry.sequence, self.wall.at(entry.emitted), buffer);
+    }
 }
 
 /// Adds the feed to a lane's routes.

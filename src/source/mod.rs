@@ -1,5 +1,6 @@
 //! The source: what emits events, the same for every mechanism.
 
+pub mod dispatch;
 pub mod feed;
 pub mod lane;
 pub mod log;

@@ -3,3 +3,4 @@
 pub mod beat;
 pub mod inbox;
 pub mod post;
+pub mod receiver;
