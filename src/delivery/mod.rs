@@ -5,12 +5,18 @@
 //! list below.
 
 pub mod contract;
+pub mod hybrid;
 pub mod poll;
 pub mod push;
 pub mod webhook;
+pub mod webhook_reconcile;
 
 use contract::{Kind, Mechanism};
 
 /// Every mechanism, in the order they are listed.
-pub const MECHANISMS: &[&dyn Mechanism] =
-    &[&Kind::<poll::Poll>::new(), &Kind::<webhook::Webhook>::new()];
+pub const MECHANISMS: &[&dyn Mechanism] = &[
+    &Kind::<poll::Poll>::new(),
+    &Kind::<webhook::Webhook>::new(),
+    &Kind::<hybrid::Hybrid>::new(),
+    &Kind::<webhook_reconcile::WebhookReconcile>::new(),
+];

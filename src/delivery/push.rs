@@ -13,7 +13,6 @@ use crate::event::Payload;
 use crate::promise::Promise;
 use crate::source::dispatch::{Batch, Dispatcher, Sending};
 use crate::source::subscriptions::{Registration, SUBSCRIPTIONS_PATH};
-use crate::subscriber::inbox::Acceptance;
 use crate::subscriber::post::Post;
 use crate::subscriber::receiver::{MOST_WORKERS, Receiver, Reception, Take};
 use crate::wire::client::{Client, ClientKind, Dial};
@@ -302,11 +301,8 @@ async fn register(
 pub(super) fn into_inbox(post: &Post) -> Take {
     let inbox = post.inbox.clone();
     Box::new(move |subscriber, sequence, arrived| {
-        match inbox.accept(subscriber, sequence, arrived) {
-            Acceptance::First => Outcome::Useful,
-            // A copy is acknowledged, or it would come again; an event of no trial too, and the
-            // inbox has counted it as refused.
-            Acceptance::Duplicate | Acceptance::Unknown | Acceptance::Late => Outcome::Empty,
-        }
+        inbox.accept(subscriber, sequence, arrived);
+        // As the source counts it, which cannot know what a subscriber has already.
+        Outcome::Useful
     })
 }

@@ -2,6 +2,7 @@
 
 pub mod dispatch;
 pub mod feed;
+pub mod item;
 pub mod lane;
 pub mod log;
 pub mod pacer;
