@@ -2,9 +2,10 @@
 //!
 //! A mechanism's file holds both halves of its conversation, its settings and its tests. The
 //! scenario language, the listing, the contract tests and the plots learn of it from the one
-//! list below.
+//! list below. What several mechanisms share beside that has a file without a mechanism.
 
 pub mod contract;
+pub mod feed_reader;
 pub mod hybrid;
 pub mod poll;
 pub mod push;

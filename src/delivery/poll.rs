@@ -1,6 +1,5 @@
 //! `poll`: the subscriber asks the source's REST feed for news at intervals.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,18 +9,18 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::delivery::contract::{DeliveryError, Half, Settings, SettingsError, Strategy};
+use crate::delivery::feed_reader::FeedReader;
 use crate::promise::Promise;
-use crate::source::feed::{PAGE_DEFAULT, PAGE_LIMIT, Page, page_path, with_feed};
+use crate::source::feed::{PAGE_DEFAULT, PAGE_LIMIT, with_feed};
 use crate::source::lane::{Lane, SourceHalf};
 use crate::subscriber::beat::Clockwork;
-use crate::subscriber::inbox::{Acceptance, Inbox};
 use crate::subscriber::post::{Epoch, Post};
 use crate::theory::{Beat, Theory};
 use crate::units::{DurationText, duration_text};
-use crate::wire::client::{Client, ClientKind, Received};
+use crate::wire::client::ClientKind;
 use crate::wire::link::Link;
 use crate::wire::routes::Routes;
-use crate::wire::tally::{Outcome, Tally};
+use crate::wire::tally::Tally;
 
 /// The longest a poll may take before it counts as failed.
 const POLL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -106,7 +105,13 @@ impl Strategy for Poll {
         Box::pin(async move {
             let mut pollers = JoinSet::new();
             for number in 0..post.subscribers {
-                let poller = Poller::new(&self, &post, number)?;
+                let reader = FeedReader::new(&post, number, self.client, POLL_TIMEOUT, self.limit)?;
+                let poller = Poller {
+                    settings: Arc::clone(&self),
+                    phase: post.phase(number, self.every),
+                    reader,
+                    tally: post.line.tally.clone(),
+                };
                 pollers.spawn(poller.run(post.epoch.clone(), post.stop.clone()));
             }
             post.ready.announce();
@@ -120,38 +125,13 @@ impl Strategy for Poll {
 
 /// One simulated subscriber.
 struct Poller {
-    settings: Poll,
-    number: u32,
+    settings: Arc<Poll>,
     phase: Duration,
-    client: Client,
-    cursor: String,
-    inbox: Inbox,
+    reader: FeedReader,
     tally: Tally,
 }
 
-/// What a poll brought.
-enum Polled {
-    /// The subscriber has caught up, or has to wait for the next beat.
-    Done,
-    /// There is another page already.
-    More,
-}
-
 impl Poller {
-    fn new(settings: &Poll, post: &Post, number: u32) -> Result<Poller, DeliveryError> {
-        let client = Client::new(settings.client, post.line.dial(post.source, POLL_TIMEOUT))
-            .map_err(|error| DeliveryError::Refused(error.to_string()))?;
-        Ok(Poller {
-            settings: settings.clone(),
-            number,
-            phase: post.phase(number, settings.every),
-            client,
-            cursor: "0".to_owned(),
-            inbox: post.inbox.clone(),
-            tally: post.line.tally.clone(),
-        })
-    }
-
     async fn run(mut self, mut epoch: Epoch, stop: CancellationToken) -> Result<(), DeliveryError> {
         let timer = |source| DeliveryError::Socket { doing: "setting a timer", source };
         let epoch = tokio::select! {
@@ -168,53 +148,8 @@ impl Poller {
                 () = stop.cancelled() => return Ok(()),
                 beat = clockwork.beat() => beat.map_err(timer)?,
             }
-            // A poll under way is finished, so that both sides count the same exchanges.
-            while let Polled::More = self.poll().await {
-                if stop.is_cancelled() {
-                    return Ok(());
-                }
-            }
+            self.reader.catch_up(&stop).await;
             self.tally.beats_missed(clockwork.completed());
         }
-    }
-
-    async fn poll(&mut self) -> Polled {
-        let (outcome, polled) = self.fetch().await.unwrap_or((Outcome::Failed, Polled::Done));
-        self.tally.exchanged(outcome);
-        polled
-    }
-
-    /// Fetches the page behind the cursor; `None` if that fails.
-    async fn fetch(&mut self) -> Option<(Outcome, Polled)> {
-        let path = page_path(&self.cursor, self.settings.limit)?;
-        let received = self.client.get(path).await.ok()?;
-        if received.status.is_success() { self.take(&received) } else { None }
-    }
-
-    /// Hands a page's events to the inbox; `None` if it is not a page of ours.
-    fn take(&mut self, received: &Received) -> Option<(Outcome, Polled)> {
-        let Ok(page) = serde_json::from_slice::<Page<'_>>(&received.body) else {
-            self.inbox.refuse();
-            return None;
-        };
-        let mut outcome = Outcome::Empty;
-        for event in &page.events {
-            match event.sequence() {
-                Ok(sequence) => {
-                    if self.inbox.accept(self.number, sequence, received.arrived)
-                        == Acceptance::First
-                    {
-                        outcome = Outcome::Useful;
-                    }
-                }
-                Err(_) => self.inbox.refuse(),
-            }
-        }
-        let more = if page.more { Polled::More } else { Polled::Done };
-        match page.next {
-            Cow::Borrowed(next) if next == self.cursor => {}
-            next => self.cursor = next.into_owned(),
-        }
-        Some((outcome, more))
     }
 }

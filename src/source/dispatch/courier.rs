@@ -3,10 +3,9 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use http::Method;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use rand_pcg::Pcg64;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -20,8 +19,9 @@ use crate::source::feed::EventWriter;
 use crate::source::lane::Lane;
 use crate::source::log::{LogReader, Relay};
 use crate::source::subscriptions::Subscription;
-use crate::wire::client::{ExchangeError, Received};
+use crate::wire::client::ExchangeError;
 use crate::wire::connection::Connection;
+use crate::wire::pacing::retry_after;
 use crate::wire::retry::{Attempts, Ending, GaveUp, Next, RetryBudget};
 use crate::wire::tally::{Outcome, Tally};
 
@@ -274,10 +274,4 @@ impl Courier {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// How long a receiver asks to be left alone: `Retry-After` in seconds (RFC 9110, 10.2.3).
-fn retry_after(received: &Received) -> Option<Duration> {
-    let seconds = received.headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
-    Some(Duration::from_secs(seconds))
 }
