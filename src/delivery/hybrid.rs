@@ -165,11 +165,7 @@ impl Fetcher {
         })
     }
 
-    async fn run(
-        mut self,
-        notices: Notices,
-        stop: CancellationToken,
-    ) -> Result<(), DeliveryError> {
+    async fn run(mut self, notices: Notices, stop: CancellationToken) -> Result<(), DeliveryError> {
         loop {
             let waiting = async {
                 let mut notices = notices.lock().await;

@@ -200,7 +200,10 @@ fn every_event_arrives_once_and_none_is_invented(name: &str, tried: &Tried) {
     }
     // Whoever asks again for what was pushed gets it twice.
     let most = if name.contains("+reconcile") { 2 } else { 1 };
-    assert!(tried.deliveries.iter().all(|delivery| (1..=most).contains(&delivery.copies)), "{name}");
+    assert!(
+        tried.deliveries.iter().all(|delivery| (1..=most).contains(&delivery.copies)),
+        "{name}"
+    );
 }
 
 fn both_sides_count_the_same_exchanges(name: &str, tried: &Tried) {

@@ -213,9 +213,8 @@ async fn webhooks_signed_with_another_key_are_refused_and_never_delivered() {
             let (reception, payload) = (Reception::default(), Payload::Full);
             Receiver::new(reception, payload, verifiers(post), post, take).unwrap().routes()
         };
-        let registration = |_, url| {
-            json!({ "url": url, "sign": scheme, "secret": SigningKey::random_secret() })
-        };
+        let registration =
+            |_, url| json!({ "url": url, "sign": scheme, "secret": SigningKey::random_secret() });
         let half = |post| by_hand(post, routes, registration);
         let tried = in_time(async {
             let webhook = strategy("webhook", json!({}));

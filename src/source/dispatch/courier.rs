@@ -263,9 +263,10 @@ impl Courier {
         }
         let path = self.subscription.path.clone();
         match connection.exchange(Method::POST, path, headers, body).await {
-            Ok(received) => {
-                Ending::Answered { status: received.status, retry_after: retry_after(&received) }
-            }
+            Ok(received) => Ending::Answered {
+                status: received.status,
+                retry_after: retry_after(&received.headers, clock::wall()),
+            },
             Err(ExchangeError::TimedOut(_)) => Ending::TimedOut,
             Err(_) => Ending::Broken,
         }
