@@ -143,9 +143,9 @@ impl Running {
         self.stop.cancel();
         self.half.join_next().await.unwrap().unwrap().unwrap();
         self.lane.stop().await.unwrap();
-        self.pacer.stop();
         let (deliveries, refused) = self.inbox.empty();
         let source = self.source();
+        self.pacer.stop();
         self.lane.dismiss();
         Tried { deliveries, refused, source, subscriber: self.tally.counts(), epoch: self.epoch }
     }

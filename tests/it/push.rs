@@ -171,7 +171,7 @@ async fn a_burst_of_notices_costs_few_fetches_if_they_are_coalesced() {
 fn by_hand(
     mut post: Post,
     routes: impl FnOnce(&Post) -> Routes,
-    registration: impl Fn(u32, String) -> Value,
+    registration: impl Fn(String) -> Value + Send + Sync + 'static,
 ) -> Half {
     let routes = routes(&post);
     Box::pin(async move {
@@ -184,7 +184,7 @@ fn by_hand(
             let mut client = Client::new(ClientKind::Hyper, dial).unwrap();
             for number in 0..post.subscribers {
                 let url = format!("http://{address}/hooks/{number}");
-                let body = registration(number, url).to_string();
+                let body = registration(url).to_string();
                 let path = PathAndQuery::from_static("/v1/subscriptions");
                 let (method, headers) = (Method::POST, HeaderMap::new());
                 let answer = client.exchange(method, path, headers, body.into()).await.unwrap();
@@ -214,7 +214,7 @@ async fn webhooks_signed_with_another_key_are_refused_and_never_delivered() {
             Receiver::new(reception, payload, verifiers(post), post, take).unwrap().routes()
         };
         let registration =
-            |_, url| json!({ "url": url, "sign": scheme, "secret": SigningKey::random_secret() });
+            move |url| json!({ "url": url, "sign": scheme, "secret": SigningKey::random_secret() });
         let half = |post| by_hand(post, routes, registration);
         let tried = in_time(async {
             let webhook = strategy("webhook", json!({}));
@@ -244,7 +244,7 @@ async fn against(settings: Value, answer: fn() -> Reply) -> (Tried, u64) {
             },
         )
     };
-    let half = |post| by_hand(post, routes, |_, url| json!({ "url": url }));
+    let half = |post| by_hand(post, routes, |url| json!({ "url": url }));
     let tried = in_time(async {
         let webhook = strategy("webhook", settings);
         let running = Running::start(webhook, Link::default(), half).await;
@@ -293,7 +293,7 @@ async fn an_endpoint_that_asks_for_time_is_given_it() {
             std::future::ready(reply)
         })
     };
-    let half = |post| by_hand(post, routes, |_, url| json!({ "url": url }));
+    let half = |post| by_hand(post, routes, |url| json!({ "url": url }));
     let tried = in_time(async {
         let running = Running::start(strategy, Link::default(), half).await;
         while running.source().failed < u64::from(SUBSCRIBERS) {
