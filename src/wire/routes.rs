@@ -59,7 +59,9 @@ impl Routes {
                 let tail = tail.to_owned();
                 return handler(request, tail).await;
             }
-            allowed.push(method.as_str());
+            if !allowed.contains(&method.as_str()) {
+                allowed.push(method.as_str());
+            }
         }
         if allowed.is_empty() {
             return Reply::problem(StatusCode::NOT_FOUND, "there is nothing at this path");

@@ -129,7 +129,8 @@ impl Running {
         readied.await.unwrap();
         let epoch = clock::now();
         pacer.start(epoch);
-        epoch_known.send(Some(epoch)).unwrap();
+        // A half may do without it.
+        let _ = epoch_known.send(Some(epoch));
         pacer.finished().await.unwrap();
         Running { inbox, lane, pacer, half, tally, stop, epoch }
     }
@@ -209,8 +210,11 @@ fn every_event_arrives_once_and_none_is_invented(name: &str, tried: &Tried) {
 fn both_sides_count_the_same_exchanges(name: &str, tried: &Tried) {
     let (source, subscriber) = (tried.source, tried.subscriber);
     assert!(source.useful > 0, "{name}");
-    assert_eq!(source.failed, 0, "{name}");
-    let outcomes = |counts: Counts| (counts.useful, counts.empty, counts.failed, counts.overhead);
+    // An event that came the other way does not wait for its webhook, which may find nobody.
+    let comes_two_ways = name.contains("+reconcile") || name.contains(r#""coalesce":true"#);
+    assert!(source.failed == 0 || comes_two_ways, "{name}: {source:?}");
+    let outcomes = |counts: Counts| (counts.useful, counts.empty, counts.overhead);
+    assert_eq!(subscriber.failed, 0, "{name}");
     assert_eq!(outcomes(source), outcomes(subscriber), "{name}");
     assert!(source.connections >= u64::from(SUBSCRIBERS), "{name}");
     assert!(source.bytes_received > 0 && source.bytes_sent > EVENTS * 200, "{name}");

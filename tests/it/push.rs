@@ -164,7 +164,8 @@ async fn a_burst_of_notices_costs_few_fetches_if_they_are_coalesced() {
     let together = try_out("hybrid", json!({ "visibility-lag": "50ms", "coalesce": true })).await;
     assert!(together.source.useful < OWED / 2, "{:?}", together.source);
     let notices = |tried: &Tried| tried.source.overhead - u64::from(SUBSCRIBERS);
-    assert_eq!((notices(&each), notices(&together)), (OWED, OWED));
+    assert_eq!(notices(&each), OWED);
+    assert!(notices(&together) <= OWED, "a page may bring an event before its notice");
 }
 
 /// A subscriber half by hand: an endpoint, and webhooks registered with it.
