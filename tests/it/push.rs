@@ -157,11 +157,11 @@ async fn a_reconciling_poll_brings_what_webhooks_lose() {
 
 #[tokio::test]
 async fn a_burst_of_notices_costs_few_fetches_if_they_are_coalesced() {
-    let each = try_out("hybrid", json!({ "visibility-lag": "50ms", "concurrency": 64 })).await;
+    let each = try_out("hybrid", json!({ "visibility-lag": "1s", "concurrency": 64 })).await;
     assert_eq!(each.source.useful, OWED);
     assert!(each.source.empty > 0, "what is not visible yet is asked for in vain");
     assert_eq!(each.subscriber.retried, each.subscriber.empty);
-    let together = try_out("hybrid", json!({ "visibility-lag": "50ms", "coalesce": true })).await;
+    let together = try_out("hybrid", json!({ "visibility-lag": "1s", "coalesce": true })).await;
     assert!(together.source.useful < OWED / 2, "{:?}", together.source);
     let notices = |tried: &Tried| tried.source.overhead - u64::from(SUBSCRIBERS);
     assert_eq!(notices(&each), OWED);
