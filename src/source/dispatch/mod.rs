@@ -180,7 +180,7 @@ impl Dispatcher {
             subscription,
             stop,
         );
-        Queue::new(Arc::new(courier), dial, self.sending.concurrency)
+        Queue::new(Arc::new(courier), &dial, self.sending.concurrency)
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new(courier: Arc<Courier>, dial: Dial, connections: u32) -> Queue {
+    pub(super) fn new(courier: Arc<Courier>, dial: &Dial, connections: u32) -> Queue {
         let idle = (0..connections).map(|_| Connection::new(dial.clone())).collect();
         Queue { idle, courier, alarm: None }
     }
