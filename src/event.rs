@@ -198,7 +198,16 @@ fn identified(version: &str, id: &str) -> Result<Sequence, EventError> {
 /// # Errors
 ///
 /// When the bytes are not an event of this source.
-pub fn decode(body: &[u8], payload: Payload) -> Result<Sequence, EventError> {
+pub fn decode(body: &[u8]) -> Result<Sequence, EventError> {
+    decode_as(body, Payload::Full)
+}
+
+/// Reads one event with as much of it as a webhook carries.
+///
+/// # Errors
+///
+/// When the bytes are not an event of this source.
+pub fn decode_as(body: &[u8], payload: Payload) -> Result<Sequence, EventError> {
     match payload {
         Payload::Full => serde_json::from_slice::<Envelope<'_>>(body)?.sequence(),
         Payload::Thin => serde_json::from_slice::<Notice<'_>>(body)?.sequence(),
@@ -285,7 +294,7 @@ const PADDING: &str = "The parcel left the warehouse and is on its way to the cu
 
 #[cfg(test)]
 mod tests {
-    use super::{Encoder, EventError, Payload, Sequence, decode, decode_batch};
+    use super::{Encoder, EventError, Payload, Sequence, decode, decode_as, decode_batch};
     use crate::units::Bytes;
     use jiff::Timestamp;
 
@@ -298,8 +307,7 @@ mod tests {
     #[test]
     fn an_event_survives_the_wire() {
         for index in [0, 41, 999_999_999_999] {
-            let sequence =
-                decode(&encoded(index, Bytes(1024)), Payload::Full).expect("our own event");
+            let sequence = decode(&encoded(index, Bytes(1024))).expect("our own event");
             assert_eq!(sequence.index(), index);
         }
     }
@@ -310,12 +318,12 @@ mod tests {
         let encoder = Encoder::new(Bytes(1 << 20));
         encoder.encode_notice(Sequence::at_index(6), Timestamp::UNIX_EPOCH, &mut notice);
         assert!(notice.len() < 300, "{}", notice.len());
-        assert_eq!(decode(&notice, Payload::Thin).expect("our own").get(), 7);
+        assert_eq!(decode_as(&notice, Payload::Thin).expect("our own").get(), 7);
         let text = String::from_utf8(notice.clone()).expect("text");
         assert!(text.contains(r#""dataref":"/v1/events/evt-000000000007""#), "{text}");
-        assert!(matches!(decode(&notice, Payload::Full), Err(EventError::Malformed(_))));
+        assert!(matches!(decode(&notice), Err(EventError::Malformed(_))));
         let whole = encoded(6, Bytes(64));
-        assert!(matches!(decode(&whole, Payload::Thin), Err(EventError::Malformed(_))));
+        assert!(matches!(decode_as(&whole, Payload::Thin), Err(EventError::Malformed(_))));
     }
 
     #[test]
@@ -354,18 +362,12 @@ mod tests {
         ] {
             let foreign = ours.replace(from, to);
             assert!(
-                matches!(decode(foreign.as_bytes(), Payload::Full), Err(EventError::UnknownId(_))),
+                matches!(decode(foreign.as_bytes()), Err(EventError::UnknownId(_))),
                 "{foreign}"
             );
         }
         let newer = ours.replace("\"1.0\"", "\"2.0\"");
-        assert!(matches!(
-            decode(newer.as_bytes(), Payload::Full),
-            Err(EventError::UnknownVersion(_))
-        ));
-        assert!(matches!(
-            decode(&ours.as_bytes()[..40], Payload::Full),
-            Err(EventError::Malformed(_))
-        ));
+        assert!(matches!(decode(newer.as_bytes()), Err(EventError::UnknownVersion(_))));
+        assert!(matches!(decode(&ours.as_bytes()[..40]), Err(EventError::Malformed(_))));
     }
 }

@@ -10,7 +10,8 @@ use rand::seq::SliceRandom;
 use crate::delivery::contract::Strategy;
 use crate::scenario::{NamedStrategy, Scenario, ScenarioPoint, TRIAL_OVERHEAD, TraceFile};
 use crate::schedule::{Arrivals, random_stream};
-use crate::theory::{Conditions, Latency};
+use crate::theory::Conditions;
+use crate::theory::prediction::{Prediction, Quantity};
 use crate::units::{Bytes, Rate};
 use crate::wire::link::Link;
 
@@ -61,6 +62,8 @@ pub struct Point {
     pub window: Duration,
     /// How long after the window outstanding events are waited for, at most.
     pub drain: Duration,
+    /// The round trip injected into every connection, if one is.
+    pub rtt: Option<Duration>,
     /// The strategies compared, in the scenario's order.
     pub strategies: Vec<PlannedStrategy>,
 }
@@ -78,6 +81,8 @@ pub struct PlannedStrategy {
     pub link: Link,
     /// The mechanism with its settings.
     pub strategy: Arc<dyn Strategy>,
+    /// What its closed form expects of one window, if it has one.
+    predicted: Option<Prediction>,
 }
 
 /// One trial: a set of strategies of one point, run once in fresh processes.
@@ -178,6 +183,7 @@ fn resolved(point: &ScenarioPoint) -> Point {
         subscribers: named.subscribers,
         link: named.link.clone(),
         strategy: Arc::clone(&named.strategy),
+        predicted: predicted(point, named),
     };
     Point {
         parameters: point.parameters.clone(),
@@ -189,8 +195,24 @@ fn resolved(point: &ScenarioPoint) -> Point {
         warm_up: point.warm_up,
         window: point.window,
         drain: point.drain,
+        rtt: point.rtt,
         strategies: point.strategies.iter().map(strategy).collect(),
     }
+}
+
+/// What a strategy's closed form expects of one window.
+fn predicted(point: &ScenarioPoint, named: &NamedStrategy) -> Option<Prediction> {
+    let theory = named.strategy.theory()?;
+    Some(theory.form().predict(&Conditions {
+        rate: point.events.rate,
+        arrivals: point.events.arrivals.clone(),
+        window: point.window,
+        subscribers: named.subscribers,
+        exchange: ASSUMED_EXCHANGE,
+        rtt: None,
+        server: Duration::ZERO,
+        set_up: named.link.set_up(),
+    }))
 }
 
 impl PlannedStrategy {
@@ -246,12 +268,12 @@ impl Point {
     #[must_use]
     pub fn expectation(&self, planned: &PlannedStrategy) -> Expectation {
         let events = self.events;
-        let theory = planned.strategy.theory();
+        let predicted = planned.predicted.as_ref();
+        let requests = predicted.and_then(|form| form.count(Quantity::Requests));
         Expectation {
             events,
             deliveries: events * f64::from(planned.subscribers),
-            requests: theory
-                .map(|theory| theory.predict(&self.conditions(planned)).requests.expected),
+            requests: requests.map(|requests| requests.expected),
         }
     }
 
@@ -264,13 +286,10 @@ impl Point {
     /// How long the last event of a window is expected to be under way.
     fn expected_drain(&self, strategy: usize) -> Duration {
         let planned = &self.strategies[strategy];
-        let theory = planned.strategy.theory();
-        let latency = theory.map(|theory| theory.predict(&self.conditions(planned)).latency);
-        let wait = match latency {
-            Some(Latency::Uniform { to, .. }) => to,
-            Some(Latency::AtLeast(least)) => least,
-            None => planned.strategy.patience(),
-        };
+        let latency = planned.predicted.as_ref().map(|predicted| &predicted.latency);
+        let wait = latency.map_or(planned.strategy.patience(), |latency| {
+            latency.max().or(latency.mean()).unwrap_or(latency.min())
+        });
         wait.min(self.drain)
     }
 
@@ -280,16 +299,6 @@ impl Point {
                 * u64::from(planned.strategy.connections_per_subscriber())
         };
         strategies.iter().map(|strategy| of(&self.strategies[*strategy])).sum()
-    }
-
-    fn conditions(&self, planned: &PlannedStrategy) -> Conditions {
-        Conditions {
-            rate: self.rate,
-            arrivals: self.arrivals.clone(),
-            window: self.window,
-            subscribers: planned.subscribers,
-            exchange: ASSUMED_EXCHANGE,
-        }
     }
 }
 

@@ -277,6 +277,38 @@ pub mod duration_text {
     }
 }
 
+/// Durations that may be absent, as text in scenarios and records.
+pub mod some_duration_text {
+    use std::time::Duration;
+
+    use serde::{Deserializer, Serializer};
+
+    /// Reads `"250ms"`; absence is the field's default.
+    ///
+    /// # Errors
+    ///
+    /// When the value is not text or the text is not a duration.
+    pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Duration>, D::Error> {
+        super::duration_text::deserialize(input).map(Some)
+    }
+
+    /// Writes `"250ms"`, or nothing.
+    ///
+    /// # Errors
+    ///
+    /// Only those of the output itself.
+    #[expect(clippy::ref_option, reason = "serde hands over a reference to the field")]
+    pub fn serialize<S: Serializer>(
+        duration: &Option<Duration>,
+        output: S,
+    ) -> Result<S::Ok, S::Error> {
+        match duration {
+            Some(duration) => super::duration_text::serialize(duration, output),
+            None => output.serialize_none(),
+        }
+    }
+}
+
 /// Names a kind of text in the JSON Schema of scenario files.
 macro_rules! text_schema {
     ($type:ident, $pattern:literal, $description:literal) => {

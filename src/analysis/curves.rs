@@ -8,7 +8,7 @@ use super::figures::{StrategyFigures, TimelineBin};
 use super::latency::{Distribution, Quantile, over_blocks};
 use crate::record::histogram::{GREATEST, Interval, Tag, empty};
 use crate::record::manifest::PlannedWorkload;
-use crate::theory::Latency;
+use crate::theory::latency::Latency;
 use crate::units::nanoseconds;
 
 /// Points of a cumulative curve.
@@ -79,7 +79,7 @@ impl Curves {
         self,
         name: &str,
         emitted: u64,
-        predicted: Option<Latency>,
+        predicted: Option<&Latency>,
         blocks: &[Distribution],
         pooled: &Distribution,
     ) -> StrategyFigures {
@@ -131,7 +131,7 @@ fn percentiles(blocks: &[Distribution]) -> Vec<(f64, u64)> {
         .collect()
 }
 
-fn model_curve(latency: Latency) -> Option<Vec<(u64, f64)>> {
+fn model_curve(latency: &Latency) -> Option<Vec<(u64, f64)>> {
     let point = |step: u32| {
         let share = f64::from(step) / f64::from(MODEL_POINTS);
         let latency: Duration = latency.quantile(share)?;

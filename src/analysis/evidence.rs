@@ -153,7 +153,7 @@ pub(crate) fn gather(
     let predicted = observed.as_ref().map(Observed::predicted_latency);
     summary.model = observed.as_ref().map(Observed::compare);
     let emitted = summary.events.emitted;
-    let figures = curves.finish(&strategy.name, emitted, predicted, &latencies, &pooled);
+    let figures = curves.finish(&strategy.name, emitted, predicted.as_ref(), &latencies, &pooled);
     let Sorted { excluded, unended, .. } = sorted;
     let (theory, promise) = (strategy.theory.clone(), strategy.promise);
     Ok((

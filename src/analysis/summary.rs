@@ -363,7 +363,7 @@ pub struct Memory {
     pub source_lanes: u32,
 }
 
-/// What theory expects under the measured conditions.
+/// What theory expects under the measured conditions; `null` where it claims nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
@@ -374,8 +374,8 @@ pub struct Model {
     /// 99th percentile of latency.
     pub latency_p99: Option<u64>,
     /// Exchanges inside the windows of all blocks.
-    pub requests: f64,
-    /// Exchanges that carry no event; `null` where the arrivals have no closed form.
+    pub requests: Option<f64>,
+    /// Exchanges that carry no event.
     pub empty: Option<f64>,
     /// Whether the measurement agrees; `null` where the sample is too small to say.
     pub agrees: Option<bool>,

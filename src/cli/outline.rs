@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::plan::{Layout, Plan, PlannedStrategy, Point, Trial};
 use crate::schedule::Arrivals;
-use crate::units::{Bytes, Rate, duration_text, nanoseconds};
+use crate::units::{Bytes, Rate, duration_text, nanoseconds, some_duration_text};
 
 /// What `pollpush check --format json` prints.
 #[derive(Debug, Serialize)]
@@ -45,6 +45,8 @@ struct PointOutline<'p> {
     window: Duration,
     #[serde(with = "duration_text")]
     drain: Duration,
+    #[serde(with = "some_duration_text", skip_serializing_if = "Option::is_none")]
+    rtt: Option<Duration>,
     strategies: Vec<StrategyOutline<'p>>,
 }
 
@@ -106,6 +108,7 @@ fn point(point: &Point) -> PointOutline<'_> {
         warm_up: point.warm_up,
         window: point.window,
         drain: point.drain,
+        rtt: point.rtt,
         strategies: point.strategies.iter().map(|planned| strategy(point, planned)).collect(),
     }
 }

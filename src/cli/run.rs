@@ -82,8 +82,11 @@ const FILES_BESIDE_CONNECTIONS: u64 = 64;
 /// Refuses a plan that would run out of file descriptors in the middle.
 fn require_sockets(plan: &Plan) -> anyhow::Result<()> {
     let allowed = meter::raise_file_limit().context("the limit of open files cannot be read")?;
-    // A poller has a connection and a timer; the source of a side-by-side trial serves them all.
-    let needed = 2 * plan.estimate().connections + FILES_BESIDE_CONNECTIONS;
+    // A poller has a connection and a timer; the source of a side-by-side trial serves them all,
+    // with a timer in each direction where a round trip is injected.
+    let delayed = plan.points.iter().any(|point| point.rtt.is_some());
+    let each = if delayed { 3 } else { 2 };
+    let needed = each * plan.estimate().connections + FILES_BESIDE_CONNECTIONS;
     if needed > allowed {
         return Err(UsageError {
             message: format!("a trial needs up to {needed} open files, but {allowed} are allowed"),

@@ -19,7 +19,7 @@ use crate::counts::Counts;
 use crate::delivery::MECHANISMS;
 use crate::delivery::contract::DeliveryError;
 use crate::event::{Encoder, MOST_EVENTS};
-use crate::schedule::Arrivals;
+use crate::schedule::{Arrivals, Impossible};
 use crate::source::feed::{EventWriter, FEED_PATH};
 use crate::source::lane::{Contents, Lane, LaneThread, SourceHalf};
 use crate::source::log::event_log;
@@ -67,9 +67,8 @@ impl Serve {
         let interrupt = Interrupt::listen()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (log_writer, log) = event_log();
-        let arrivals = Arrivals::named(&self.arrivals).expect("only known names are accepted");
         let span = self.duration.unwrap_or(LONGEST_DURATION);
-        let schedule = arrivals.due_offsets(self.rate, self.seed, span, None)?;
+        let schedule = self.arrivals().due_offsets(self.rate, self.seed, span, None)?;
         let capacity = usize::try_from(MOST_EVENTS).unwrap_or(usize::MAX);
         let mut pacer = Pacer::prepare(Box::new(schedule.take(capacity)), log_writer)?;
         let counts = runtime.block_on(async {
@@ -108,14 +107,21 @@ impl Serve {
 }
 
 impl Serve {
+    fn arrivals(&self) -> Arrivals {
+        Arrivals::named(&self.arrivals).expect("only known names are accepted")
+    }
+
     fn check(&self) -> Result<(), UsageError> {
         let (least, most) = (Encoder::SMALLEST_PAYLOAD, Encoder::LARGEST_PAYLOAD);
-        if (least..=most).contains(&self.payload) {
-            return Ok(());
+        if !(least..=most).contains(&self.payload) {
+            return Err(UsageError {
+                message: format!("a payload of {} is not possible", self.payload),
+                hint: format!("give `--payload` a size from {least} to {most}"),
+            });
         }
-        Err(UsageError {
-            message: format!("a payload of {} is not possible", self.payload),
-            hint: format!("give `--payload` a size from {least} to {most}"),
+        self.arrivals().check(self.rate).map_err(|Impossible { message, remedy, .. }| UsageError {
+            message,
+            hint: format!("`--rate`: {remedy}"),
         })
     }
 }
@@ -141,6 +147,8 @@ fn shown(counts: &Counts, emitted: u64, format: Format) -> anyhow::Result<String
         ("requests empty", counts.empty),
         ("requests failed", counts.failed),
         ("requests overhead", counts.overhead),
+        ("streams", counts.streams),
+        ("messages", counts.messages),
         ("connections", counts.connections),
         ("bytes to source", counts.bytes_received),
         ("bytes from source", counts.bytes_sent),

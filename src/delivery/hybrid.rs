@@ -253,7 +253,7 @@ fn timer(source: std::io::Error) -> DeliveryError {
 fn one(received: &Received) -> Option<Vec<Sequence>> {
     match received.status.as_u16() {
         404 => Some(Vec::new()),
-        200 => event::decode(&received.body, Payload::Full).ok().map(|sequence| vec![sequence]),
+        200 => event::decode(&received.body).ok().map(|sequence| vec![sequence]),
         _ => None,
     }
 }

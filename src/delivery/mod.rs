@@ -9,8 +9,11 @@ pub mod feed_reader;
 pub mod hybrid;
 pub mod poll;
 pub mod push;
+pub mod sse;
+pub mod stream;
 pub mod webhook;
 pub mod webhook_reconcile;
+pub mod websocket;
 
 use contract::{Kind, Mechanism};
 
@@ -20,4 +23,6 @@ pub const MECHANISMS: &[&dyn Mechanism] = &[
     &Kind::<webhook::Webhook>::new(),
     &Kind::<hybrid::Hybrid>::new(),
     &Kind::<webhook_reconcile::WebhookReconcile>::new(),
+    &Kind::<sse::Sse>::new(),
+    &Kind::<websocket::WebSocket>::new(),
 ];

@@ -15,6 +15,8 @@ use crate::source::feed::{PAGE_DEFAULT, PAGE_LIMIT, with_feed};
 use crate::source::lane::{Lane, SourceHalf};
 use crate::subscriber::beat::Clockwork;
 use crate::subscriber::post::{Epoch, Post};
+use crate::theory::interval_poll::IntervalPoll;
+use crate::theory::reads::Reads;
 use crate::theory::{Beat, Theory};
 use crate::units::{DurationText, duration_text};
 use crate::wire::client::ClientKind;
@@ -85,7 +87,8 @@ impl Strategy for Poll {
     }
 
     fn theory(&self) -> Option<Theory> {
-        Some(Theory::IntervalPoll { every: self.every, beat: self.beat, limit: self.limit })
+        let reads = Reads::every(self.every, self.beat);
+        Some(IntervalPoll { reads, limit: self.limit }.into())
     }
 
     fn patience(&self) -> Duration {

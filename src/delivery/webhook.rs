@@ -13,7 +13,7 @@ use crate::promise::Promise;
 use crate::source::dispatch::{Batch, with_webhooks};
 use crate::source::lane::{Lane, SourceHalf};
 use crate::subscriber::post::Post;
-use crate::theory::Theory;
+use crate::theory::{self, Theory};
 use crate::units::{DurationText, duration_text};
 use crate::wire::link::Link;
 use crate::wire::routes::Routes;
@@ -67,7 +67,7 @@ impl Strategy for Webhook {
     fn theory(&self) -> Option<Theory> {
         let pushing = self.pushing();
         let plain = self.batch.is_none() && !self.ordered && pushing.never_fails();
-        plain.then_some(Theory::Push)
+        plain.then(|| theory::webhook::Webhook::plain(self.concurrency).into())
     }
 
     fn patience(&self) -> Duration {

@@ -15,7 +15,7 @@ use super::folder::MANIFEST_FILE;
 use super::trial::StrategyRecord;
 use crate::digest::sha256;
 use crate::schedule::Arrivals;
-use crate::units::{Bytes, Rate, duration_text};
+use crate::units::{Bytes, Rate, duration_text, some_duration_text};
 
 /// The version of [`Manifest`]; a reader refuses any other.
 pub const MANIFEST_SCHEMA: &str = "pollpush/manifest/1";
@@ -93,7 +93,7 @@ pub struct PlannedPoint {
     pub strategies: Vec<StrategyRecord>,
 }
 
-/// The events asked for at a point; the schedule's seed differs from block to block.
+/// The events asked for at a point, and the path they take; the schedule's seed differs from block to block.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlannedWorkload {
@@ -112,6 +112,9 @@ pub struct PlannedWorkload {
     /// How long after the window outstanding events are waited for, at most.
     #[serde(with = "duration_text")]
     pub drain: Duration,
+    /// The round trip injected into every connection; absent when there is none.
+    #[serde(default, with = "some_duration_text", skip_serializing_if = "Option::is_none")]
+    pub rtt: Option<Duration>,
 }
 
 impl Default for Manifest {

@@ -24,7 +24,10 @@ use crate::counts::Counts;
 use crate::event::Sequence;
 use crate::promise::Promise;
 use crate::schedule::{Arrivals, random_stream};
-use crate::theory::{Beat, Theory};
+use crate::theory::Beat;
+use crate::theory::interval_poll::IntervalPoll;
+use crate::theory::reads::Reads;
+use crate::theory::webhook::Webhook;
 use crate::units::{Bytes, Rate, nanoseconds};
 
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -134,6 +137,7 @@ fn point(rate: u32, swept: bool) -> PlannedPoint {
             warm_up: WARM_UP,
             window: WINDOW,
             drain: DRAIN,
+            rtt: None,
         },
         strategies: vec![
             StrategyRecord {
@@ -141,20 +145,21 @@ fn point(rate: u32, swept: bool) -> PlannedPoint {
                 mechanism: "poll".to_owned(),
                 subscribers: 1,
                 settings: serde_json::json!({ "every": "250ms" }),
+                set_up: 0,
                 promise: Promise::COMPLETE_AND_ORDERED,
-                theory: Some(Theory::IntervalPoll {
-                    every: POLL_EVERY,
-                    beat: Beat::FixedRate,
-                    limit: 100,
-                }),
+                theory: Some(
+                    IntervalPoll { reads: Reads::every(POLL_EVERY, Beat::FixedRate), limit: 100 }
+                        .into(),
+                ),
             },
             StrategyRecord {
                 name: "webhook".to_owned(),
                 mechanism: "webhook".to_owned(),
                 subscribers: 1,
                 settings: serde_json::json!({}),
+                set_up: 0,
                 promise: Promise::COMPLETE,
-                theory: Some(Theory::Push),
+                theory: Some(Webhook::plain(4).into()),
             },
         ],
     }
@@ -168,6 +173,7 @@ fn workload(planned: &PlannedWorkload, seed: u64) -> Workload {
         seed,
         warm_up: planned.warm_up,
         window: planned.window,
+        rtt: planned.rtt,
     }
 }
 

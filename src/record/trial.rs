@@ -9,7 +9,7 @@ use crate::counts::Counts;
 use crate::promise::Promise;
 use crate::schedule::Arrivals;
 use crate::theory::Theory;
-use crate::units::{Bytes, Rate, duration_text};
+use crate::units::{Bytes, Rate, duration_text, some_duration_text};
 
 /// The version of [`TrialRecord`]; a reader refuses any other.
 pub const TRIAL_SCHEMA: &str = "pollpush/trial/1";
@@ -53,13 +53,15 @@ pub struct StrategyRecord {
     pub subscribers: u32,
     /// The mechanism's settings, defaults included.
     pub settings: serde_json::Value,
+    /// Round trips that set a connection up before each exchange: 0 if connections are kept.
+    pub set_up: u32,
     /// What it promises of its deliveries.
     pub promise: Promise,
     /// The closed form that describes it, if there is one.
     pub theory: Option<Theory>,
 }
 
-/// The events a trial asked its source for.
+/// The events a trial asked its source for, and the path they took.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Workload {
@@ -77,6 +79,9 @@ pub struct Workload {
     /// Length of the measured window.
     #[serde(with = "duration_text")]
     pub window: Duration,
+    /// The round trip injected into every connection; absent when there is none.
+    #[serde(default, with = "some_duration_text", skip_serializing_if = "Option::is_none")]
+    pub rtt: Option<Duration>,
 }
 
 /// How a trial ended.

@@ -80,7 +80,7 @@ const COLUMNS: &[Column] = &[
     ("model_latency_mean_ns", |row| cell(model(row).and_then(|model| model.latency_mean))),
     ("model_latency_p50_ns", |row| cell(model(row).and_then(|model| model.latency_p50))),
     ("model_latency_p99_ns", |row| cell(model(row).and_then(|model| model.latency_p99))),
-    ("model_requests", |row| cell(model(row).map(|model| model.requests))),
+    ("model_requests", |row| cell(model(row).and_then(|model| model.requests))),
     ("model_empty", |row| cell(model(row).and_then(|model| model.empty))),
     ("model_agrees", |row| cell(model(row).and_then(|model| model.agrees))),
 ];

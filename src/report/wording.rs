@@ -76,9 +76,13 @@ pub(super) fn model_rows(
             (name, or_absent(expected, nanoseconds), or_absent(measured, nanoseconds))
         })
         .collect();
-    rows.push(("requests", mean_count(model.requests), count(strategy.requests.total)));
-    let empty = or_absent(model.empty, mean_count);
-    rows.push(("empty requests", empty, count(strategy.requests.empty)));
+    let counts = [
+        ("requests", model.requests, strategy.requests.total),
+        ("empty requests", model.empty, strategy.requests.empty),
+    ];
+    rows.extend(counts.into_iter().filter_map(|(name, expected, measured)| {
+        Some((name, mean_count(expected?), count(measured)))
+    }));
     rows
 }
 

@@ -9,8 +9,8 @@ use crate::scenario::read::{NamedStrategy, Reading};
 use crate::scenario::sections::{Events, Layout};
 use crate::scenario::sources::Span;
 use crate::schedule::{Arrivals, Impossible};
-use crate::theory::Theory;
 use crate::units::format_duration;
+use crate::wire::link::CONNECTION_ROUND_TRIPS;
 
 /// The longest measured window.
 pub const LONGEST_WINDOW: Duration = Duration::from_hours(24);
@@ -39,34 +39,39 @@ pub const LONGEST_RUN: Duration = Duration::from_hours(7 * 24);
 /// What a drain waits beyond the longest an event can be under way.
 pub const DRAIN_MARGIN: Duration = Duration::from_secs(2);
 
+/// The longest injected round trip: beyond it are only links to other planets.
+pub const LONGEST_RTT: Duration = Duration::from_secs(1);
+
 /// What starting and ending a trial's processes is expected to take.
 pub const TRIAL_OVERHEAD: Duration = Duration::from_secs(1);
 
 /// How long after the window outstanding events are waited for, at most.
 pub(crate) fn drain(reading: &Reading) -> Duration {
     let patience = reading.strategies.iter().map(|named| named.strategy.patience()).max();
-    let drain = patience.unwrap_or_default().saturating_add(DRAIN_MARGIN).min(LONGEST_MARGIN);
+    let margin = DRAIN_MARGIN + reading.network.rtt.min(LONGEST_RTT) * CONNECTION_ROUND_TRIPS;
+    let drain = patience.unwrap_or_default().saturating_add(margin).min(LONGEST_MARGIN);
     reading.run.drain.unwrap_or(drain)
 }
 
-/// A drain must outlast a poll interval, or events are called lost that nobody has asked for.
+/// A drain must outlast the longest wait, or events are called lost that nobody has asked for.
 fn drains(reading: &Reading, document: &Document<'_>, found: &mut Vec<Complaint>) {
     let drain = drain(reading);
     for (index, named) in reading.strategies.iter().enumerate() {
-        let Some(Theory::IntervalPoll { every, .. }) = named.strategy.theory() else { continue };
-        if every <= drain {
+        let wait =
+            named.strategy.theory().map_or(Duration::ZERO, |theory| theory.form().longest_wait());
+        if wait <= drain {
             continue;
         }
-        let (name, every) = (&named.name, format_duration(every));
+        let (name, wait) = (&named.name, format_duration(wait));
         let message = format!(
-            "`{name}` polls every {every}, but outstanding events are waited for only {}",
+            "`{name}` lets events wait up to {wait}, but outstanding ones are waited for only {}",
             format_duration(drain)
         );
         let (span, remedy) = match reading.run.drain {
-            Some(_) => (document.section_span("run", "drain"), format!("write at least {every}")),
+            Some(_) => (document.section_span("run", "drain"), format!("write at least {wait}")),
             None => (
                 document.strategy_span(index, "every"),
-                format!("poll at least every {}", format_duration(LONGEST_MARGIN)),
+                format!("let them wait at most {}", format_duration(LONGEST_MARGIN)),
             ),
         };
         found.push(Complaint::at(span, message, remedy));
@@ -79,6 +84,7 @@ pub(crate) fn complaints(reading: &Reading, document: &Document<'_>) -> Vec<Comp
     heading(reading, document, &mut found);
     times(reading, document, &mut found);
     events(reading, document, &mut found);
+    network(reading, document, &mut found);
     names(&reading.strategies, document, &mut found);
     strategies(&reading.strategies, document, &mut found);
     // The load is a product of the values above; it means something once they are possible.
@@ -187,6 +193,16 @@ fn outlasts(reading: &Reading, document: &Document<'_>, found: &mut Vec<Complain
         format!("write `duration = \"{whole}\"`, or a `time-scale` of at most {slower:.3}")
     };
     found.push(Complaint::at(document.section_span("run", "duration"), message, remedy));
+}
+
+fn network(reading: &Reading, document: &Document<'_>, found: &mut Vec<Complaint>) {
+    let rtt = reading.network.rtt;
+    if rtt > LONGEST_RTT {
+        let span = document.section_span("network", "rtt");
+        let message = format!("a round trip of {} is too long", format_duration(rtt));
+        let remedy = format!("write at most {}", format_duration(LONGEST_RTT));
+        found.push(Complaint::at(span, message, remedy));
+    }
 }
 
 fn names(strategies: &[NamedStrategy], document: &Document<'_>, found: &mut Vec<Complaint>) {

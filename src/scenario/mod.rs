@@ -38,8 +38,8 @@ use crate::scenario::vocabulary::Vocabulary;
 pub use crate::scenario::builtin::{BUILT_IN, BuiltIn, export};
 pub use crate::scenario::complaint::{Position, ScenarioError};
 pub use crate::scenario::limits::{
-    DRAIN_MARGIN, LARGEST_SEED, LONGEST_MARGIN, LONGEST_RUN, LONGEST_WINDOW, MOST_DELIVERIES,
-    MOST_REPEATS, MOST_STRATEGIES, MOST_SUBSCRIBERS, TRIAL_OVERHEAD,
+    DRAIN_MARGIN, LARGEST_SEED, LONGEST_MARGIN, LONGEST_RTT, LONGEST_RUN, LONGEST_WINDOW,
+    MOST_DELIVERIES, MOST_REPEATS, MOST_STRATEGIES, MOST_SUBSCRIBERS, TRIAL_OVERHEAD,
 };
 pub use crate::scenario::overrides::Override;
 pub use crate::scenario::read::NamedStrategy;
@@ -83,6 +83,8 @@ pub struct ScenarioPoint {
     pub window: Duration,
     /// How long after the window outstanding events are waited for, at most.
     pub drain: Duration,
+    /// The round trip injected into every connection, if one is.
+    pub rtt: Option<Duration>,
     /// The strategies, in the order of the file.
     pub strategies: Vec<NamedStrategy>,
 }
@@ -199,6 +201,7 @@ fn scenario(
     let point = |(parameters, reading): (BTreeMap<String, String>, Reading)| ScenarioPoint {
         parameters,
         drain: limits::drain(&reading),
+        rtt: reading.network.round_trip(),
         events: reading.events,
         warm_up: reading.run.warm_up,
         window: reading.run.duration,

@@ -14,7 +14,9 @@ use crate::scenario::complaint::Complaint;
 use crate::scenario::document::{Document, Node, Table};
 use crate::scenario::keys::{Keys, listed, nearest, remedy};
 use crate::scenario::limits::MOST_STRATEGIES;
-use crate::scenario::sections::{Events, EventsHead, Heading, Run, StrategyHead, default_arrivals};
+use crate::scenario::sections::{
+    Events, EventsHead, Heading, Network, Run, StrategyHead, default_arrivals,
+};
 use crate::scenario::shelf::Shelf;
 use crate::scenario::vocabulary::{TABLES, Vocabulary, mechanism, text};
 use crate::schedule::{Arrivals, Impossible};
@@ -26,6 +28,7 @@ use crate::wire::link::Link;
 pub(crate) struct Reading {
     pub(crate) heading: Heading,
     pub(crate) events: Events,
+    pub(crate) network: Network,
     pub(crate) run: Run,
     pub(crate) strategies: Vec<NamedStrategy>,
 }
@@ -65,8 +68,19 @@ impl<'v> Reader<'v> {
         let heading = self.heading(&document.root);
         let events = self.events(document);
         let run = self.section(document, "run", &vocabulary.run, "duration = \"60s\"");
+        // A scenario without the table runs over the bare loopback.
+        let network = match document.entry("network") {
+            Some(_) => self.section(document, "network", &vocabulary.network, "rtt = \"50ms\""),
+            None => Some(Network::default()),
+        };
         let strategies = self.strategies(document);
-        Some(Reading { heading: heading?, events: events?, run: run?, strategies: strategies? })
+        Some(Reading {
+            heading: heading?,
+            events: events?,
+            network: network?,
+            run: run?,
+            strategies: strategies?,
+        })
     }
 
     fn complain(&mut self, complaint: Complaint) {

@@ -8,7 +8,9 @@ use crate::delivery::MECHANISMS;
 use crate::delivery::contract::Mechanism;
 use crate::scenario::arrivals::{SHAPES, Shape, TRACE};
 use crate::scenario::limits::MOST_STRATEGIES;
-use crate::scenario::sections::{EventsHead, Heading, Run, StrategyHead, default_arrivals};
+use crate::scenario::sections::{
+    EventsHead, Heading, Network, Run, StrategyHead, default_arrivals,
+};
 use crate::wire::link::Link;
 
 /// The JSON Schema of scenario files, in the 2020-12 dialect.
@@ -25,6 +27,7 @@ pub fn schema() -> Schema {
             "type": "object",
             "oneOf": events,
         },
+        "network": generator.subschema_for::<Network>(),
         "run": generator.subschema_for::<Run>(),
         "strategy": {
             "description": "The strategies compared.",

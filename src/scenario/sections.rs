@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::scenario::shelf::TraceFile;
 use crate::schedule::Arrivals;
-use crate::units::{Bytes, DurationText, Rate, RateText, SizeText, duration_text};
+use crate::units::{
+    Bytes, DurationText, Rate, RateText, SizeText, duration_text, some_duration_text,
+};
 
 /// The keys above the first table: what the scenario is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -102,7 +104,7 @@ pub(crate) struct Run {
     pub(crate) seed: u64,
     /// How long after the window outstanding events are waited for, at most "1h". Without it:
     /// the longest an event of the slowest strategy can be under way, and two seconds.
-    #[serde(default, deserialize_with = "some_duration", skip_serializing)]
+    #[serde(default, with = "some_duration_text", skip_serializing)]
     #[schemars(with = "DurationText")]
     pub(crate) drain: Option<Duration>,
 }
@@ -120,8 +122,22 @@ fn default_seed() -> u64 {
     1
 }
 
-fn some_duration<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Duration>, D::Error> {
-    duration_text::deserialize(input).map(Some)
+/// What lies between the source and its subscribers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Network {
+    /// A round trip injected into every connection inside the program, at most "1s": each byte
+    /// arrives half of it later, and a new connection costs a further one. "0ms" is none.
+    #[serde(default, with = "duration_text")]
+    #[schemars(with = "DurationText")]
+    pub(crate) rtt: Duration,
+}
+
+impl Network {
+    /// The injected round trip, if there is one.
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        Some(self.rtt).filter(|rtt| !rtt.is_zero())
+    }
 }
 
 /// Whether the strategies of a block share one source.

@@ -139,7 +139,8 @@ fn axis<'i>(
     let target = vocabulary.resolve(&path, &place, document)?;
     if !can_be_swept(&target) {
         let message = format!("`{path}` is the same at every point and cannot be swept");
-        let remedy = "sweep a setting of `events` or of a strategy, or a time of `run`";
+        let remedy =
+            "sweep a setting of `events`, of `network` or of a strategy, or a time of `run`";
         return Err(Complaint::at(place, message, remedy));
     }
     let values = plain_values(values, &path)?;

@@ -9,18 +9,19 @@ use crate::scenario::complaint::Complaint;
 use crate::scenario::document::{Document, Node};
 use crate::scenario::keys::{Keys, listed, remedy};
 use crate::scenario::path::{Path, written};
-use crate::scenario::sections::{EventsHead, Heading, Run, StrategyHead};
+use crate::scenario::sections::{EventsHead, Heading, Network, Run, StrategyHead};
 use crate::scenario::sources::Span;
 use crate::wire::link::Link;
 
 /// The tables of a scenario file.
-pub(crate) const TABLES: [&str; 4] = ["events", "run", "strategy", "sweep"];
+pub(crate) const TABLES: [&str; 5] = ["events", "network", "run", "strategy", "sweep"];
 
 /// Every key that has a meaning.
 #[derive(Debug)]
 pub(crate) struct Vocabulary {
     pub(crate) heading: Keys,
     pub(crate) events: Keys,
+    pub(crate) network: Keys,
     pub(crate) run: Keys,
     pub(crate) head: Keys,
     pub(crate) link: Keys,
@@ -33,7 +34,7 @@ pub(crate) struct Vocabulary {
 pub(crate) enum Target {
     /// A key above the first table.
     Heading(String),
-    /// A key of `[events]` or `[run]`.
+    /// A key of `[events]`, `[network]` or `[run]`.
     Section(&'static str, String),
     /// A key of a strategy, counted from zero.
     Strategy(usize, String),
@@ -51,6 +52,7 @@ impl Vocabulary {
         Vocabulary {
             heading: Keys::of::<Heading>(),
             events: Keys::of::<EventsHead>(),
+            network: Keys::of::<Network>(),
             run: Keys::of::<Run>(),
             head: Keys::of::<StrategyHead>(),
             link: Keys::of::<Link>(),
@@ -109,6 +111,7 @@ impl Vocabulary {
         };
         match path.keys()[..] {
             ["events", key] => in_section("events", &self.all_events(), key),
+            ["network", key] => in_section("network", &self.network, key),
             ["run", key] => in_section("run", &self.run, key),
             ["strategy", name, key] => self.strategy_target(name, key, document).map_err(unknown),
             ["sweep", swept] => Ok(Target::Sweep(swept.to_owned())),
@@ -149,7 +152,10 @@ impl Vocabulary {
         let strategies = document.strategies().filter_map(|node| text(node, "name"));
         let strategies = strategies.map(|name| format!("strategy.{}.KEY", written(name)));
         let heading = self.heading.names().into_iter().map(str::to_owned);
-        let paths: Vec<String> = [section("events", &self.all_events()), section("run", &self.run)]
+        let sections =
+            [("events", &self.all_events()), ("network", &self.network), ("run", &self.run)];
+        let paths: Vec<String> = sections
+            .map(|(name, keys)| section(name, keys))
             .into_iter()
             .chain(strategies)
             .chain(heading)
@@ -186,6 +192,7 @@ mod tests {
     fn paths_lead_to_settings() {
         assert_eq!(resolve("title"), Some(Target::Heading("title".into())));
         assert_eq!(resolve("run.warm-up"), Some(Target::Section("run", "warm-up".into())));
+        assert_eq!(resolve("network.rtt"), Some(Target::Section("network", "rtt".into())));
         assert_eq!(resolve("strategy.'a b'.every"), Some(Target::Strategy(0, "every".into())));
         assert_eq!(
             resolve("strategy.'a b'.subscribers"),

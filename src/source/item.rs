@@ -36,7 +36,7 @@ fn item(log: &LogReader, writer: &EventWriter, id: &str) -> Reply {
 mod tests {
     use super::item;
     use crate::clock::{Moment, WallAnchor};
-    use crate::event::{Encoder, Payload, decode};
+    use crate::event::{Encoder, decode};
     use crate::source::feed::EventWriter;
     use crate::source::log::event_log;
     use crate::units::Bytes;
@@ -54,7 +54,7 @@ mod tests {
         let there = ask(reader.clone(), "evt-000000000001");
         assert_eq!((there.response.status().as_u16(), there.outcome), (200, Outcome::Useful));
         let body = there.response.into_body().collect().await.expect("a body").to_bytes();
-        assert_eq!(decode(&body, Payload::Full).expect("an event").get(), 1);
+        assert_eq!(decode(&body).expect("an event").get(), 1);
 
         for (reader, id, outcome) in [
             (reader.trailing(Duration::from_hours(1)), "evt-000000000001", Outcome::Empty),

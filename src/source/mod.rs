@@ -6,4 +6,5 @@ pub mod item;
 pub mod lane;
 pub mod log;
 pub mod pacer;
+pub mod stream;
 pub mod subscriptions;

@@ -259,7 +259,7 @@ impl Kind {
 
     fn decode(self, body: &[u8], payload: Payload) -> Result<Vec<Sequence>, EventError> {
         match self {
-            Kind::One => Ok(vec![event::decode(body, payload)?]),
+            Kind::One => Ok(vec![event::decode_as(body, payload)?]),
             Kind::Batch => event::decode_batch(body, payload),
         }
     }

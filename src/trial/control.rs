@@ -82,6 +82,8 @@ pub struct StrategyAssignment {
     pub settings: serde_json::Value,
     /// How both sides converse.
     pub link: Link,
+    /// The round trip injected into every connection.
+    pub rtt: Option<Duration>,
 }
 
 /// What a subscriber process needs to know.

@@ -25,6 +25,7 @@ use crate::trial::control::{
 };
 use crate::trial::crew::{Crew, Launcher, Trouble, Worker};
 use crate::trial::rows;
+use crate::wire::link::CONNECTION_ROUND_TRIPS;
 
 /// Time between the decision to start and the epoch, for the word to reach every worker.
 const HEAD_START: Duration = Duration::from_millis(150);
@@ -131,7 +132,7 @@ async fn conduct(
 ) -> Result<Collected, Trouble> {
     watch(Phase::Launching);
     let lanes = launch_source(point, trial, strategies, folder, launcher, crew).await?;
-    launch_subscribers(trial, strategies, &lanes, launcher, crew).await?;
+    launch_subscribers(point, trial, strategies, &lanes, launcher, crew).await?;
 
     let epoch = clock::now().after(HEAD_START);
     let from = epoch.after(point.warm_up);
@@ -176,7 +177,7 @@ async fn launch_source(
         payload: point.payload,
         seed: trial.seed,
         emit_for: point.warm_up + point.window,
-        strategies: strategies.iter().map(|strategy| assigned(strategy)).collect(),
+        strategies: strategies.iter().map(|strategy| assigned(point, strategy)).collect(),
     };
     source.tell(&ToWorker::Source(assignment)).await?;
     match source.hear("get ready", READY_TIMEOUT).await? {
@@ -186,6 +187,7 @@ async fn launch_source(
 }
 
 async fn launch_subscribers(
+    point: &Point,
     trial: &Trial,
     strategies: &[&PlannedStrategy],
     lanes: &[SocketAddr],
@@ -197,13 +199,13 @@ async fn launch_subscribers(
         let who = format!("subscriber of `{}`", strategy.name);
         let worker = launcher.launch(crew, who).await?;
         let assignment = SubscriberAssignment {
-            strategy: assigned(strategy),
+            strategy: assigned(point, strategy),
             subscribers: strategy.subscribers,
             source: *lane,
             seed: trial.seed,
         };
         crew.worker(worker).tell(&ToWorker::Subscriber(assignment)).await?;
-        waiting.push((worker, READY_TIMEOUT + READY_PER_SUBSCRIBER * strategy.subscribers));
+        waiting.push((worker, ready_timeout(point, strategy)));
     }
     for (worker, timeout) in waiting {
         let worker = crew.worker(worker);
@@ -215,12 +217,20 @@ async fn launch_subscribers(
     Ok(())
 }
 
-fn assigned(strategy: &PlannedStrategy) -> StrategyAssignment {
+/// How long the subscribers of a strategy may take to get ready: they register one by one, and
+/// each may need a new connection.
+fn ready_timeout(point: &Point, strategy: &PlannedStrategy) -> Duration {
+    let each = READY_PER_SUBSCRIBER + point.rtt.unwrap_or_default() * CONNECTION_ROUND_TRIPS;
+    READY_TIMEOUT + each * strategy.subscribers
+}
+
+fn assigned(point: &Point, strategy: &PlannedStrategy) -> StrategyAssignment {
     StrategyAssignment {
         name: strategy.name.clone(),
         mechanism: strategy.mechanism.to_owned(),
         settings: strategy.strategy.settings(),
         link: strategy.link.clone(),
+        rtt: point.rtt,
     }
 }
 
@@ -327,6 +337,7 @@ fn blank_record(
             seed: trial.seed,
             warm_up: point.warm_up,
             window: point.window,
+            rtt: point.rtt,
         },
         started: started.to_owned(),
         outcome: outcome.clone(),
@@ -342,6 +353,7 @@ pub fn strategy_record(strategy: &PlannedStrategy) -> StrategyRecord {
         mechanism: strategy.mechanism.to_owned(),
         subscribers: strategy.subscribers,
         settings: strategy.settings(),
+        set_up: strategy.link.set_up(),
         promise: strategy.strategy.promise(),
         theory: strategy.strategy.theory(),
     }

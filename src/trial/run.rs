@@ -61,6 +61,7 @@ fn planned_point(point: &Point) -> PlannedPoint {
             warm_up: point.warm_up,
             window: point.window,
             drain: point.drain,
+            rtt: point.rtt,
         },
         strategies: point.strategies.iter().map(strategy_record).collect(),
     }

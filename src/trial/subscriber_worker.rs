@@ -35,7 +35,7 @@ pub(crate) async fn run(
     assignment: SubscriberAssignment,
 ) -> Result<(), WorkerError> {
     let inbox = Inbox::new(assignment.subscribers);
-    let line = Line::new(assignment.strategy.link.clone());
+    let line = Line::new(assignment.strategy.link.clone()).delayed(assignment.strategy.rtt);
     let tally = line.tally.clone();
     let (epoch_known, epoch) = Epoch::channel();
     let (ready, readied) = Readiness::channel();

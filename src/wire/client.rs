@@ -73,6 +73,9 @@ pub enum ExchangeError {
     /// The connection broke or the peer did not speak HTTP.
     #[error("the exchange broke off")]
     Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The peer answered, but not with a stream.
+    #[error("no stream was opened: {0}")]
+    NoStream(String),
     /// The response body was too long or broke off.
     #[error(transparent)]
     Body(#[from] BodyError),

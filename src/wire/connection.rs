@@ -58,10 +58,7 @@ impl Connection {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Received, ExchangeError> {
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = method;
-        *request.uri_mut() = Uri::from(path);
-        *request.headers_mut() = headers;
+        let mut request = request(method, path, headers, body);
         request.headers_mut().insert(HOST, self.host.clone());
         if !self.dial.keep_alive {
             request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -137,6 +134,53 @@ impl Connection {
     }
 }
 
+/// A response whose body, or whose upgraded connection, goes on after its head.
+///
+/// Dropping it closes the socket.
+#[derive(Debug)]
+pub struct Opened {
+    /// The response; its body comes as the peer writes it.
+    pub response: Response<Incoming>,
+    _open: Open,
+}
+
+/// Fetches a path on a connection of its own, and waits for the head of the response.
+///
+/// # Errors
+///
+/// When no head has come in time. An error status is a response.
+pub async fn open(
+    dial: &Dial,
+    path: PathAndQuery,
+    headers: HeaderMap,
+) -> Result<Opened, ExchangeError> {
+    let mut request = request(Method::GET, path, headers, Bytes::new());
+    request.headers_mut().insert(HOST, host_header(dial.peer));
+    let opening = async {
+        let mut open = connect(dial).await?;
+        match open.sender.send_request(request).await {
+            Ok(response) => Ok(Opened { response, _open: open }),
+            Err(error) => Err(ExchangeError::Broken(error.into())),
+        }
+    };
+    tokio::time::timeout(dial.timeout, opening)
+        .await
+        .unwrap_or(Err(ExchangeError::TimedOut(dial.timeout)))
+}
+
+fn request(
+    method: Method,
+    path: PathAndQuery,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = method;
+    *request.uri_mut() = Uri::from(path);
+    *request.headers_mut() = headers;
+    request
+}
+
 async fn connect(dial: &Dial) -> Result<Open, ExchangeError> {
     let unreachable = |source| ExchangeError::Unreachable { peer: dial.peer, source };
     let stream = TcpStream::connect(dial.peer).await.map_err(unreachable)?;
@@ -147,7 +191,7 @@ async fn connect(dial: &Dial) -> Result<Open, ExchangeError> {
     let mut driver = JoinSet::new();
     driver.spawn(async move {
         // How a connection ended is seen by the exchange it carried.
-        let _ = connection.await;
+        let _ = connection.with_upgrades().await;
     });
     Ok(Open { sender, _driver: driver })
 }

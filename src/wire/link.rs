@@ -17,6 +17,10 @@ use crate::wire::routes::Routes;
 use crate::wire::server::serve;
 use crate::wire::tally::Tally;
 
+/// Round trips an exchange on a new connection takes at most: TCP's handshake, TLS's (two in
+/// version 1.2), and its own.
+pub const CONNECTION_ROUND_TRIPS: u32 = 4;
+
 /// Settings of the link: keys that every `[[strategy]]` has beside its mechanism's own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -36,11 +40,22 @@ impl Default for Link {
     }
 }
 
+impl Link {
+    /// Round trips that set a connection up before each exchange: that of TCP, or none where
+    /// connections are kept.
+    #[must_use]
+    pub fn set_up(&self) -> u32 {
+        u32::from(!self.keep_alive)
+    }
+}
+
 /// One side's end of the link: what a half dials and listens with.
 #[derive(Clone, Debug, Default)]
 pub struct Line {
     /// The strategy's settings.
     pub link: Link,
+    /// The round trip injected into every connection this end accepts, if one is.
+    pub rtt: Option<Duration>,
     /// What counts exchanges, connections and bytes.
     pub tally: Tally,
 }
@@ -49,7 +64,16 @@ impl Line {
     /// An end that has counted nothing yet.
     #[must_use]
     pub fn new(link: Link) -> Line {
-        Line { link, tally: Tally::default() }
+        Line { link, rtt: None, tally: Tally::default() }
+    }
+
+    /// The same end with a round trip injected into every connection it accepts.
+    ///
+    /// Both directions are delayed where the connection is accepted, by half of it each, and a
+    /// new connection costs a further round trip. The other end needs no setting for it.
+    #[must_use]
+    pub fn delayed(self, rtt: Option<Duration>) -> Line {
+        Line { rtt, ..self }
     }
 
     /// How to dial a peer; an exchange may take `timeout`, dialling included.
@@ -69,6 +93,6 @@ impl Line {
         routes: Routes,
         stop: CancellationToken,
     ) -> io::Result<()> {
-        serve(listener, routes, self.tally.clone(), stop).await
+        serve(listener, routes, self.clone(), stop).await
     }
 }

@@ -1,4 +1,5 @@
-//! Any HTTP conversation: counted sockets, a server loop, clients, signatures.
+//! Any HTTP conversation: counted sockets, a server loop, clients, and what guards them:
+//! signatures, authentication, rate limits, pacing, retries.
 //!
 //! Mechanisms reach the network only through this floor, so that exchanges, connections and
 //! bytes are counted alike for all of them, and so that an arrival means the same for all:
@@ -8,6 +9,8 @@ pub mod auth;
 pub mod body;
 pub mod client;
 pub mod connection;
+mod delay;
+pub mod event_stream;
 pub mod integrator;
 pub mod limit;
 pub mod link;
@@ -19,3 +22,4 @@ pub mod server;
 pub mod signature;
 pub mod socket;
 pub mod tally;
+pub mod websocket;

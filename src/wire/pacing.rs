@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn poll_intervals_are_no_pauses() {
         let advice = read(&[("x-poll-interval", "60")]);
-        let expected = Advice { pause: None, poll_interval: Some(Duration::from_secs(60)) };
+        let expected = Advice { pause: None, poll_interval: Some(Duration::from_mins(1)) };
         assert_eq!(advice, expected);
         assert_eq!(read(&[("x-poll-interval", "often")]), Advice::default());
         assert_eq!(advice.heard(Obedience::Obey), advice);

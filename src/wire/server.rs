@@ -9,10 +9,14 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock;
+use crate::wire::delay::{Path, delayed};
+use crate::wire::link::Line;
 use crate::wire::routes::Routes;
 use crate::wire::socket::CountedStream;
 use crate::wire::tally::{Outcome, Tally};
@@ -35,10 +39,10 @@ const HEADER_LIMIT: usize = 16 * 1024;
 ///
 /// When the system refuses to accept more connections, for want of file descriptors say.
 /// A single connection that breaks is no error; an exchange under way on it counts as failed.
-pub async fn serve(
+pub(crate) async fn serve(
     listener: TcpListener,
     routes: Routes,
-    tally: Tally,
+    line: Line,
     stop: CancellationToken,
 ) -> io::Result<()> {
     let mut open = JoinSet::new();
@@ -51,7 +55,7 @@ pub async fn serve(
             }
             accepted = listener.accept() => match accepted {
                 Ok((stream, _peer)) => {
-                    open.spawn(attend(stream, routes.clone(), tally.clone(), stop.clone()));
+                    open.spawn(attend(stream, routes.clone(), line.clone(), stop.clone()));
                 }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => return Err(error),
@@ -74,13 +78,31 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// Answers the requests of one connection.
-async fn attend(stream: TcpStream, routes: Routes, tally: Tally, stop: CancellationToken) {
-    let Ok(stream) = CountedStream::new(stream, tally.clone()) else {
+/// Attends to one connection, over the injected round trip if there is one.
+async fn attend(stream: TcpStream, routes: Routes, line: Line, stop: CancellationToken) {
+    let Ok(stream) = CountedStream::new(stream, line.tally.clone()) else {
         return;
     };
-    let service = service_fn(|request: Request<Incoming>| {
-        let (routes, tally) = (routes.clone(), tally.clone());
+    match line.rtt {
+        None => answer(stream, routes, line.tally, stop).await,
+        Some(rtt) => {
+            let Ok((near, carrying)) = delayed(stream, Path::new(rtt, clock::now())) else {
+                return;
+            };
+            // A client that is gone is noticed by whoever answers it.
+            let (_, ()) = tokio::join!(carrying, answer(near, routes, line.tally, stop));
+        }
+    }
+}
+
+/// Answers the requests of one connection.
+async fn answer<S>(stream: S, routes: Routes, tally: Tally, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let counts = tally.clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (routes, tally) = (routes.clone(), counts.clone());
         async move {
             let (denials, counted) = (tally.clone(), Unfinished::new(tally));
             let reply = routes.answer(request).await;
@@ -95,7 +117,8 @@ async fn attend(stream: TcpStream, routes: Routes, tally: Tally, stop: Cancellat
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_header_size(HEADER_LIMIT)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

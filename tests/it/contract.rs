@@ -61,6 +61,11 @@ fn variations(mechanism: &str) -> Vec<Value> {
             json!({}),
             json!({ "every": "20ms", "limit": 7, "sign": "github", "client": "hyper" }),
         ],
+        "sse" | "websocket" => vec![
+            json!({}),
+            json!({ "heartbeat": "10ms" }),
+            json!({ "max-age": "50ms", "reconnect": "5ms" }),
+        ],
         // A new mechanism is tried with its defaults until somebody writes variations.
         _ => vec![json!({})],
     }
@@ -78,6 +83,9 @@ pub(crate) struct Tried {
     pub(crate) source: Counts,
     pub(crate) subscriber: Counts,
     pub(crate) epoch: Moment,
+    ordered: bool,
+    /// Whether the subscriber can leave while a message is on its way to it.
+    leaves_unannounced: bool,
 }
 
 /// A strategy at work, all of whose events have been emitted.
@@ -148,16 +156,21 @@ impl Running {
         let source = self.source();
         self.pacer.stop();
         self.lane.dismiss();
-        Tried { deliveries, refused, source, subscriber: self.tally.counts(), epoch: self.epoch }
+        let (subscriber, epoch) = (self.tally.counts(), self.epoch);
+        let (ordered, leaves_unannounced) = (false, false);
+        Tried { deliveries, refused, source, subscriber, epoch, ordered, leaves_unannounced }
     }
 }
 
 async fn try_out(mechanism: &dyn Mechanism, settings: Value, link: Link) -> Tried {
-    let strategy = mechanism.restore(settings).unwrap();
+    let strategy = mechanism.restore(settings.clone()).unwrap();
+    let ordered = strategy.promise().ordered;
+    // Server-sent events have no goodbye, so the last heartbeat may be read by nobody.
+    let leaves_unannounced = mechanism.name() == "sse" && settings.get("heartbeat").is_some();
     let half = Arc::clone(&strategy);
     let running = Running::start(strategy, link, |post| half.subscriber(post)).await;
     running.inbox.holds(EVENTS * u64::from(SUBSCRIBERS)).await;
-    running.finish().await
+    Tried { ordered, leaves_unannounced, ..running.finish().await }
 }
 
 async fn try_everything(check: impl Fn(&str, &Tried)) {
@@ -182,6 +195,8 @@ async fn every_mechanism_keeps_the_contract() {
     try_everything(|name, tried| {
         every_event_arrives_once_and_none_is_invented(name, tried);
         both_sides_count_the_same_exchanges(name, tried);
+        both_sides_count_the_same_messages(name, tried);
+        what_is_promised_in_order_is_in_order(name, tried);
         stamps_are_in_order(name, tried);
     })
     .await;
@@ -209,15 +224,36 @@ fn every_event_arrives_once_and_none_is_invented(name: &str, tried: &Tried) {
 
 fn both_sides_count_the_same_exchanges(name: &str, tried: &Tried) {
     let (source, subscriber) = (tried.source, tried.subscriber);
-    assert!(source.useful > 0, "{name}");
+    assert!(source.useful + source.streams > 0, "{name}");
     // An event that came the other way does not wait for its webhook, which may find nobody.
     let comes_two_ways = name.contains("+reconcile") || name.contains(r#""coalesce":true"#);
     assert!(source.failed == 0 || comes_two_ways, "{name}: {source:?}");
-    let outcomes = |counts: Counts| (counts.useful, counts.empty, counts.overhead);
+    let outcomes = |counts: Counts| (counts.useful, counts.empty, counts.streams, counts.overhead);
     assert_eq!(subscriber.failed, 0, "{name}");
     assert_eq!(outcomes(source), outcomes(subscriber), "{name}");
     assert!(source.connections >= u64::from(SUBSCRIBERS), "{name}");
     assert!(source.bytes_received > 0 && source.bytes_sent > EVENTS * 200, "{name}");
+}
+
+fn both_sides_count_the_same_messages(name: &str, tried: &Tried) {
+    let (written, read) = (tried.source.messages, tried.subscriber.messages);
+    if tried.leaves_unannounced {
+        assert!(written >= read, "{name}: {written} messages were written, {read} read");
+    } else {
+        assert_eq!(written, read, "{name}");
+    }
+    // What no request carried came over a stream.
+    let streamed = tried.source.useful == 0;
+    assert!(!streamed || read >= EVENTS * u64::from(SUBSCRIBERS), "{name}: {read} messages");
+}
+
+fn what_is_promised_in_order_is_in_order(name: &str, tried: &Tried) {
+    let mut last = [0; SUBSCRIBERS as usize];
+    for delivery in tried.deliveries.iter().filter(|_| tried.ordered) {
+        let last = &mut last[delivery.subscriber as usize];
+        assert!(*last < delivery.sequence.get(), "{name}");
+        *last = delivery.sequence.get();
+    }
 }
 
 fn stamps_are_in_order(name: &str, tried: &Tried) {

@@ -28,3 +28,7 @@ mod run;
 mod scenarios;
 /// The mock source alone.
 mod serve;
+/// Streams that are kept open.
+mod streams;
+/// What lies between a client and a server.
+mod transport;

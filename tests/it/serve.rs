@@ -9,8 +9,11 @@ use http::header::{ALLOW, CONTENT_TYPE, HeaderMap};
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
 use pollpush::clock;
+use pollpush::event::decode;
 use pollpush::wire::client::{Client, ClientKind, Dial, Received};
+use pollpush::wire::event_stream::{EventStream, Item};
 use pollpush::wire::tally::Tally;
+use pollpush::wire::websocket::{Message, Socket};
 use rustix::process::Signal;
 use serde_json::Value;
 use tokio::task::JoinSet;
@@ -296,7 +299,60 @@ async fn what_no_receiver_takes_is_a_dead_letter_and_can_be_sent_again() {
     source.stop();
 }
 
-/// The lines of a request before its body.
+#[tokio::test]
+async fn streams_are_read_and_counted_by_what_they_said() {
+    let source = Source::start();
+    let dial = || Dial {
+        peer: source.address,
+        keep_alive: true,
+        timeout: DEADLINE,
+        tally: Tally::default(),
+    };
+    let mut socket = Socket::open(&dial(), PathAndQuery::from_static("/v1/events/socket?after=0"))
+        .await
+        .unwrap();
+    let path = PathAndQuery::from_static("/v1/events/stream?after=0");
+    let mut stream = EventStream::open(&dial(), path, HeaderMap::new()).await.unwrap();
+    let mut heard = (Vec::new(), Vec::new());
+    while heard.0.len() < 5 || heard.1.len() < 5 {
+        tokio::select! {
+            item = stream.next() => match item.unwrap().unwrap().0 {
+                Item::Event(event) => heard.0.push(decode(&event.data).unwrap().get()),
+                Item::Comment | Item::Retry(_) => {}
+            },
+            message = socket.next() => match message.unwrap().unwrap() {
+                Message::Text(text) => heard.1.push(decode(&text.bytes).unwrap().get()),
+                Message::Ping | Message::Binary(_) => {}
+            },
+            () = tokio::time::sleep(DEADLINE) => panic!("no events"),
+        }
+    }
+    assert_eq!((&heard.0[..5], &heard.1[..5]), (&[1, 2, 3, 4, 5][..], &[1, 2, 3, 4, 5][..]));
+    let counts = source.stop();
+    assert_eq!((&counts["requests"], &counts["streams"]), (&2.into(), &2.into()), "{counts}");
+    assert!(counts["messages"].as_u64() >= Some(10), "{counts}");
+}
+
+/// A page may be of any origin: `EventSource` asks before it lets the page see anything.
+#[test]
+fn browsers_may_read_the_stream() {
+    let source = Source::start();
+    let mut stream = source.connect();
+    let request = "GET /v1/events/stream HTTP/1.1\r\nhost: x\r\norigin: http://example.org\r\n\r\n";
+    stream.write_all(request.as_bytes()).unwrap();
+    let head = read_head(&mut BufReader::new(&stream));
+    for line in [
+        "HTTP/1.1 200 OK",
+        "content-type: text/event-stream",
+        "access-control-allow-origin: *",
+        "cache-control: no-store",
+    ] {
+        assert!(head.iter().any(|header| header == line), "{head:?}");
+    }
+    source.stop();
+}
+
+/// The lines of a request or a response before its body.
 fn read_head(stream: &mut impl BufRead) -> Vec<String> {
     stream.lines().map(Result::unwrap).take_while(|line| !line.is_empty()).collect()
 }

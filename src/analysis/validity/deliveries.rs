@@ -3,7 +3,6 @@
 use super::{CheckStatus, Finding, blocks, place, strategies, worst};
 use crate::analysis::evidence::Evidence;
 use crate::analysis::summary::LatencySummary;
-use crate::theory::Theory;
 
 /// What was measured must be as it was when the run ended.
 ///
@@ -50,17 +49,15 @@ const BACKLOG_WARN: f64 = 0.01;
 /// A strategy must keep up: what is still under way when the window closes was not paid for
 /// in it, so a growing backlog makes every figure per event too low.
 ///
-/// Allowed, besides a small share, is what a poller leaves for its next beat: the events of one
-/// interval, and three standard deviations of their number.
+/// Allowed, besides a small share, is what a poller leaves for its next beat, or a batch for its
+/// end: the events of the longest wait, and three standard deviations of their number.
 pub(super) fn caught_up(evidence: &Evidence) -> Finding {
     let findings = blocks(evidence).filter_map(|(place, strategy, block)| {
         let [before, after] = block.under_way?;
         let owed = block.measured.events.emitted as f64;
         let subscribers = f64::from(strategy.summary.subscribers);
-        let waiting = match strategy.theory {
-            Some(Theory::IntervalPoll { every, .. }) => block.workload.rate.events_in(every),
-            Some(Theory::Push) | None => 0.0,
-        };
+        let wait = strategy.theory.as_ref().map(|theory| theory.form().longest_wait());
+        let waiting = block.workload.rate.events_in(wait.unwrap_or_default());
         let allowed = BACKLOG_WARN * owed + subscribers * (waiting + 3.0 * (waiting + 1.0).sqrt());
         let grown = after as f64 - before as f64;
         if grown <= allowed {

@@ -6,7 +6,6 @@ use super::{CheckStatus, Finding, blocks, worst};
 use crate::analysis::evidence::{Evidence, PointEvidence, due_offsets};
 use crate::analysis::words;
 use crate::schedule::Arrivals;
-use crate::theory::Theory;
 use crate::units::nanoseconds;
 
 /// High lag as a share of the fastest median above which the tail of the fastest strategy is
@@ -108,8 +107,7 @@ const PHASES_ENOUGH: usize = 30;
 /// first poll happened to fall.
 pub(super) fn phase_lock(evidence: &Evidence) -> Finding {
     let findings = blocks(evidence).filter_map(|(place, strategy, block)| {
-        let Some(Theory::IntervalPoll { every, .. }) = strategy.theory else { return None };
-        let every = nanoseconds(every);
+        let every = nanoseconds(strategy.theory.as_ref()?.form().period()?);
         let part = every.div_ceil(PHASES);
         if part == 0 || block.workload.arrivals != Arrivals::Constant {
             return None;

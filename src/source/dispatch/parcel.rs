@@ -112,7 +112,7 @@ impl PartialEq for Later {
 mod tests {
     use super::{Parcel, Waiting};
     use crate::clock::{Moment, WallAnchor};
-    use crate::event::{Encoder, Payload, decode, decode_batch};
+    use crate::event::{Encoder, Payload, decode_as, decode_batch};
     use crate::source::feed::EventWriter;
     use crate::source::log::event_log;
     use crate::units::Bytes;
@@ -147,7 +147,7 @@ mod tests {
         for payload in [Payload::Full, Payload::Thin] {
             let one = parcel(3, 1, false);
             let body = one.body(&reader, &writer, payload);
-            assert_eq!(decode(&body, payload).expect("an event").get(), 4);
+            assert_eq!(decode_as(&body, payload).expect("an event").get(), 4);
             assert_eq!(
                 (one.id(), one.media_type()),
                 (

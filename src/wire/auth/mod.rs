@@ -3,7 +3,7 @@
 //! | [`Auth`] | what a request carries | source |
 //! | --- | --- | --- |
 //! | [`None`](Auth::None) | nothing | |
-//! | [`ApiKey`](Auth::ApiKey) | `X-API-Key: <key>` | OpenAPI 3.1, `apiKey` |
+//! | [`ApiKey`](Auth::ApiKey) | `X-API-Key: <key>` | `OpenAPI` 3.1, `apiKey` |
 //! | [`Jwt`](Auth::Jwt) | `Authorization: Bearer <token>`, signed by the client itself with HS256 | RFC 7519, RFC 6750 |
 //! | [`OAuth2`](Auth::OAuth2) | the same, with a token that the source issued | RFC 6749 §4.4 |
 //!

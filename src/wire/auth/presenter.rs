@@ -57,7 +57,7 @@ impl Held {
         let margin = (lifetime / 10).min(Duration::from_secs(30));
         // Only at the end of time can it not be added, and then nothing is kept.
         let after = |span| from.checked_add(span).unwrap_or(from);
-        Held { header, renew: after(lifetime - margin), expires: after(lifetime) }
+        Held { header, renew: after(lifetime.saturating_sub(margin)), expires: after(lifetime) }
     }
 }
 

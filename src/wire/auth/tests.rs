@@ -22,7 +22,7 @@ use super::{
 use crate::wire::reply::Reply;
 use crate::wire::tally::Outcome;
 
-const LIFETIME: Duration = Duration::from_secs(600);
+const LIFETIME: Duration = Duration::from_mins(10);
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + second).expect("a second")

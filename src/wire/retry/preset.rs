@@ -153,6 +153,6 @@ fn shopify() -> Vec<Duration> {
 /// Ten waits that double from a minute on, and what then remains of a day.
 fn prolific() -> Vec<Duration> {
     let mut waits: Vec<Duration> = (0..10).map(|retry| m(1 << retry)).collect();
-    waits.push(h(24) - waits.iter().sum::<Duration>());
+    waits.push(h(24).saturating_sub(waits.iter().sum()));
     waits
 }

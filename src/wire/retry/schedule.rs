@@ -44,7 +44,7 @@ impl Jitter {
         if shortest == longest {
             return wait;
         }
-        shortest + (longest - shortest).mul_f64(random.random::<f64>())
+        shortest + longest.saturating_sub(shortest).mul_f64(random.random::<f64>())
     }
 }
 

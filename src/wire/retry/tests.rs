@@ -237,7 +237,7 @@ fn brevo_takes_the_receivers_word_for_a_wrong_message() {
 
 #[test]
 fn retry_after_lengthens_a_wait_and_never_shortens_it() {
-    let schedule = Schedule::of(vec![Duration::from_secs(60)]);
+    let schedule = Schedule::of(vec![Duration::from_mins(1)]);
     for (asked, waited) in [(0, 60), (59, 60), (61, 61), (3600, 3600)] {
         let ending = Ending::Answered {
             status: StatusCode::TOO_MANY_REQUESTS,

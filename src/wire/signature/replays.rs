@@ -6,7 +6,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 /// One attempt to deliver a message: its id and its timestamp, as a digest of fixed size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Attempt([u8; 16]);
 
 impl Attempt {
@@ -50,7 +50,7 @@ impl Replays {
 
     /// Remembers an attempt that was accepted in the second `now`.
     pub fn insert(&mut self, attempt: Attempt, now: i64) {
-        if !self.attempts.insert(attempt) {
+        if !self.attempts.insert(attempt.clone()) {
             return;
         }
         while let Some((oldest, until)) = self.order.front() {

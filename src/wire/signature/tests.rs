@@ -67,9 +67,9 @@ fn plain(scheme: Scheme, header: &str) -> Result<(), SignatureError> {
 fn the_specifications_vector_verifies_and_is_what_we_sign() {
     assert_eq!(verdict(BODY, &headers(SIGNATURE), SENT), Ok(()));
     let signer = Signer::new(Scheme::StandardWebhooks, vec![key()]).expect("one key");
-    let mut signed = HeaderMap::new();
-    signer.sign(&HeaderValue::from_static(ID), at(SENT), BODY, &mut signed);
-    assert_eq!(signed, headers(SIGNATURE));
+    let mut sent = HeaderMap::new();
+    signer.sign(&HeaderValue::from_static(ID), at(SENT), BODY, &mut sent);
+    assert_eq!(sent, headers(SIGNATURE));
 }
 
 #[test]
@@ -81,10 +81,10 @@ fn githubs_vector_verifies_and_is_what_we_sign() {
         assert_eq!(plain(scheme, &value), Ok(()), "{scheme:?}");
         let key = scheme.key(GITHUB_SECRET).expect("any text");
         let signer = Signer::new(scheme, vec![key]).expect("one key");
-        let mut signed = HeaderMap::new();
-        signer.sign(&HeaderValue::from_static(ID), at(SENT), GITHUB_BODY, &mut signed);
-        assert_eq!(signed.len(), 1);
-        assert_eq!(signed[name], value);
+        let mut sent = HeaderMap::new();
+        signer.sign(&HeaderValue::from_static(ID), at(SENT), GITHUB_BODY, &mut sent);
+        assert_eq!(sent.len(), 1);
+        assert_eq!(sent[name], value);
     }
 }
 
@@ -126,19 +126,19 @@ fn a_changed_message_is_not_believed() {
 #[test]
 fn two_messages_cannot_lend_each_other_their_parts() {
     let signer = Signer::new(Scheme::StandardWebhooks, vec![key()]).expect("one key");
-    let signed = |id, body: &[u8]| {
+    let message = |id, body: &[u8]| {
         let mut headers = HeaderMap::new();
         signer.sign(&HeaderValue::from_static(id), at(SENT), body, &mut headers);
         headers
     };
-    let (one, other) = (signed("msg_1", b"one"), signed("msg_2", b"other"));
+    let (one, other) = (message("msg_1", b"one"), message("msg_2", b"other"));
     assert_eq!(verdict(b"one", &one, SENT), Ok(()));
     assert_eq!(verdict(b"other", &one, SENT), Err(SignatureError::NoMatch));
     let mut swapped = one;
     swapped.insert(WEBHOOK_ID, other[WEBHOOK_ID].clone());
     assert_eq!(verdict(b"one", &swapped, SENT), Err(SignatureError::NoMatch));
     // The same signed text, cut in another place.
-    let dotted = signed("msg_1.1614265330", b"x");
+    let dotted = message("msg_1.1614265330", b"x");
     assert_eq!(verdict(b"x", &dotted, SENT), Err(SignatureError::Unreadable(WEBHOOK_ID)));
 }
 

@@ -1,0 +1,243 @@
+//! What measurements refute, bear out, and leave open.
+
+use super::Observed;
+use crate::analysis::evidence::StrategyEvidence;
+use crate::analysis::evidence::tests::evidence;
+use crate::analysis::summary::{Model, Requests};
+use crate::record::manifest::PlannedWorkload;
+use crate::record::trial::StrategyRecord;
+use crate::schedule::Arrivals;
+use crate::theory::bounded_poll::BoundedPoll;
+use crate::theory::interval_poll::IntervalPoll;
+use crate::theory::reads::Reads;
+use crate::theory::snapshot_poll::SnapshotPoll;
+use crate::theory::stream::Stream;
+use crate::theory::webhook::{Retries, Webhook};
+use crate::theory::{Beat, Theory};
+use std::time::Duration;
+
+fn every(milliseconds: u64) -> Theory {
+    let every = Duration::from_millis(milliseconds);
+    IntervalPoll { reads: Reads::every(every, Beat::FixedRate), limit: 100 }.into()
+}
+
+struct Case {
+    strategy: StrategyEvidence,
+    workload: PlannedWorkload,
+    theory: Theory,
+}
+
+impl Case {
+    fn of(index: usize, theory: Theory) -> Case {
+        let strategy = evidence().points.remove(0).strategies.remove(index);
+        let asked = strategy.blocks[0].workload.clone();
+        let workload = PlannedWorkload {
+            rate: asked.rate,
+            arrivals: asked.arrivals,
+            payload: asked.payload,
+            warm_up: asked.warm_up,
+            window: asked.window,
+            drain: Duration::ZERO,
+            rtt: asked.rtt,
+        };
+        Case { strategy, workload, theory }
+    }
+
+    fn poll() -> Case {
+        Case::of(0, every(250))
+    }
+
+    fn push() -> Case {
+        Case::of(1, Webhook::plain(4).into())
+    }
+
+    fn model(&self) -> Model {
+        let summary = &self.strategy.summary;
+        let record = StrategyRecord {
+            name: summary.name.clone(),
+            mechanism: summary.mechanism.clone(),
+            subscribers: summary.subscribers,
+            settings: serde_json::Value::Null,
+            set_up: 0,
+            promise: crate::promise::Promise::COMPLETE,
+            theory: Some(self.theory.clone()),
+        };
+        Observed::of(summary, &record, &self.workload, &self.strategy.blocks)
+            .expect("measured")
+            .compare()
+    }
+}
+
+#[test]
+fn an_ideal_poll_agrees_and_its_form_is_explained() {
+    let model = Case::poll().model();
+    assert_eq!(model.agrees, Some(true), "{}", model.note);
+    assert_eq!(model.latency_mean, Some(125_150_000));
+    assert_eq!(model.latency_p99, Some(247_650_000));
+    assert!((model.requests.expect("claimed") - 64.0).abs() < 1e-9);
+    assert!(model.note.starts_with("fixed-interval polling: latency is uniform on [d, G + d]"));
+}
+
+#[test]
+fn a_mean_outside_its_tolerance_disagrees() {
+    let mut case = Case::poll();
+    // About 320 waits: 3 · 250 ms / √(12 · 320) + 2.5 ms is 14.6 ms.
+    case.strategy.summary.latency.mean = Some(142_000_000);
+    assert_eq!(case.model().agrees, Some(false));
+    case.strategy.summary.latency.mean = Some(136_000_000);
+    assert_eq!(case.model().agrees, Some(true));
+}
+
+#[test]
+fn polls_too_few_and_too_many_disagree() {
+    let mut case = Case::poll();
+    let requests = case.strategy.summary.requests;
+    case.strategy.summary.requests.useful = requests.useful - 4;
+    assert_eq!(case.model().agrees, Some(false));
+    case.strategy.summary.requests.useful = requests.useful + 4;
+    assert_eq!(case.model().agrees, Some(false));
+    case.strategy.summary.requests.useful = requests.useful + 1;
+    assert_eq!(case.model().agrees, Some(true));
+    case.strategy.summary.requests.useful = requests.useful;
+    case.strategy.summary.requests.empty += 20;
+    assert_eq!(case.model().agrees, Some(false));
+}
+
+#[test]
+fn missed_beats_explain_missing_polls_and_are_said() {
+    let mut case = Case::poll();
+    case.strategy.summary.requests.useful -= 4;
+    case.strategy.summary.requests.beats_missed = 4;
+    let model = case.model();
+    assert_eq!(model.agrees, Some(true));
+    assert!(model.note.contains("and 4 missed beats against 64.0"), "{}", model.note);
+}
+
+#[test]
+fn slow_exchanges_are_judged_by_the_beats_of_the_clock() {
+    // Every exchange takes a beat and a half: one beat is polled, the next is missed.
+    let mut case = Case::poll();
+    for block in &mut case.strategy.blocks {
+        let window = &mut block.measured.subscriber.window;
+        window.exchange_ns = window.exchanges_timed * 375_000_000;
+    }
+    case.strategy.summary.requests.useful = 32;
+    case.strategy.summary.requests.empty = 0;
+    case.strategy.summary.requests.beats_missed = 32;
+    let note = case.model().note;
+    assert!(note.contains("borne out: 32 requests and 32 missed beats against 64.0"), "{note}");
+}
+
+#[test]
+fn back_to_back_polls_may_be_fewer_and_not_more_than_exchanges_fit() {
+    let mut case = Case::of(0, every(0));
+    let refutes_requests = |case: &Case| {
+        let note = case.model().note;
+        note.split("; ").any(|part| part.starts_with("not borne out") && part.contains("requests"))
+    };
+    assert!(!refutes_requests(&case), "{}", case.model().note);
+    case.strategy.summary.requests.useful = 1_000_000_000;
+    assert!(refutes_requests(&case));
+}
+
+#[test]
+fn a_window_of_a_part_of_an_interval_does_not_judge_the_mean() {
+    let mut case = Case::poll();
+    case.workload.window = Duration::from_millis(375);
+    case.strategy.summary.requests.useful = 3;
+    case.strategy.summary.requests.empty = 0;
+    let model = case.model();
+    assert!(model.note.contains("a window of too few intervals"), "{}", model.note);
+    assert!(!model.note.contains("mean latency 1"), "{}", model.note);
+}
+
+#[test]
+fn too_few_events_are_not_judged() {
+    let mut case = Case::poll();
+    case.strategy.summary.latency.count = 29;
+    let model = case.model();
+    assert_eq!(model.agrees, None);
+    assert!(model.note.contains("too few"), "{}", model.note);
+}
+
+#[test]
+fn evenly_spaced_events_count_once_a_block() {
+    let mut case = Case::poll();
+    case.workload.arrivals = Arrivals::Constant;
+    let model = case.model();
+    assert_eq!(model.agrees, None);
+    assert!(model.note.contains("lock onto the beat"), "{}", model.note);
+}
+
+#[test]
+fn forms_claim_whatever_is_counted() {
+    let reads = Reads::every(Duration::from_millis(250), Beat::FixedRate);
+    // Of 20 events a second, 4 polls a second see (1 − e^(−5))/5: 64 gaps with news, nearly.
+    let mut case = Case::of(0, SnapshotPoll { reads: reads.clone() }.into());
+    assert!(case.model().note.contains("delivered against 63.6 ± "), "{}", case.model().note);
+    assert_eq!(case.model().agrees, Some(false), "a sample that sees every event");
+    case.strategy.summary.events.delivered = 64;
+    assert!(!case.model().note.contains("not borne out: 64 delivered"), "{}", case.model().note);
+    // A feed of 5 events loses Σ (n − 5)·P(N = n) = 0.8773 of the 5 events of a gap.
+    let mut case = Case::of(0, BoundedPoll { reads, limit: 100, keeps: 5 }.into());
+    let refuted = |case: &Case| {
+        let note = case.model().note;
+        note.split("; ").any(|part| part.starts_with("not borne out") && part.contains("lost"))
+    };
+    assert!(case.model().note.contains("0 lost against 56.1 ± "), "{}", case.model().note);
+    assert!(refuted(&case));
+    case.strategy.summary.events.lost = 56;
+    assert!(!refuted(&case));
+}
+
+#[test]
+fn a_webhook_with_retries_sends_no_copies_while_nothing_fails() {
+    let retries = Retries { waits: vec![1_000_000_000], failing: 0.0, unanswered: 0.0 };
+    let mut case = Case::of(1, Webhook { retries: Some(retries), ..Webhook::plain(4) }.into());
+    assert_eq!(case.model().agrees, Some(true), "{}", case.model().note);
+    case.strategy.summary.events.duplicated = 1;
+    let model = case.model();
+    assert_eq!(model.agrees, Some(false));
+    assert!(model.note.contains("1 duplicates against 0.0 ± 0.0"), "{}", model.note);
+}
+
+#[test]
+fn a_stream_is_judged_without_any_exchange() {
+    let mut case = Case::of(1, Stream { heartbeat: None }.into());
+    for block in &mut case.strategy.blocks {
+        block.measured.source.window.exchanges_timed = 0;
+    }
+    let summary = &mut case.strategy.summary;
+    summary.messages.total = summary.events.delivered;
+    summary.requests = Requests::default();
+    let model = case.model();
+    assert_eq!(model.agrees, Some(true), "{}", model.note);
+    assert_eq!((model.requests, model.empty), (Some(0.0), Some(0.0)));
+    case.strategy.summary.messages.total = 0;
+    assert_eq!(case.model().agrees, Some(false), "events without messages");
+}
+
+#[test]
+fn untimed_exchanges_leave_the_form_unjudged() {
+    let mut case = Case::poll();
+    for block in &mut case.strategy.blocks {
+        block.measured.subscriber.window.exchanges_timed = 0;
+        block.measured.subscriber.window.exchange_ns = 0;
+    }
+    assert_eq!(case.model().agrees, None);
+}
+
+#[test]
+fn push_claims_one_request_per_event_and_no_mean() {
+    let mut case = Case::push();
+    let model = case.model();
+    assert_eq!(model.agrees, Some(true), "{}", model.note);
+    assert_eq!((model.latency_mean, model.empty), (None, Some(0.0)));
+    let owed = case.strategy.summary.events.emitted as f64;
+    assert!((model.requests.expect("claimed") - owed).abs() < 1e-9);
+    case.strategy.summary.requests.useful += 20;
+    assert_eq!(case.model().agrees, Some(false));
+    let mut case = Case::push();
+    case.strategy.summary.latency.mean = Some(1_000);
+    assert_eq!(case.model().agrees, Some(false), "faster than the network");
+}

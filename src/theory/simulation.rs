@@ -1,0 +1,407 @@
+//! Every closed form against a simulation that knows the wire and nothing of the form.
+//!
+//! Requests, reads and answers are followed one by one; seeds are fixed, so a test passes or
+//! fails for good. 100,000 events bring a mean within about 1 %.
+
+use std::time::Duration;
+
+use rand::RngExt;
+use rand_pcg::Pcg64;
+
+use super::adaptive_poll::AdaptivePoll;
+use super::batched_webhook::BatchedWebhook;
+use super::bounded_poll::BoundedPoll;
+use super::interval_poll::IntervalPoll;
+use super::latency::Latency;
+use super::long_poll::LongPoll;
+use super::prediction::Quantity;
+use super::reads::Reads;
+use super::reconciled_webhook::ReconciledWebhook;
+use super::snapshot_poll::SnapshotPoll;
+use super::webhook::{Retries, Webhook};
+use super::{Beat, Conditions, Form};
+use crate::schedule::{Arrivals, random_stream};
+use crate::units::Rate;
+
+const EVENTS: f64 = 100_000.0;
+
+fn seconds(time: f64) -> Duration {
+    Duration::from_secs_f64(time)
+}
+
+/// Events and a network; times are seconds.
+struct World {
+    rate: f64,
+    arrivals: Arrivals,
+    /// One way.
+    way: f64,
+    /// What the other side takes to answer.
+    server: f64,
+    /// Round trips before each exchange.
+    set_up: u32,
+}
+
+/// What a simulated strategy did.
+#[derive(Default)]
+struct Seen {
+    latencies: Vec<f64>,
+    requests: u64,
+    empty: u64,
+    lost: u64,
+    duplicated: u64,
+}
+
+/// What became of one read of the source.
+struct Read {
+    answered: f64,
+    found: bool,
+}
+
+impl World {
+    fn new(rate: f64, way: f64) -> World {
+        World { rate, arrivals: Arrivals::Poisson, way, server: 0.0, set_up: 0 }
+    }
+
+    fn window(&self) -> f64 {
+        EVENTS / self.rate
+    }
+
+    fn events(&self) -> Vec<f64> {
+        let rate = Rate::per_second(self.rate).expect("a rate");
+        let due =
+            self.arrivals.due_offsets(rate, 11, seconds(self.window()), None).expect("no trace");
+        due.map(|due| due as f64 / 1e9).collect()
+    }
+
+    /// From sending a request over a new or kept connection to its arrival.
+    fn there(&self) -> f64 {
+        f64::from(self.set_up) * 2.0 * self.way + self.way
+    }
+
+    fn exchange(&self) -> f64 {
+        self.there() + self.server + self.way
+    }
+
+    fn conditions(&self) -> Conditions {
+        Conditions {
+            rate: Rate::per_second(self.rate).expect("a rate"),
+            arrivals: self.arrivals.clone(),
+            window: seconds(self.window()),
+            subscribers: 1,
+            exchange: seconds(self.exchange()),
+            rtt: Some(seconds(2.0 * self.way)),
+            server: seconds(self.server),
+            set_up: self.set_up,
+        }
+    }
+
+    /// Polls; `next` gives the moment of the next from that of the last and its read.
+    fn poll(&self, keeps: usize, mut next: impl FnMut(f64, &Read) -> f64) -> Seen {
+        let events = self.events();
+        let mut seen = Seen::default();
+        let (mut sent, mut first) = (0.0, 0);
+        while sent < self.window() {
+            let read = sent + self.there();
+            let answered = read + self.server + self.way;
+            let last = first + events[first..].partition_point(|event| *event <= read);
+            let kept = &events[last.saturating_sub(keeps).max(first)..last];
+            seen.latencies.extend(kept.iter().map(|event| answered - event));
+            seen.lost += (last - first - kept.len()) as u64;
+            seen.requests += 1;
+            seen.empty += u64::from(last == first);
+            sent = next(sent, &Read { answered, found: last > first });
+            first = last;
+        }
+        seen
+    }
+
+    fn poll_at_intervals(&self, reads: &Reads, keeps: usize) -> Seen {
+        let mut random = random_stream(5, 0);
+        let every = reads.every.as_secs_f64();
+        self.poll(keeps, move |sent, read| {
+            let interval = every * (1.0 + reads.jitter * random.random_range(-1.0..=1.0));
+            match reads.beat {
+                Beat::FixedDelay => read.answered + interval,
+                Beat::FixedRate => {
+                    let mut next = sent + interval;
+                    while next < read.answered {
+                        next += interval;
+                    }
+                    next
+                }
+            }
+        })
+    }
+
+    fn long_poll(&self, hold: f64, rearm: f64) -> Seen {
+        let events = self.events();
+        let mut seen = Seen::default();
+        let (mut sent, mut first) = (0.0, 0);
+        while sent < self.window() {
+            let arrived = sent + self.there();
+            let expires = arrived + hold;
+            let read = events.get(first).map_or(expires, |event| event.max(arrived).min(expires));
+            let answered = read + self.server + self.way;
+            let last = first + events[first..].partition_point(|event| *event <= read);
+            seen.latencies.extend(events[first..last].iter().map(|event| answered - event));
+            seen.requests += 1;
+            seen.empty += u64::from(last == first);
+            (first, sent) = (last, answered + rearm);
+        }
+        seen
+    }
+
+    /// One request at a time, in order.
+    fn webhook(&self, handle: f64) -> Seen {
+        let mut free = 0.0_f64;
+        let mut seen = Seen::default();
+        for event in self.events() {
+            let sent = free.max(event);
+            free = sent + self.there() + handle + self.way;
+            seen.latencies.push(sent + self.there() - event);
+            seen.requests += 1;
+        }
+        seen
+    }
+
+    fn webhook_with_retries(&self, retries: &Retries) -> Seen {
+        let mut random = random_stream(6, 0);
+        let mut seen = Seen::default();
+        for _ in self.events() {
+            let (mut sent, mut copies) = (0.0, 0);
+            for wait in std::iter::once(0).chain(retries.waits.iter().copied()) {
+                sent += wait as f64 / 1e9;
+                seen.requests += 1;
+                let arrives = random.random::<f64>() >= retries.failing;
+                if arrives {
+                    copies += 1;
+                    if copies == 1 {
+                        seen.latencies.push(sent + self.there());
+                    }
+                    if random.random::<f64>() >= retries.unanswered {
+                        break;
+                    }
+                }
+                sent += self.exchange();
+            }
+            seen.lost += u64::from(copies == 0);
+            seen.duplicated += u64::from(copies.max(1) - 1_u32);
+        }
+        seen
+    }
+
+    fn batched_webhook(&self, linger: f64, most: usize) -> Seen {
+        let events = self.events();
+        let mut seen = Seen::default();
+        let mut first = 0;
+        while first < events.len() {
+            let ends = events[first] + linger;
+            let in_time = first + events[first..].partition_point(|event| *event <= ends);
+            let last = in_time.min(first + most);
+            let full = last == first + most;
+            let sent = if full { events[last - 1] } else { ends };
+            seen.latencies.extend(events[first..last].iter().map(|e| sent + self.there() - e));
+            seen.requests += 1;
+            first = last;
+        }
+        seen
+    }
+
+    fn reconciled_webhook(&self, every: f64, missing: f64) -> Seen {
+        let mut random: Pcg64 = random_stream(7, 0);
+        let reads = Reads::every(seconds(every), Beat::FixedRate);
+        let mut seen = self.poll_at_intervals(&reads, usize::MAX);
+        for latency in &mut seen.latencies {
+            if random.random::<f64>() >= missing {
+                *latency = self.there();
+                seen.duplicated += 1;
+            }
+        }
+        seen.requests += self.events().len() as u64;
+        seen
+    }
+}
+
+/// Compares; everything may be four standard deviations away.
+fn assert_agrees(form: &dyn Form, world: &World, seen: Seen) {
+    let predicted = form.predict(&world.conditions());
+    let place = format!("{}: {:?}", predicted.words, predicted.counts);
+    let measured = [
+        (Quantity::Requests, seen.requests),
+        (Quantity::Empty, seen.empty),
+        (Quantity::Duplicated, seen.duplicated),
+        (Quantity::Lost, seen.lost),
+        (Quantity::Delivered, seen.latencies.len() as u64),
+    ];
+    for (quantity, count) in &predicted.counts {
+        let Some((_, measured)) = measured.iter().find(|(of, _)| of == quantity) else { continue };
+        let owed = world.events().len() as f64 - world.conditions().deliveries();
+        let off = *measured as f64 - count.expected - count.per_delivery * owed;
+        let allowed = 4.0 * count.deviation + 3.0;
+        assert!(off.abs() <= allowed, "{quantity:?} off by {off} of ± {allowed} in {place}");
+        assert!(count.deviation <= 0.02 * EVENTS, "a vague claim: {place}");
+    }
+    assert_latencies(&predicted.latency, seen.latencies, &place);
+}
+
+/// The first and last events meet a strategy that has not begun or has ended.
+fn assert_latencies(latency: &Latency, mut seen: Vec<f64>, place: &str) {
+    seen = seen.split_off(100);
+    seen.truncate(seen.len() - 100);
+    seen.sort_by(f64::total_cmp);
+    let samples = seen.len();
+    let time = |claimed: Option<Duration>| claimed.expect("claimed").as_secs_f64();
+    // Waits of a burst are alike, which makes the mean of all deviate up to twice as much.
+    let (mean, measured) = (time(latency.mean()), seen.iter().sum::<f64>() / samples as f64);
+    let allowed = 8.0 * time(latency.deviation()) / (samples as f64).sqrt() + 0.002 * mean;
+    assert!((mean - measured).abs() <= allowed, "mean {mean} for {measured} in {place}");
+    for p in [0.5, 0.99] {
+        let deviation = 4.0 * (p * (1.0 - p) / samples as f64).sqrt();
+        let rank = |p: f64| (0..samples).rfind(|rank| *rank as f64 <= p * samples as f64).unwrap();
+        let (low, high) = (seen[rank(p - deviation)], seen[rank(p + deviation)]);
+        let quantile = time(latency.quantile(p));
+        let inside = (0.995 * low..=1.005 * high).contains(&quantile);
+        assert!(inside, "{p}: {quantile} outside {low} to {high} in {place}");
+    }
+    let bounds = time(Some(latency.min())) - 1e-6..=time(latency.max()) + 1e-6;
+    let extremes = [seen[0], seen[samples - 1]];
+    assert!(extremes.iter().all(|seen| bounds.contains(seen)), "{extremes:?} in {place}");
+}
+
+fn reads(every: f64, beat: Beat) -> Reads {
+    Reads::every(seconds(every), beat)
+}
+
+fn long_poll(hold: f64, rearm: f64) -> LongPoll {
+    LongPoll { hold: seconds(hold), rearm: seconds(rearm) }
+}
+
+#[test]
+fn interval_polls() {
+    for beat in [Beat::FixedRate, Beat::FixedDelay] {
+        // A round trip of half the interval tells G/2 + d from G/2 + 2d; with a server and a
+        // set-up, an exchange takes longer than the interval.
+        for (server, set_up) in [(0.0, 0), (0.01, 0), (0.02, 1)] {
+            for jitter in [0.0, 0.3] {
+                let world = World { server, set_up, ..World::new(20.0, 0.025) };
+                let reads = Reads { jitter, ..reads(0.1, beat) };
+                // Beats that are missed and jittered are not simulated: the grid moves.
+                if jitter > 0.0 && beat == Beat::FixedRate && set_up > 0 {
+                    continue;
+                }
+                let seen = world.poll_at_intervals(&reads, usize::MAX);
+                assert_agrees(&IntervalPoll { reads, limit: 1_000 }, &world, seen);
+            }
+        }
+    }
+}
+
+#[test]
+fn snapshot_polls() {
+    let world = World::new(20.0, 0.005);
+    for jitter in [0.0, 0.5] {
+        let reads = Reads { jitter, ..reads(0.125, Beat::FixedRate) };
+        let seen = world.poll_at_intervals(&reads, 1);
+        assert_agrees(&SnapshotPoll { reads }, &world, seen);
+    }
+}
+
+#[test]
+fn polls_of_a_bounded_feed() {
+    let world = World::new(20.0, 0.005);
+    for keeps in [2_u16, 5, 20] {
+        let reads = reads(0.25, Beat::FixedDelay);
+        let seen = world.poll_at_intervals(&reads, keeps.into());
+        let form = BoundedPoll { reads, limit: 1_000, keeps: keeps.into() };
+        assert_agrees(&form, &world, seen);
+    }
+}
+
+#[test]
+fn adaptive_polls() {
+    for rate in [0.5, 5.0, 50.0] {
+        let world = World::new(rate, 0.02);
+        let (fastest, slowest, factor) = (0.1, 1.0_f64, 2.0);
+        let mut interval: f64 = fastest;
+        let seen = world.poll(usize::MAX, |_, read| {
+            interval = if read.found { fastest } else { (interval * factor).min(slowest) };
+            read.answered + interval
+        });
+        let (fastest, slowest) = (seconds(fastest), seconds(slowest));
+        assert_agrees(&AdaptivePoll { fastest, slowest, factor }, &world, seen);
+    }
+}
+
+#[test]
+fn long_polls() {
+    for rate in [0.1, 1.0, 20.0, 200.0] {
+        for rearm in [0.0, 0.05] {
+            let world = World { server: 0.01, ..World::new(rate, 0.05) };
+            assert_agrees(&long_poll(5.0, rearm), &world, world.long_poll(5.0, rearm));
+        }
+    }
+}
+
+#[test]
+fn long_polls_of_evenly_spaced_events() {
+    for (rate, way) in [(5.0, 0.05), (20.0, 0.0613)] {
+        let world = World { arrivals: Arrivals::Constant, ..World::new(rate, way) };
+        assert_agrees(&long_poll(5.0, 0.0), &world, world.long_poll(5.0, 0.0));
+    }
+}
+
+#[test]
+fn ordered_webhooks() {
+    for (handle, set_up) in [(0.0, 0), (0.02, 0), (0.01, 1)] {
+        let world = World { set_up, ..World::new(20.0, 0.005) };
+        let seen = world.webhook(handle);
+        let exchange = seconds(world.exchange() + handle);
+        let form = Webhook { handle: seconds(handle), ..Webhook::plain(1) };
+        // The subscriber's time is part of the exchange.
+        let conditions = Conditions { exchange, ..world.conditions() };
+        let mean = form.predict(&conditions).latency.mean().expect("M/D/1").as_secs_f64();
+        let measured = seen.latencies.iter().sum::<f64>() / seen.latencies.len() as f64;
+        assert!((mean / measured - 1.0).abs() < 0.02, "{mean} for {measured}");
+    }
+}
+
+#[test]
+fn webhooks_with_retries() {
+    for (failing, unanswered) in [(0.2, 0.0), (0.2, 0.1), (0.01, 0.3)] {
+        let world = World::new(20.0, 0.05);
+        let waits = vec![1_000_000_000, 2_000_000_000, 4_000_000_000];
+        let retries = Retries { waits, failing, unanswered };
+        let seen = world.webhook_with_retries(&retries);
+        let form = Webhook { retries: Some(retries), ..Webhook::plain(100) };
+        assert_agrees(&form, &world, seen);
+    }
+}
+
+#[test]
+fn batched_webhooks() {
+    for (linger, most) in [(0.1, 1_000_u16), (0.5, 1_000), (0.5, 8), (0.5, 2), (0.5, 1)] {
+        let world = World::new(20.0, 0.01);
+        let form = BatchedWebhook { linger: seconds(linger), most: most.into() };
+        assert_agrees(&form, &world, world.batched_webhook(linger, most.into()));
+    }
+}
+
+#[test]
+fn batches_of_evenly_spaced_events() {
+    for (linger, most) in [(0.17, 1_000_u16), (0.17, 3), (0.01, 9)] {
+        let world = World { arrivals: Arrivals::Constant, ..World::new(20.0, 0.01) };
+        let form = BatchedWebhook { linger: seconds(linger), most: most.into() };
+        assert_agrees(&form, &world, world.batched_webhook(linger, most.into()));
+    }
+}
+
+#[test]
+fn reconciled_webhooks() {
+    let world = World::new(20.0, 0.01);
+    let form = ReconciledWebhook {
+        webhook: Webhook::plain(100),
+        reads: reads(2.0, Beat::FixedRate),
+        missing: 0.1,
+    };
+    assert_agrees(&form, &world, world.reconciled_webhook(2.0, 0.1));
+}

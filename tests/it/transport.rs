@@ -1,0 +1,102 @@
+//! What lies between a client and a server: an injected round trip, TLS, HTTP/2, limits.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, StatusCode};
+use pollpush::clock;
+use pollpush::wire::client::{Client, ClientKind};
+use pollpush::wire::link::{Line, Link};
+use pollpush::wire::reply::Reply;
+use pollpush::wire::routes::Routes;
+use pollpush::wire::socket::bind_loopback;
+use pollpush::wire::tally::Outcome;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Longer than any exchange here can take on a loaded machine.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A server that answers `GET /page`.
+struct Server {
+    line: Line,
+    address: std::net::SocketAddr,
+    stop: CancellationToken,
+    serving: JoinSet<std::io::Result<()>>,
+}
+
+impl Server {
+    async fn start(line: Line) -> Server {
+        let listener = bind_loopback().await.unwrap();
+        let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+        let routes = Routes::new().on(Method::GET, "/page", |_request, _tail| {
+            let body = Bytes::from_static(b"something");
+            std::future::ready(Reply::with_body(
+                StatusCode::OK,
+                "text/plain",
+                body,
+                Outcome::Useful,
+            ))
+        });
+        let mut serving = JoinSet::new();
+        let (serves, stopped) = (line.clone(), stop.clone());
+        serving.spawn(async move { serves.serve(listener, routes, stopped).await });
+        Server { line, address, stop, serving }
+    }
+
+    fn client(&self, kind: ClientKind, line: &Line) -> Client {
+        Client::new(kind, line.dial(self.address, DEADLINE)).unwrap()
+    }
+
+    async fn stop(mut self) {
+        self.stop.cancel();
+        let ended = tokio::time::timeout(DEADLINE, self.serving.join_next()).await;
+        ended.unwrap().unwrap().unwrap().unwrap();
+    }
+}
+
+/// Fetches the page and returns how long that took.
+async fn fetch(client: &mut Client) -> Duration {
+    let began = clock::now();
+    let path = PathAndQuery::from_static("/page");
+    let received = client.exchange(Method::GET, path, HeaderMap::new(), Bytes::new()).await;
+    let received = received.unwrap();
+    assert_eq!((received.status, &received.body[..]), (StatusCode::OK, &b"something"[..]));
+    received.arrived.since(began)
+}
+
+#[tokio::test]
+async fn an_injected_round_trip_delays_every_client_alike() {
+    const RTT: Duration = Duration::from_millis(60);
+    /// What a loaded machine may add.
+    const LATE: Duration = Duration::from_secs(5);
+    let server = Server::start(Line::default().delayed(Some(RTT))).await;
+    for kind in [ClientKind::Reqwest, ClientKind::Hyper] {
+        let line = Line::default();
+        let mut client = server.client(kind, &line);
+        let new = fetch(&mut client).await;
+        assert!(new >= 2 * RTT && new < 2 * RTT + LATE, "{kind:?} {new:?}");
+        for _ in 0..3 {
+            let warm = fetch(&mut client).await;
+            assert!(warm >= RTT && warm < RTT + LATE, "{kind:?} {warm:?}");
+        }
+    }
+    let counts = server.line.tally.counts();
+    assert_eq!((counts.useful, counts.failed, counts.connections), (8, 0, 2));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn without_keep_alive_every_exchange_pays_for_a_connection() {
+    const RTT: Duration = Duration::from_millis(20);
+    let line = Line::new(Link { keep_alive: false, ..Link::default() });
+    let server = Server::start(line.clone().delayed(Some(RTT))).await;
+    for kind in [ClientKind::Reqwest, ClientKind::Hyper] {
+        let mut client = server.client(kind, &line);
+        for _ in 0..3 {
+            assert!(fetch(&mut client).await >= 2 * RTT, "{kind:?}");
+        }
+    }
+    server.stop().await;
+}
