@@ -32,6 +32,8 @@ pub struct Counts {
     pub messages: u64,
     /// Polls that were due but skipped because the one before was still under way.
     pub beats_missed: u64,
+    /// Events whose delivery to a webhook was given up, once for each subscriber.
+    pub dead_lettered: u64,
     /// Connections accepted or dialled.
     pub connections: u64,
     /// Bytes read from the sockets.
@@ -76,6 +78,7 @@ impl Sub for Counts {
             denied: self.denied - earlier.denied,
             messages: self.messages - earlier.messages,
             beats_missed: self.beats_missed - earlier.beats_missed,
+            dead_lettered: self.dead_lettered - earlier.dead_lettered,
             connections: self.connections - earlier.connections,
             bytes_received: self.bytes_received - earlier.bytes_received,
             bytes_sent: self.bytes_sent - earlier.bytes_sent,

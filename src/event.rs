@@ -10,6 +10,7 @@ use std::num::NonZeroU64;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::units::Bytes;
@@ -22,6 +23,12 @@ pub const EVENT_TYPE: &str = "pollpush.order.updated";
 
 /// The media type of one event (CloudEvents JSON format, section 3).
 pub const EVENT_MEDIA_TYPE: &str = "application/cloudevents+json";
+
+/// The media type of several events in an array (CloudEvents JSON format, section 4).
+pub const BATCH_MEDIA_TYPE: &str = "application/cloudevents-batch+json";
+
+/// The path below which the source serves single events; an event's id completes it.
+pub const EVENT_PATH: &str = "/v1/events/";
 
 /// The most events a source emits in one trial; a scenario that could exceed it is refused.
 pub const MOST_EVENTS: u64 = 1 << 26;
@@ -71,6 +78,17 @@ impl FromStr for Sequence {
             .map(Sequence)
             .ok_or_else(|| EventError::UnknownId(id.to_owned()))
     }
+}
+
+/// How much of an event a webhook carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Payload {
+    /// All of it.
+    #[default]
+    Full,
+    /// The envelope without data, and where the whole event is to be had.
+    Thin,
 }
 
 /// Why some bytes are not an event of ours.
@@ -126,6 +144,29 @@ pub struct Order<'a> {
     pub note: Cow<'a, str>,
 }
 
+/// An event without its data: a thin webhook.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Notice<'a> {
+    /// Always `1.0`.
+    #[serde(borrow)]
+    pub specversion: Cow<'a, str>,
+    /// Unique within the source; see [`Sequence`].
+    #[serde(borrow)]
+    pub id: Cow<'a, str>,
+    /// Where the event happened.
+    #[serde(borrow)]
+    pub source: Cow<'a, str>,
+    /// What kind of thing happened.
+    #[serde(borrow, rename = "type")]
+    pub kind: Cow<'a, str>,
+    /// When the event entered the log, RFC 3339 in UTC.
+    #[serde(borrow)]
+    pub time: Cow<'a, str>,
+    /// Where the source serves the whole event (CloudEvents extension `dataref`).
+    #[serde(borrow)]
+    pub dataref: Cow<'a, str>,
+}
+
 impl Envelope<'_> {
     /// The event's place in the log of the source that issued it.
     ///
@@ -133,11 +174,23 @@ impl Envelope<'_> {
     ///
     /// When the version or the id are not this source's.
     pub fn sequence(&self) -> Result<Sequence, EventError> {
-        if self.specversion != "1.0" {
-            return Err(EventError::UnknownVersion(self.specversion.clone().into_owned()));
-        }
-        self.id.parse()
+        identified(&self.specversion, &self.id)
     }
+}
+
+impl Notice<'_> {
+    /// The event's place in the log of the source that issued it.
+    ///
+    /// # Errors
+    ///
+    /// When the version or the id are not this source's.
+    pub fn sequence(&self) -> Result<Sequence, EventError> {
+        identified(&self.specversion, &self.id)
+    }
+}
+
+fn identified(version: &str, id: &str) -> Result<Sequence, EventError> {
+    if version == "1.0" { id.parse() } else { Err(EventError::UnknownVersion(version.to_owned())) }
 }
 
 /// Reads one event and returns its place in the log; the whole of it must parse.
@@ -146,7 +199,37 @@ impl Envelope<'_> {
 ///
 /// When the bytes are not an event of this source.
 pub fn decode(body: &[u8]) -> Result<Sequence, EventError> {
-    serde_json::from_slice::<Envelope<'_>>(body)?.sequence()
+    decode_as(body, Payload::Full)
+}
+
+/// Reads one event with as much of it as a webhook carries.
+///
+/// # Errors
+///
+/// When the bytes are not an event of this source.
+pub fn decode_as(body: &[u8], payload: Payload) -> Result<Sequence, EventError> {
+    match payload {
+        Payload::Full => serde_json::from_slice::<Envelope<'_>>(body)?.sequence(),
+        Payload::Thin => serde_json::from_slice::<Notice<'_>>(body)?.sequence(),
+    }
+}
+
+/// Reads an array of events and returns their places in the log, in the order of the array.
+///
+/// # Errors
+///
+/// When the bytes are not events of this source, all of them.
+pub fn decode_batch(body: &[u8], payload: Payload) -> Result<Vec<Sequence>, EventError> {
+    match payload {
+        Payload::Full => {
+            let events: Vec<Envelope<'_>> = serde_json::from_slice(body)?;
+            events.iter().map(Envelope::sequence).collect()
+        }
+        Payload::Thin => {
+            let events: Vec<Notice<'_>> = serde_json::from_slice(body)?;
+            events.iter().map(Notice::sequence).collect()
+        }
+    }
 }
 
 /// Turns log entries into the JSON that goes over the wire.
@@ -190,6 +273,20 @@ impl Encoder {
         serde_json::to_writer(&mut *buffer, &envelope)
             .expect("writing plain text to memory cannot fail");
     }
+
+    /// Appends the JSON of one event without its data to `buffer`.
+    pub fn encode_notice(&self, sequence: Sequence, time: jiff::Timestamp, buffer: &mut Vec<u8>) {
+        let notice = Notice {
+            specversion: "1.0".into(),
+            id: sequence.to_string().into(),
+            source: EVENT_SOURCE.into(),
+            kind: EVENT_TYPE.into(),
+            time: format!("{time:.9}").into(),
+            dataref: format!("{EVENT_PATH}{sequence}").into(),
+        };
+        serde_json::to_writer(&mut *buffer, &notice)
+            .expect("writing plain text to memory cannot fail");
+    }
 }
 
 /// Text without characters that JSON escapes.
@@ -197,7 +294,7 @@ const PADDING: &str = "The parcel left the warehouse and is on its way to the cu
 
 #[cfg(test)]
 mod tests {
-    use super::{Encoder, EventError, Sequence, decode};
+    use super::{Encoder, EventError, Payload, Sequence, decode, decode_as, decode_batch};
     use crate::units::Bytes;
     use jiff::Timestamp;
 
@@ -213,6 +310,32 @@ mod tests {
             let sequence = decode(&encoded(index, Bytes(1024))).expect("our own event");
             assert_eq!(sequence.index(), index);
         }
+    }
+
+    #[test]
+    fn a_notice_is_small_names_the_event_and_is_no_whole_event() {
+        let mut notice = Vec::new();
+        let encoder = Encoder::new(Bytes(1 << 20));
+        encoder.encode_notice(Sequence::at_index(6), Timestamp::UNIX_EPOCH, &mut notice);
+        assert!(notice.len() < 300, "{}", notice.len());
+        assert_eq!(decode_as(&notice, Payload::Thin).expect("our own").get(), 7);
+        let text = String::from_utf8(notice.clone()).expect("text");
+        assert!(text.contains(r#""dataref":"/v1/events/evt-000000000007""#), "{text}");
+        assert!(matches!(decode(&notice), Err(EventError::Malformed(_))));
+        let whole = encoded(6, Bytes(64));
+        assert!(matches!(decode_as(&whole, Payload::Thin), Err(EventError::Malformed(_))));
+    }
+
+    #[test]
+    fn a_batch_keeps_its_order_and_is_believed_whole_or_not_at_all() {
+        let events =
+            [3, 1, 2].map(|index| String::from_utf8(encoded(index, Bytes(64))).expect("text"));
+        let batch = format!("[{}]", events.join(","));
+        let read = |batch: &str| decode_batch(batch.as_bytes(), Payload::Full);
+        let numbers: Vec<u64> =
+            read(&batch).expect("ours").into_iter().map(Sequence::get).collect();
+        assert_eq!(numbers, [4, 2, 3]);
+        assert!(read(&batch.replace("evt-000000000003", "msg-000000000003")).is_err());
     }
 
     #[test]

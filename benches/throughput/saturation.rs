@@ -54,7 +54,7 @@ pub(crate) fn start_lane(strategy: &Arc<dyn Strategy>, log: &LogReader) -> Lane 
         place::runtime().block_on(async {
             let listener = bind_loopback().await.unwrap();
             let half = move |lane: &_| half.source(lane, Routes::new());
-            let contents = Contents { log: log.clone(), writer };
+            let contents = Contents { log: log.clone(), writer, seed: 1 };
             Lane::start("bench", listener, contents, Line::default(), half).unwrap()
         })
     })

@@ -24,6 +24,7 @@ pub(crate) fn requests(blocks: &[&Measured], delivered: u64) -> Requests {
         retried: sum(|measured| {
             measured.source.window.retried + measured.subscriber.window.retried
         }),
+        dead_lettered: sum(|measured| measured.source.window.dead_lettered),
         beats_missed: sum(|measured| measured.subscriber.window.beats_missed),
         per_event: per_event(total, delivered),
     }

@@ -307,6 +307,9 @@ pub struct Requests {
     /// Polls that were due and never sent, because the one before was still under way; not
     /// part of the total.
     pub beats_missed: u64,
+    /// Deliveries to webhooks that were given up, each event of each subscriber; not part of the
+    /// total.
+    pub dead_lettered: u64,
     /// Total divided by delivered events.
     pub per_event: Option<f64>,
 }

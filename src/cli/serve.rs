@@ -78,7 +78,7 @@ impl Serve {
                 .with_context(|| format!("port {} cannot be listened on", self.port))?;
             let writer = EventWriter::new(Encoder::new(self.payload), WallAnchor::now());
             let mut lane = {
-                let contents = Contents { log: log.clone(), writer };
+                let contents = Contents { log: log.clone(), writer, seed: self.seed };
                 LaneThread::start("serve", listener, contents, Line::default(), all_halves)?
             };
             terminal.say(&format!("serving http://{}{FEED_PATH}; Ctrl-C stops", lane.address));

@@ -6,12 +6,15 @@
 
 pub mod contract;
 pub mod feed_reader;
+pub mod hybrid;
 pub mod long_poll;
 pub mod poll;
 pub mod poller;
+pub mod push;
 pub mod sse;
 pub mod stream;
 pub mod webhook;
+pub mod webhook_reconcile;
 pub mod websocket;
 
 use contract::{Kind, Mechanism};
@@ -21,6 +24,8 @@ pub const MECHANISMS: &[&dyn Mechanism] = &[
     &Kind::<poll::Poll>::new(),
     &Kind::<long_poll::LongPoll>::new(),
     &Kind::<webhook::Webhook>::new(),
+    &Kind::<hybrid::Hybrid>::new(),
+    &Kind::<webhook_reconcile::WebhookReconcile>::new(),
     &Kind::<sse::Sse>::new(),
     &Kind::<websocket::WebSocket>::new(),
 ];

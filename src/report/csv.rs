@@ -65,6 +65,7 @@ const COLUMNS: &[Column] = &[
     ("requests_denied", |row| row.strategy.requests.denied.to_string()),
     ("requests_retried", |row| row.strategy.requests.retried.to_string()),
     ("beats_missed", |row| row.strategy.requests.beats_missed.to_string()),
+    ("dead_lettered", |row| row.strategy.requests.dead_lettered.to_string()),
     ("requests_per_event", |row| cell(row.strategy.requests.per_event)),
     ("messages_total", |row| row.strategy.messages.total.to_string()),
     ("connections_opened", |row| row.strategy.connections.opened.to_string()),

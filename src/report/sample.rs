@@ -145,6 +145,7 @@ fn slow_poll() -> StrategySummary {
             streams: 0,
             overhead: 0,
             denied: 0,
+            dead_lettered: 0,
             beats_missed: 0,
             per_event: Some(0.05),
         },
@@ -208,7 +209,7 @@ fn webhook() -> StrategySummary {
     let mut strategy = slow_poll();
     strategy.name = "webhook".to_owned();
     strategy.mechanism = "webhook".to_owned();
-    strategy.settings = json!({});
+    strategy.settings = json!({ "retries": "svix", "time-scale": 0.01 });
     strategy.events =
         Events { emitted: 480, delivered: 478, lost: 2, duplicated: 1, ..Events::default() };
     strategy.latency = LatencySummary {
@@ -227,6 +228,7 @@ fn webhook() -> StrategySummary {
         total: 482,
         useful: 478,
         failed: 4,
+        dead_lettered: 2,
         retried: 3,
         per_event: Some(482.0 / 478.0),
         ..Requests::default()

@@ -147,6 +147,7 @@ pub(super) fn remarks(strategy: &StrategySummary) -> Option<String> {
         (requests.not_modified, "request", "requests", "answered 304, not modified"),
         (requests.rate_limited, "request", "requests", "refused with 429"),
         (requests.retried, "request", "requests", "repeated an earlier attempt"),
+        (requests.dead_lettered, "delivery", "deliveries", "given up"),
         (requests.beats_missed, "poll", "polls", "skipped while another was under way"),
     ];
     let mut remarks: Vec<String> = counts
@@ -159,6 +160,11 @@ pub(super) fn remarks(strategy: &StrategySummary) -> Option<String> {
     if strategy.blocks < strategy.blocks_planned {
         let (blocks, planned) = (strategy.blocks, strategy.blocks_planned);
         remarks.insert(0, format!("only {blocks} of {planned} planned blocks were measured"));
+    }
+    // A latency with shortened waits in it must not be read as the provider's.
+    let scale = strategy.settings.get("time-scale").and_then(serde_json::Value::as_f64);
+    if let Some(scale) = scale.filter(|scale| *scale < 1.0) {
+        remarks.push(format!("waits between attempts were scaled by {scale}"));
     }
     (!remarks.is_empty()).then(|| remarks.join(", "))
 }

@@ -77,6 +77,11 @@ impl EventWriter {
     pub fn write(&self, entry: Entry, buffer: &mut Vec<u8>) {
         self.encoder.encode(entry.sequence, self.wall.at(entry.emitted), buffer);
     }
+
+    /// Appends the JSON of one event without its data to `buffer`.
+    pub fn write_notice(&self, entry: Entry, buffer: &mut Vec<u8>) {
+        self.encoder.encode_notice(entry.sequence, self.wall.at(entry.emitted), buffer);
+    }
 }
 
 /// How a source offers its feed.
@@ -279,7 +284,7 @@ pub(super) mod tests {
         let writer = EventWriter::new(Encoder::new(Bytes(64)), WallAnchor::now());
         let stop = CancellationToken::new();
         let (line, release) = (Line::default(), stop.child_token());
-        Feed::new(&Lane { log, writer, line, release, stop }, offer)
+        Feed::new(&Lane { log, writer, seed: 7, line, release, stop }, offer)
     }
 
     /// What a page says: its events' numbers, the next cursor, whether there is more, and how

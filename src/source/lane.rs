@@ -27,6 +27,8 @@ pub struct Lane {
     pub log: LogReader,
     /// How events are written.
     pub writer: EventWriter,
+    /// Seed of everything random about the source's half.
+    pub seed: u64,
     /// The source's end of the link to the subscribers.
     pub line: Line,
     /// Cancelled when nothing should be kept waiting any more: before `stop`, or with it.
@@ -42,6 +44,8 @@ pub struct Contents {
     pub log: LogReader,
     /// How events are written.
     pub writer: EventWriter,
+    /// Seed of everything random about the lane.
+    pub seed: u64,
 }
 
 /// The source half of one or several strategies: what they answer, and what they do unasked.
@@ -145,9 +149,9 @@ impl<E: std::error::Error + Send + 'static> LaneThread<E> {
         let (measured, measurements) = oneshot::channel();
         let (ended, ends) = oneshot::channel();
         let (dismiss, dismissed) = std::sync::mpsc::channel();
-        let Contents { log, writer } = contents;
+        let Contents { log, writer, seed } = contents;
         let release = stop.child_token();
-        let lane = Lane { log, writer, line, release: release.clone(), stop: stop.clone() };
+        let lane = Lane { log, writer, seed, line, release: release.clone(), stop: stop.clone() };
         std::thread::Builder::new().name(format!("lane {name}")).spawn(move || {
             clock::sharpen_timers();
             let run = async {

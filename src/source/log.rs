@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -43,7 +44,7 @@ struct Slot {
 pub fn event_log() -> (LogWriter, LogReader) {
     let segments = (0..MOST_EVENTS.div_ceil(SEGMENT as u64)).map(|_| OnceLock::new()).collect();
     let shared = Arc::new(Shared { segments, length: AtomicU64::new(0), appended: Notify::new() });
-    (LogWriter { shared: Arc::clone(&shared) }, LogReader { shared })
+    (LogWriter { shared: Arc::clone(&shared) }, LogReader { shared, lag: Duration::ZERO })
 }
 
 /// The log is full.
@@ -87,12 +88,36 @@ impl LogWriter {
 #[derive(Clone, Debug)]
 pub struct LogReader {
     shared: Arc<Shared>,
+    /// How long an event stays hidden from this view.
+    lag: Duration,
 }
 
 impl LogReader {
-    /// The number of events in the log.
+    /// A view that shows every event this long after it was emitted, as a replica would.
+    #[must_use]
+    pub fn trailing(&self, lag: Duration) -> LogReader {
+        LogReader { shared: Arc::clone(&self.shared), lag }
+    }
+
+    /// The number of events that can be seen.
     #[must_use]
     pub fn len(&self) -> u64 {
+        let emitted = self.emitted();
+        if self.lag.is_zero() {
+            return emitted;
+        }
+        let now = clock::now();
+        let is_visible =
+            |index| self.entry(index).is_some_and(|entry| entry.emitted.after(self.lag) <= now);
+        let (mut visible, mut hidden) = (0, emitted);
+        while visible < hidden {
+            let middle = visible + (hidden - visible) / 2;
+            if is_visible(middle) { visible = middle + 1 } else { hidden = middle }
+        }
+        visible
+    }
+
+    fn emitted(&self) -> u64 {
         self.shared.length.load(Ordering::Acquire)
     }
 
@@ -102,12 +127,13 @@ impl LogReader {
         self.len() == 0
     }
 
-    /// The event at `index`, counted from zero, if it has been emitted.
+    /// The event at `index`, counted from zero, if it can be seen.
     #[must_use]
     pub fn get(&self, index: u64) -> Option<Entry> {
-        if index >= self.len() {
-            return None;
-        }
+        if index < self.len() { self.entry(index) } else { None }
+    }
+
+    fn entry(&self, index: u64) -> Option<Entry> {
         let (segment, slot) = place(index);
         let slot = &self.shared.segments[segment].get()?[slot];
         Some(Entry {
@@ -117,7 +143,8 @@ impl LogReader {
         })
     }
 
-    /// Waits until the event at `index` has been emitted. Cancel safe.
+    /// Waits until the event at `index` has been emitted, though a trailing view may not show it
+    /// yet. Cancel safe.
     pub async fn wait_for(&self, index: u64) {
         wait_for(self, &self.shared.appended, index).await;
     }
@@ -162,11 +189,11 @@ impl Relay {
 
 /// Waits for `appended` until the log holds the event at `index`.
 async fn wait_for(log: &LogReader, appended: &Notify, index: u64) {
-    while log.len() <= index {
+    while log.emitted() <= index {
         let mut appended = std::pin::pin!(appended.notified());
         // Registered before looking again: an event in between is not missed.
         appended.as_mut().enable();
-        if log.len() > index {
+        if log.emitted() > index {
             return;
         }
         appended.await;
@@ -202,6 +229,22 @@ mod tests {
             assert!(entry.emitted > entry.due);
         }
         assert_eq!(reader.get(events), None);
+    }
+
+    #[test]
+    fn a_trailing_view_shows_events_when_they_are_old_enough() {
+        let (mut writer, reader) = event_log();
+        for _ in 0..5 {
+            writer.append(Moment::default()).expect("room");
+        }
+        let hour = reader.trailing(Duration::from_hours(1));
+        assert_eq!((hour.len(), hour.get(0)), (0, None));
+        let instant = reader.trailing(Duration::from_nanos(1));
+        // The clock may not have moved since the last event.
+        while instant.len() < 5 {
+            std::thread::yield_now();
+        }
+        assert_eq!(instant.get(4), reader.get(4));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The source: what emits events, the same for every mechanism.
 
+pub mod dispatch;
 pub mod feed;
+pub mod item;
 pub mod lane;
 pub mod latest;
 pub mod log;

@@ -132,6 +132,11 @@ impl Inbox {
         self.holds(all).await;
     }
 
+    /// Waits until so many first copies have been accepted, whoever they are for. Cancel safe.
+    pub async fn holds_deliveries(&self, deliveries: u64) {
+        self.holds(|_| Awaited::Deliveries(deliveries)).await;
+    }
+
     /// Waits until every subscriber has accepted the newest event. Cancel safe.
     pub async fn holds_newest(&self, newest: Sequence) {
         let newest = |state: &State| {

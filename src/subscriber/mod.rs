@@ -1,5 +1,7 @@
 //! The subscriber: what receives events, the same for every mechanism.
 
+pub mod backoff;
 pub mod beat;
 pub mod inbox;
 pub mod post;
+pub mod receiver;

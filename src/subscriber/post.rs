@@ -88,6 +88,12 @@ impl Epoch {
         (sender, Epoch(receiver))
     }
 
+    /// The epoch, if it is known by now.
+    #[must_use]
+    pub fn if_known(&self) -> Option<Moment> {
+        *self.0.borrow()
+    }
+
     /// Waits until the epoch is known; `None` if it never will be. Cancel safe.
     pub async fn known(&mut self) -> Option<Moment> {
         self.0.wait_for(Option::is_some).await.ok().and_then(|epoch| *epoch)

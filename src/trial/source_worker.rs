@@ -105,7 +105,7 @@ async fn start_lanes(
         let half = |lane: &_| strategy.source(lane, Routes::new());
         let listener = bind_loopback().await.map_err(WorkerError::system("binding a lane"))?;
         let (contents, line) = (
-            Contents { log: log.clone(), writer },
+            Contents { log: log.clone(), writer, seed: assignment.seed },
             Line::new(assigned.link.clone()).delayed(assigned.rtt),
         );
         let lane = LaneThread::start(&assigned.name, listener, contents, line, half)

@@ -63,6 +63,14 @@ impl Reply {
         self
     }
 
+    /// A 202 response: what was asked for will be done.
+    #[must_use]
+    pub fn accepted(outcome: Outcome) -> Reply {
+        let mut reply = Reply::no_content(outcome);
+        *reply.response.status_mut() = StatusCode::ACCEPTED;
+        reply
+    }
+
     /// A response whose body is written as events come.
     #[must_use]
     pub fn stream<B>(media_type: &'static str, body: B) -> Reply

@@ -36,7 +36,8 @@ impl Routes {
         Routes::default()
     }
 
-    /// Adds a route. A path that ends in `/` also takes one more segment, its tail.
+    /// Adds a route. A path that ends in `/` takes one more segment, its tail; a path without a
+    /// tail that covers the same request goes first, whichever was added first.
     #[must_use]
     pub fn on<F, A>(mut self, method: Method, path: &'static str, handler: F) -> Routes
     where
@@ -45,6 +46,7 @@ impl Routes {
     {
         let handler = Arc::new(move |request, tail| Box::pin(handler(request, tail)) as Answer);
         self.entries.push((method, path, handler));
+        self.entries.sort_by_key(|(_, path, _)| path.ends_with('/'));
         self
     }
 

@@ -46,6 +46,7 @@ struct Totals {
     denied: AtomicU64,
     messages: AtomicU64,
     beats_missed: AtomicU64,
+    dead_lettered: AtomicU64,
     connections: AtomicU64,
     bytes_received: AtomicU64,
     bytes_sent: AtomicU64,
@@ -88,6 +89,11 @@ impl Tally {
         self.0.beats_missed.fetch_add(beats, Relaxed);
     }
 
+    /// Counts events whose delivery was given up.
+    pub fn dead_lettered(&self, events: u64) {
+        self.0.dead_lettered.fetch_add(events, Relaxed);
+    }
+
     /// Adds the time from sending a request to holding its whole response.
     pub(crate) fn timed(&self, exchange: Duration) {
         self.0.exchange_ns.fetch_add(nanoseconds(exchange), Relaxed);
@@ -122,6 +128,7 @@ impl Tally {
             denied: self.0.denied.load(Relaxed),
             messages: self.0.messages.load(Relaxed),
             beats_missed: self.0.beats_missed.load(Relaxed),
+            dead_lettered: self.0.dead_lettered.load(Relaxed),
             connections: self.0.connections.load(Relaxed),
             bytes_received: self.0.bytes_received.load(Relaxed),
             bytes_sent: self.0.bytes_sent.load(Relaxed),

@@ -18,6 +18,8 @@ mod kill;
 mod layers;
 /// The program under test and the processes it starts.
 mod program;
+/// What mechanisms that push do about failures, order and slow receivers.
+mod push;
 /// Rebuilding what is derived from a record.
 mod report;
 /// What a run leaves on disk.

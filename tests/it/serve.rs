@@ -237,6 +237,8 @@ async fn requests_that_make_no_sense_are_answered_with_problems() {
     let mut client = source.client(ClientKind::Hyper);
     let outside = r#"{"url":"http://192.0.2.1:80/hook"}"#;
     let named = r#"{"url":"http://localhost:80/hook"}"#;
+    let unsuitable = r#"{"url":"http://127.0.0.1:1/","sign":"github"}"#;
+    let unknown = r#"{"url":"http://127.0.0.1:1/","payload":"thick"}"#;
     let long = format!("{{\"url\":\"{}\"}}", "x".repeat(20_000));
     for (method, path, body, status) in [
         (Method::GET, "/", "", 404),
@@ -248,6 +250,11 @@ async fn requests_that_make_no_sense_are_answered_with_problems() {
         (Method::POST, SUBSCRIPTIONS, named, 422),
         (Method::POST, SUBSCRIPTIONS, "no JSON", 400),
         (Method::POST, SUBSCRIPTIONS, &long, 413),
+        (Method::POST, SUBSCRIPTIONS, unsuitable, 422),
+        (Method::POST, SUBSCRIPTIONS, unknown, 400),
+        (Method::GET, "/v1/events/evt-999999999999", "", 404),
+        (Method::GET, "/v1/events/tomorrow", "", 404),
+        (Method::POST, "/v1/dead-letters/7", "", 404),
         (Method::DELETE, "/v1/subscriptions/7", "", 404),
     ] {
         let received = send(&mut client, method, path, body).await;
@@ -263,7 +270,8 @@ async fn requests_that_make_no_sense_are_answered_with_problems() {
         problem(&received);
     }
     let counts = source.stop();
-    assert_eq!((&counts["requests"], &counts["requests_failed"]), (&12.into(), &12.into()));
+    // Asking for an event that does not exist yet is no failure.
+    assert_eq!((&counts["requests"], &counts["requests_failed"]), (&17.into(), &16.into()));
 }
 
 #[tokio::test]
@@ -331,6 +339,44 @@ async fn a_webhook_registered_by_hand_gets_every_event_from_then_on() {
     drop((stream, receiver));
     let counts = source.stop();
     assert_eq!(counts["requests_overhead"], 2, "{counts}");
+}
+
+#[tokio::test]
+async fn what_no_receiver_takes_is_a_dead_letter_and_can_be_sent_again() {
+    let source = Source::start();
+    let receiver = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/hook", receiver.local_addr().unwrap());
+    let body = format!(r#"{{"url":"{url}","payload":"thin","sign":"x-signature","secret":"s"}}"#);
+    let mut client = source.client(ClientKind::Hyper);
+    let registered = send(&mut client, Method::POST, SUBSCRIPTIONS, &body).await;
+    assert_eq!(registered.status, StatusCode::CREATED);
+
+    let answer = |answer: &str| {
+        let (mut stream, _) = receiver.accept().unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        let head = read_head(&mut BufReader::new(&stream));
+        let answer = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        stream.write_all(answer.as_bytes()).unwrap();
+        head
+    };
+    let head = answer("500 Internal Server Error");
+    assert!(head.iter().any(|line| line.starts_with("x-signature: ")), "{head:?}");
+    let letter = loop {
+        let list = get(&mut client, "/v1/dead-letters").await;
+        let list: Value = serde_json::from_slice(&list.body).unwrap();
+        if let Some(letter) = list["dead-letters"].get(0) {
+            break letter.clone();
+        }
+    };
+    assert_eq!((&letter["reason"], &letter["attempts"]), (&"answered 500".into(), &1.into()));
+
+    let path = format!("/v1/dead-letters/{}", letter["id"]);
+    let replayed = send(&mut client, Method::POST, &path, "").await;
+    assert_eq!(replayed.status, StatusCode::ACCEPTED);
+    let again = send(&mut client, Method::POST, &path, "").await;
+    assert_eq!(again.status, StatusCode::NOT_FOUND, "it is a letter no longer");
+    drop(receiver);
+    source.stop();
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ impl Source {
         let strategy = mechanism.restore(settings).unwrap();
         let (log, reader) = event_log();
         let writer = EventWriter::new(Encoder::new(Bytes(payload)), WallAnchor::now());
-        let contents = Contents { log: reader, writer };
+        let contents = Contents { log: reader, writer, seed: 7 };
         let listener = bind_loopback().await.unwrap();
         let half = move |lane: &_| strategy.source(lane, Routes::new());
         let lane = LaneThread::start("streams", listener, contents, Line::default(), half).unwrap();

@@ -284,13 +284,14 @@ impl<'a> Observed<'a> {
     }
 }
 
-/// Requests of every outcome, but for those that carry no event by their nature.
+/// Requests of every outcome. What is registered is registered before the window.
 fn sent(requests: &Requests) -> u64 {
     requests.useful
         + requests.empty
         + requests.not_modified
         + requests.rate_limited
         + requests.streams
+        + requests.overhead
         + requests.failed
 }
 

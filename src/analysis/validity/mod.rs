@@ -129,6 +129,7 @@ mod tests {
     use super::{CHECKS, CheckStatus, Finding, judge, worst};
     use crate::analysis::evidence::tests::evidence;
     use crate::analysis::summary::VerdictStatus;
+    use crate::promise::Promise;
 
     #[test]
     fn every_check_passes_or_informs_on_a_sound_run() {
@@ -147,6 +148,23 @@ mod tests {
         assert_eq!(judge(&evidence).status, VerdictStatus::Caveats);
         evidence.points[0].strategies[0].blocks[0].backwards = 1;
         assert_eq!(judge(&evidence).status, VerdictStatus::Invalid);
+    }
+
+    /// Also of a strategy that may lose events by design: refusing is no design.
+    #[test]
+    fn a_run_whose_webhooks_were_all_refused_is_invalid_and_says_so() {
+        let mut evidence = evidence();
+        let strategy = &mut evidence.points[0].strategies[1];
+        strategy.promise = Promise { complete: false, ..Promise::COMPLETE };
+        let block = &mut strategy.blocks[0];
+        let owed = block.measured.events.emitted;
+        (block.measured.events.delivered, block.measured.events.lost) = (0, owed);
+        block.recount = Some(block.measured.events);
+        block.measured.subscriber.refused = owed;
+        let verdict = judge(&evidence);
+        assert_eq!(verdict.status, VerdictStatus::Invalid);
+        let said = format!("the subscribers refused {owed} deliveries");
+        assert!(verdict.checks.iter().any(|check| check.message.contains(&said)), "{verdict:?}");
     }
 
     #[test]
