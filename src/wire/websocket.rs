@@ -89,7 +89,7 @@ impl Socket {
         }
         let accepted = names(headers, &UPGRADE, "websocket")
             && names(headers, &CONNECTION, "upgrade")
-            && headers.get(SEC_WEBSOCKET_ACCEPT).is_some_and(|value| value == &acceptance(&key));
+            && headers.get(SEC_WEBSOCKET_ACCEPT).is_some_and(|value| *value == acceptance(&key));
         if !accepted {
             let detail = "the server did not accept the WebSocket".to_owned();
             return Err(ExchangeError::NoStream(detail));

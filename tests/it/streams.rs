@@ -9,7 +9,7 @@ use http::uri::PathAndQuery;
 use pollpush::clock::{self, WallAnchor};
 use pollpush::delivery::MECHANISMS;
 use pollpush::delivery::contract::DeliveryError;
-use pollpush::event::{Encoder, decode};
+use pollpush::event::{Encoder, Sequence};
 use pollpush::source::feed::EventWriter;
 use pollpush::source::lane::{Contents, LaneThread};
 use pollpush::source::log::{LogWriter, event_log};
@@ -93,7 +93,7 @@ impl Open {
             return match self {
                 Open::Sse(stream) => match stream.next().await.unwrap() {
                     Some((Item::Event(event), _)) => {
-                        let number = decode(&event.data).unwrap().get();
+                        let number = number(&event.data);
                         assert_eq!(stream.last_event_id(), number.to_string());
                         Heard::Event(number)
                     }
@@ -102,7 +102,7 @@ impl Open {
                     None => Heard::End,
                 },
                 Open::Socket(socket) => match socket.next().await.unwrap() {
-                    Some(Message::Text(text)) => Heard::Event(decode(&text.bytes).unwrap().get()),
+                    Some(Message::Text(text)) => Heard::Event(number(&text.bytes)),
                     Some(Message::Ping) => Heard::Heartbeat,
                     Some(Message::Binary(_)) => panic!("a binary message"),
                     None => Heard::End,
@@ -110,6 +110,13 @@ impl Open {
             };
         }
     }
+}
+
+/// An event's number, read from the start of its JSON: large events are many here.
+fn number(json: &[u8]) -> u64 {
+    let start = std::str::from_utf8(&json[..100]).unwrap();
+    let id = start.split("\"id\":\"").nth(1).unwrap().split('"').next().unwrap();
+    id.parse::<Sequence>().unwrap().get()
 }
 
 #[tokio::test]
