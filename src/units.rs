@@ -298,7 +298,6 @@ pub mod some_duration_text {
     /// # Errors
     ///
     /// Only those of the output itself.
-    #[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
     pub fn serialize<S: Serializer>(
         duration: &Option<Duration>,
         output: S,
