@@ -18,6 +18,7 @@ use crate::wire::routes::Routes;
 use crate::wire::tally::{Outcome, Tally};
 
 /// The source's half: the feed, and nothing unasked.
+#[must_use]
 pub fn serve_feed(lane: &Lane, routes: Routes, offer: Offer) -> SourceHalf<Half> {
     let SourceHalf { routes, work } = with_feed(routes, lane, offer);
     let work = Box::pin(async {
