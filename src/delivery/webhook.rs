@@ -153,7 +153,7 @@ impl Strategy for Webhook {
         };
         let work = dispatcher.run(heard, lane.stop.clone());
         SourceHalf {
-            routes: with_subscriptions(routes, lane.log.clone(), changes),
+            routes: with_subscriptions(routes, lane.line.scheme(), lane.log.clone(), changes),
             work: Box::pin(async {
                 work.await;
                 Ok(())
@@ -367,8 +367,10 @@ async fn register(
         |what: String| DeliveryError::Refused(format!("a webhook was not registered: {what}"));
     let mut client =
         Client::new(ClientKind::Hyper, dial).map_err(|error| refused(error.to_string()))?;
+    let scheme = post.line.scheme();
     for (number, secret) in secrets.into_iter().enumerate() {
-        let registration = Registration { url: format!("http://{address}/hooks/{number}"), secret };
+        let registration =
+            Registration { url: format!("{scheme}://{address}/hooks/{number}"), secret };
         let body = serde_json::to_vec(&registration).expect("a registration is plain text");
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -75,10 +75,11 @@ struct Registry {
     entries: BTreeMap<u64, SocketAddr>,
 }
 
-/// Adds the registration of webhooks to a lane's routes; changes go to the dispatcher.
+/// Adds the registration of webhooks to a lane's routes, whose URLs have the scheme of its link; changes go to the dispatcher.
 #[must_use]
 pub fn with_subscriptions(
     routes: Routes,
+    scheme: &'static str,
     log: LogReader,
     changes: mpsc::UnboundedSender<Change>,
 ) -> Routes {
@@ -87,7 +88,7 @@ pub fn with_subscriptions(
     let added = changes.clone();
     routes
         .on(Method::POST, SUBSCRIPTIONS_PATH, move |request, _| {
-            add(request, log.clone(), Arc::clone(&adding), added.clone())
+            add(request, scheme, log.clone(), Arc::clone(&adding), added.clone())
         })
         .on(Method::DELETE, "/v1/subscriptions/", move |_request, id| {
             std::future::ready(remove(&id, &removing, &changes))
@@ -96,6 +97,7 @@ pub fn with_subscriptions(
 
 async fn add(
     request: Request<Incoming>,
+    scheme: &'static str,
     log: LogReader,
     registry: Arc<Mutex<Registry>>,
     changes: mpsc::UnboundedSender<Change>,
@@ -108,9 +110,10 @@ async fn add(
         Ok(registration) => registration,
         Err(error) => return Reply::problem(StatusCode::BAD_REQUEST, &error.to_string()),
     };
-    let unusable = |detail| Reply::problem(StatusCode::UNPROCESSABLE_ENTITY, detail);
-    let Some((peer, path)) = target(&registration.url) else {
-        return unusable("`url` must be http://ADDRESS:PORT/PATH with a loopback address");
+    let unusable = |detail: &str| Reply::problem(StatusCode::UNPROCESSABLE_ENTITY, detail);
+    let Some((peer, path)) = target(&registration.url, scheme) else {
+        let must = "ADDRESS:PORT/PATH with a loopback address";
+        return unusable(&format!("`url` must be {scheme}://{must}"));
     };
     let Ok(key) = registration.secret.as_deref().map(SigningKey::from_secret).transpose() else {
         return unusable("`secret` must be `whsec_` and base64");
@@ -146,12 +149,12 @@ fn remove(id: &str, registry: &Mutex<Registry>, changes: &mpsc::UnboundedSender<
 ///
 /// Only loopback addresses, written as addresses: no name is resolved, so none can be
 /// resolved to another address later.
-fn target(url: &str) -> Option<(SocketAddr, PathAndQuery)> {
+fn target(url: &str, scheme: &str) -> Option<(SocketAddr, PathAndQuery)> {
     let uri: Uri = url.parse().ok()?;
     let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'))?;
     let peer: SocketAddr = authority.as_str().parse().ok()?;
     let path = uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
-    (uri.scheme_str() == Some("http") && peer.ip().is_loopback()).then_some((peer, path))
+    (uri.scheme_str() == Some(scheme) && peer.ip().is_loopback()).then_some((peer, path))
 }
 
 #[cfg(test)]
@@ -160,9 +163,9 @@ mod tests {
 
     #[test]
     fn only_loopback_addresses_are_targets() {
-        let (peer, path) = target("http://127.0.0.1:8080/hooks/3?x=1").expect("a target");
+        let (peer, path) = target("http://127.0.0.1:8080/hooks/3?x=1", "http").expect("a target");
         assert_eq!((peer.to_string().as_str(), path.as_str()), ("127.0.0.1:8080", "/hooks/3?x=1"));
-        assert!(target("http://[::1]:8080/").is_some());
+        assert!(target("http://[::1]:8080/", "http").is_some());
         for refused in [
             "http://192.168.1.1:80/",
             "http://169.254.169.254:80/latest",
@@ -175,7 +178,7 @@ mod tests {
             "127.0.0.1:80",
             "",
         ] {
-            assert_eq!(target(refused), None, "{refused}");
+            assert_eq!(target(refused, "http"), None, "{refused}");
         }
     }
 
