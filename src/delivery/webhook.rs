@@ -420,9 +420,9 @@ impl Receiver {
             let detail = format!("deliveries must be {EVENT_MEDIA_TYPE}");
             return Reply::problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, &detail);
         }
-        let body = match body::read(incoming, BODY_LIMIT).await {
+        let body = match body::receive(incoming, BODY_LIMIT).await {
             Ok(body) => body,
-            Err(error) => return Reply::problem(StatusCode::PAYLOAD_TOO_LARGE, &error.to_string()),
+            Err(error) => return Reply::unreadable(&error),
         };
         if let Some(Err(error)) = key.map(|key| key.verify_now(&body.bytes, &head.headers)) {
             return Reply::problem(StatusCode::FORBIDDEN, &error.to_string());

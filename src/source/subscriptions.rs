@@ -102,9 +102,9 @@ async fn add(
     registry: Arc<Mutex<Registry>>,
     changes: mpsc::UnboundedSender<Change>,
 ) -> Reply {
-    let body = match body::read(request.into_body(), REGISTRATION_LIMIT).await {
+    let body = match body::receive(request.into_body(), REGISTRATION_LIMIT).await {
         Ok(body) => body.bytes,
-        Err(error) => return Reply::problem(StatusCode::PAYLOAD_TOO_LARGE, &error.to_string()),
+        Err(error) => return Reply::unreadable(&error),
     };
     let registration: Registration = match serde_json::from_slice(&body) {
         Ok(registration) => registration,

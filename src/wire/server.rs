@@ -6,6 +6,7 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
+use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -19,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock;
 use crate::wire::delay::{Path, delayed};
 use crate::wire::link::{HttpVersion, Line};
-use crate::wire::reply::ReplyBody;
+use crate::wire::reply::{Reply, ReplyBody};
 use crate::wire::routes::Routes;
 use crate::wire::socket::CountedStream;
 use crate::wire::tally::{Outcome, Tally};
@@ -37,6 +38,14 @@ const GRACE: Duration = Duration::from_secs(2);
 /// The longest request header accepted, in bytes.
 const HEADER_LIMIT: u32 = 16 * 1024;
 
+/// The longest path and query accepted, in bytes; RFC 9110 (4.1) asks for at least so much.
+const URL_LIMIT: usize = 8_000;
+
+/// The most connections a listener holds open at once; a further one is closed at once.
+///
+/// More than the ports one loopback client has, so that no scenario meets it.
+const MOST_CONNECTIONS: usize = 65_536;
+
 /// Serves connections until `stop`, then waits briefly for exchanges still under way.
 ///
 /// # Errors
@@ -44,6 +53,16 @@ const HEADER_LIMIT: u32 = 16 * 1024;
 /// When the system refuses to accept more connections, for want of file descriptors say.
 /// A single connection that breaks is no error; an exchange under way on it counts as failed.
 pub(crate) async fn serve(
+    listener: TcpListener,
+    routes: Routes,
+    line: Line,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    serve_at_most(MOST_CONNECTIONS, listener, routes, line, stop).await
+}
+
+async fn serve_at_most(
+    most: usize,
     listener: TcpListener,
     routes: Routes,
     line: Line,
@@ -58,6 +77,7 @@ pub(crate) async fn serve(
                 ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
             }
             accepted = listener.accept() => match accepted {
+                Ok(_) if open.len() >= most => line.tally.exchanged(Outcome::Failed),
                 Ok((stream, _peer)) => {
                     open.spawn(attend(stream, routes.clone(), line.clone(), stop.clone()));
                 }
@@ -174,7 +194,13 @@ async fn reply(
     tally: Tally,
 ) -> Result<Response<ReplyBody>, Infallible> {
     let (denials, counted) = (tally.clone(), Unfinished::new(tally));
-    let reply = routes.answer(request).await;
+    let path = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
+    let reply = if path.len() > URL_LIMIT {
+        let detail = format!("a path and query have at most {URL_LIMIT} bytes");
+        Reply::problem(StatusCode::URI_TOO_LONG, &detail)
+    } else {
+        routes.answer(request).await
+    };
     if matches!(reply.response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         denials.denied();
     }
@@ -207,5 +233,52 @@ impl Unfinished {
 impl Drop for Unfinished {
     fn drop(&mut self) {
         self.tally.exchanged(self.outcome);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::serve_at_most;
+    use crate::wire::link::Line;
+    use crate::wire::routes::Routes;
+    use crate::wire::socket::bind_loopback;
+    use std::time::Duration;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio::task::JoinSet;
+    use tokio_util::sync::CancellationToken;
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    /// Sends a request that asks to close, and returns what comes back.
+    async fn ask(stream: &mut TcpStream) -> String {
+        let mut answer = String::new();
+        let asking = async {
+            // A connection that was refused may break on writing already.
+            let _ =
+                stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+            let _ = stream.read_to_string(&mut answer).await;
+        };
+        tokio::time::timeout(DEADLINE, asking).await.expect("in time");
+        answer
+    }
+
+    #[tokio::test]
+    async fn connections_beyond_the_most_are_closed_and_counted() {
+        let listener = bind_loopback().await.expect("a listener");
+        let address = listener.local_addr().expect("bound");
+        let (line, stop) = (Line::default(), CancellationToken::new());
+        let mut serving = JoinSet::new();
+        serving.spawn(serve_at_most(1, listener, Routes::new(), line.clone(), stop.clone()));
+        let mut first = TcpStream::connect(address).await.expect("a connection");
+        let mut second = TcpStream::connect(address).await.expect("a connection");
+        // They are accepted in order, so the second one is too many.
+        assert_eq!(ask(&mut second).await, "");
+        assert_eq!(line.tally.counts().failed, 1);
+        assert!(ask(&mut first).await.starts_with("HTTP/1.1 404"));
+        assert_eq!(line.tally.counts().connections, 1);
+        stop.cancel();
+        let ended = tokio::time::timeout(DEADLINE, serving.join_next()).await;
+        ended.expect("in time").expect("one task").expect("no panic").expect("no error");
     }
 }

@@ -103,6 +103,7 @@ async fn trusted_ends_exchange_over_one_handshake() {
             drop(client);
             let session = server.line.tally.tls().expect("a session");
             assert_eq!(session.version, "TLSv1_3", "{session:?}");
+            assert_eq!(session.key_exchange, "X25519MLKEM768", "{session:?}");
             let counts = server.stop().await;
             assert_eq!((counts.useful, counts.failed), (3, 0), "{kind:?} {http:?}");
             assert_eq!(
