@@ -36,6 +36,10 @@ pub struct Counts {
     pub dead_lettered: u64,
     /// Connections accepted or dialled.
     pub connections: u64,
+    /// TLS handshakes finished, resumed ones included.
+    pub handshakes: u64,
+    /// TLS handshakes that resumed an earlier session.
+    pub handshakes_resumed: u64,
     /// Bytes read from the sockets.
     pub bytes_received: u64,
     /// Bytes written to the sockets.
@@ -45,6 +49,18 @@ pub struct Counts {
     pub exchange_ns: u64,
     /// The number of exchanges in `exchange_ns`.
     pub exchanges_timed: u64,
+}
+
+/// What two ends of a TLS connection agreed on, as rustls names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSession {
+    /// The version of the protocol, such as `TLSv1_3`.
+    pub version: String,
+    /// The cipher suite, such as `TLS13_AES_256_GCM_SHA384`.
+    pub cipher_suite: String,
+    /// The key exchange, such as `X25519MLKEM768`.
+    pub key_exchange: String,
 }
 
 impl Counts {
@@ -80,6 +96,8 @@ impl Sub for Counts {
             beats_missed: self.beats_missed - earlier.beats_missed,
             dead_lettered: self.dead_lettered - earlier.dead_lettered,
             connections: self.connections - earlier.connections,
+            handshakes: self.handshakes - earlier.handshakes,
+            handshakes_resumed: self.handshakes_resumed - earlier.handshakes_resumed,
             bytes_received: self.bytes_received - earlier.bytes_received,
             bytes_sent: self.bytes_sent - earlier.bytes_sent,
             exchange_ns: self.exchange_ns - earlier.exchange_ns,

@@ -37,7 +37,13 @@ pub(crate) fn messages(blocks: &[&Measured]) -> Messages {
 
 /// Connections over the whole of every trial.
 pub(crate) fn connections(blocks: &[&Measured]) -> Connections {
-    Connections { opened: total(blocks, |measured| measured.source.whole.connections) }
+    let tls = blocks.iter().find_map(|measured| measured.tls.as_ref());
+    Connections {
+        opened: total(blocks, |measured| measured.source.whole.connections),
+        handshakes: total(blocks, |measured| measured.source.whole.handshakes),
+        resumed: total(blocks, |measured| measured.source.whole.handshakes_resumed),
+        tls: tls.map(|tls| format!("{} {} {}", tls.version, tls.cipher_suite, tls.key_exchange)),
+    }
 }
 
 /// Bytes in both directions.

@@ -323,11 +323,17 @@ pub struct Messages {
 }
 
 /// Connections of the strategy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Connections {
     /// Opened over the whole of every trial, set-up included.
     pub opened: u64,
+    /// TLS handshakes the source finished, resumed ones included.
+    pub handshakes: u64,
+    /// TLS handshakes that resumed an earlier session.
+    pub resumed: u64,
+    /// What the first handshake agreed on: version, cipher suite and key exchange.
+    pub tls: Option<String>,
 }
 
 /// Bytes on the source's sockets inside the window.

@@ -247,7 +247,7 @@ impl Pushing {
         let socket = |source| DeliveryError::Socket { doing: "listening for webhooks", source };
         let listener = bind_loopback().await.map_err(socket)?;
         let address = listener.local_addr().map_err(socket)?;
-        let scheme = self.sign.scheme();
+        let (scheme, url_scheme) = (self.sign.scheme(), post.line.scheme());
         let secrets: Vec<Option<String>> =
             (0..post.subscribers).map(|_| scheme.map(|_| SigningKey::random_secret())).collect();
         let verifiers = secrets.iter().map(|secret| {
@@ -261,7 +261,7 @@ impl Pushing {
         let serving = line.serve(listener, routes, post.stop.clone());
         let registering = async {
             let registrations = (0..).zip(secrets).map(|(number, secret): (u32, _)| {
-                let url = format!("http://{address}/hooks/{number}");
+                let url = format!("{url_scheme}://{address}/hooks/{number}");
                 Registration { url, payload, sign: scheme, secret, old_secret: None }
             });
             let registered = register(&post, registrations).await;

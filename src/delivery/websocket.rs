@@ -20,7 +20,7 @@ use crate::source::stream::{Broadcast, Follower, Turn};
 use crate::subscriber::post::Post;
 use crate::theory::Theory;
 use crate::wire::client::{Dial, ExchangeError};
-use crate::wire::link::Link;
+use crate::wire::link::{HttpVersion, Link};
 use crate::wire::reply::Reply;
 use crate::wire::routes::Routes;
 use crate::wire::websocket::{Handshake, Message, Socket, SocketError};
@@ -55,6 +55,13 @@ impl Strategy for WebSocket {
     }
 
     fn check(&self, link: &Link) -> Result<(), SettingsError> {
+        if link.http == HttpVersion::Two {
+            return Err(SettingsError {
+                key: "http",
+                message: "a WebSocket is opened over HTTP/1.1 (RFC 6455)".to_owned(),
+                remedy: "leave `http` out".to_owned(),
+            });
+        }
         self.0.check(link)
     }
 

@@ -279,6 +279,7 @@ fn measured(exchanges: &[Exchange], polls: bool) -> Measured {
         run_queue_ns: 3_000_000,
     };
     Measured {
+        tls: None,
         // Replaced by what the ledger says when the record is written.
         events: EventCounts::default(),
         source: SourceSide {

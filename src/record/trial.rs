@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::counts::Counts;
+use crate::counts::{Counts, TlsSession};
 use crate::promise::Promise;
 use crate::schedule::Arrivals;
 use crate::theory::Theory;
@@ -103,6 +103,9 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Measured {
+    /// What the TLS handshakes agreed on; absent without TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSession>,
     /// Counts over all events due inside the window.
     pub events: EventCounts,
     /// The source's side of the strategy.

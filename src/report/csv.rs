@@ -69,6 +69,8 @@ const COLUMNS: &[Column] = &[
     ("requests_per_event", |row| cell(row.strategy.requests.per_event)),
     ("messages_total", |row| row.strategy.messages.total.to_string()),
     ("connections_opened", |row| row.strategy.connections.opened.to_string()),
+    ("tls_handshakes", |row| row.strategy.connections.handshakes.to_string()),
+    ("tls_handshakes_resumed", |row| row.strategy.connections.resumed.to_string()),
     ("to_source_bytes", |row| row.strategy.bytes.to_source.to_string()),
     ("from_source_bytes", |row| row.strategy.bytes.from_source.to_string()),
     ("bytes_per_event", |row| cell(row.strategy.bytes.per_event)),

@@ -150,7 +150,7 @@ fn slow_poll() -> StrategySummary {
             per_event: Some(0.05),
         },
         messages: Messages { total: 0 },
-        connections: Connections { opened: 3 },
+        connections: Connections { opened: 3, handshakes: 0, resumed: 0, tls: None },
         bytes: WireBytes { to_source: 4_200, from_source: 634_800, per_event: Some(1331.25) },
         cpu: Cpu { source: 9_600_000, subscriber: 14_400_000, per_event: Some(50_000) },
         memory: Memory { source_peak: 8_704_000, subscriber_peak: 7_120_000, source_lanes: 3 },

@@ -229,6 +229,10 @@ fn strategies(strategies: &[NamedStrategy], document: &Document<'_>, found: &mut
             let remedy = format!("write a whole number from 1 to {MOST_SUBSCRIBERS}");
             found.push(Complaint::at(span, message, remedy));
         }
+        if let Err(idle) = named.link.check() {
+            let span = document.strategy_span(index, idle.key);
+            found.push(Complaint::at(span, idle.message, idle.remedy));
+        }
         if let Err(error) = named.strategy.check(&named.link) {
             let span = document.strategy_span(index, error.key);
             found.push(Complaint::at(span, error.message, error.remedy));

@@ -107,6 +107,8 @@ pub enum Change {
 #[derive(Clone, Debug)]
 pub struct Subscriptions {
     entries: Arc<Mutex<Entries>>,
+    /// The scheme that receivers' URLs have.
+    scheme: &'static str,
     changes: mpsc::UnboundedSender<Change>,
 }
 
@@ -119,8 +121,8 @@ struct Entries {
 impl Subscriptions {
     /// None yet; changes are told to the dispatcher.
     #[must_use]
-    pub fn new(changes: mpsc::UnboundedSender<Change>) -> Subscriptions {
-        Subscriptions { entries: Arc::default(), changes }
+    pub fn new(scheme: &'static str, changes: mpsc::UnboundedSender<Change>) -> Subscriptions {
+        Subscriptions { entries: Arc::default(), scheme, changes }
     }
 
     /// Whether a webhook is still registered.
@@ -148,8 +150,10 @@ impl Subscriptions {
 
     fn add(&self, registration: &Registration, log: &LogReader) -> Reply {
         let unusable = |detail: &str| Reply::problem(StatusCode::UNPROCESSABLE_ENTITY, detail);
-        let Some((peer, path)) = target(&registration.url) else {
-            return unusable("`url` must be http://ADDRESS:PORT/PATH with a loopback address");
+        let scheme = self.scheme;
+        let Some((peer, path)) = target(&registration.url, scheme) else {
+            let must = "ADDRESS:PORT/PATH with a loopback address";
+            return unusable(&format!("`url` must be {scheme}://{must}"));
         };
         let signer = match registration.signer() {
             Ok(signer) => signer,
@@ -203,9 +207,9 @@ async fn register(
     log: LogReader,
     subscriptions: Subscriptions,
 ) -> Reply {
-    let body = match body::read(request.into_body(), REGISTRATION_LIMIT).await {
+    let body = match body::receive(request.into_body(), REGISTRATION_LIMIT).await {
         Ok(body) => body.bytes,
-        Err(error) => return Reply::problem(StatusCode::PAYLOAD_TOO_LARGE, &error.to_string()),
+        Err(error) => return Reply::unreadable(&error),
     };
     match serde_json::from_slice(&body) {
         Ok(registration) => subscriptions.add(&registration, &log),
@@ -217,12 +221,12 @@ async fn register(
 ///
 /// Only loopback addresses, written as addresses: no name is resolved, so none can be
 /// resolved to another address later.
-fn target(url: &str) -> Option<(SocketAddr, PathAndQuery)> {
+fn target(url: &str, scheme: &str) -> Option<(SocketAddr, PathAndQuery)> {
     let uri: Uri = url.parse().ok()?;
     let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'))?;
     let peer: SocketAddr = authority.as_str().parse().ok()?;
     let path = uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
-    (uri.scheme_str() == Some("http") && peer.ip().is_loopback()).then_some((peer, path))
+    (uri.scheme_str() == Some(scheme) && peer.ip().is_loopback()).then_some((peer, path))
 }
 
 #[cfg(test)]
@@ -233,9 +237,10 @@ mod tests {
 
     #[test]
     fn only_loopback_addresses_are_targets() {
-        let (peer, path) = target("http://127.0.0.1:8080/hooks/3?x=1").expect("a target");
+        let (peer, path) = target("http://127.0.0.1:8080/hooks/3?x=1", "http").expect("a target");
         assert_eq!((peer.to_string().as_str(), path.as_str()), ("127.0.0.1:8080", "/hooks/3?x=1"));
-        assert!(target("http://[::1]:8080/").is_some());
+        assert!(target("http://[::1]:8080/", "http").is_some());
+        assert!(target("https://127.0.0.1:8080/", "https").is_some());
         for refused in [
             "http://192.168.1.1:80/",
             "http://169.254.169.254:80/latest",
@@ -248,7 +253,7 @@ mod tests {
             "127.0.0.1:80",
             "",
         ] {
-            assert_eq!(target(refused), None, "{refused}");
+            assert_eq!(target(refused, "http"), None, "{refused}");
         }
     }
 

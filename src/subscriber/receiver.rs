@@ -164,9 +164,12 @@ impl Receiver {
             return self.refuse(StatusCode::NOT_FOUND, "there is no such subscriber");
         };
         let (head, incoming) = request.into_parts();
-        let body = match body::read(incoming, BODY_LIMIT).await {
+        let body = match body::receive(incoming, BODY_LIMIT).await {
             Ok(body) => body,
-            Err(error) => return self.refuse(StatusCode::PAYLOAD_TOO_LARGE, &error.to_string()),
+            Err(error) => {
+                self.inbox.refuse();
+                return Reply::unreadable(&error);
+            }
         };
         if self.is_out_of_order() || door.fails(self.reception.fail) {
             // Not refused: nothing was wrong with the request.

@@ -11,10 +11,11 @@ use tokio::net::TcpStream;
 use tokio_util::codec::{Framed, LinesCodec};
 
 use crate::clock::Moment;
-use crate::counts::Counts;
+use crate::counts::{Counts, TlsSession};
 use crate::schedule::Arrivals;
 use crate::units::{Bytes, Rate, duration_text};
 use crate::wire::link::Link;
+use crate::wire::tls::Credentials;
 
 /// The version of this conversation; both ends must speak the same.
 pub const PROTOCOL: u32 = 2;
@@ -87,6 +88,8 @@ pub struct StrategyAssignment {
     pub link: Link,
     /// The round trip injected into every connection.
     pub rtt: Option<Duration>,
+    /// What this worker shows and whom it trusts; there if exchanges go over TLS.
+    pub credentials: Option<Credentials>,
 }
 
 /// What a subscriber process needs to know.
@@ -171,6 +174,8 @@ pub struct LaneReport {
     pub whole: Counts,
     /// CPU time inside the window, in nanoseconds.
     pub cpu_ns: u64,
+    /// What its TLS handshakes agreed on.
+    pub tls: Option<TlsSession>,
 }
 
 /// What a subscriber process measured.
@@ -186,6 +191,8 @@ pub struct SubscriberReport {
     pub refused: u64,
     /// Largest resident set inside window and drain, in bytes.
     pub memory_peak: u64,
+    /// What its TLS handshakes agreed on.
+    pub tls: Option<TlsSession>,
 }
 
 /// Why nothing more is to be heard from the other end.

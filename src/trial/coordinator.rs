@@ -26,6 +26,7 @@ use crate::trial::control::{
 use crate::trial::crew::{Crew, Launcher, Trouble, Worker};
 use crate::trial::rows;
 use crate::wire::link::CONNECTION_ROUND_TRIPS;
+use crate::wire::tls::Authority;
 
 /// Time between the decision to start and the epoch, for the word to reach every worker.
 const HEAD_START: Duration = Duration::from_millis(150);
@@ -131,8 +132,13 @@ async fn conduct(
     watch: &mut (dyn FnMut(Phase) + Send),
 ) -> Result<Collected, Trouble> {
     watch(Phase::Launching);
-    let lanes = launch_source(point, trial, strategies, folder, launcher, crew).await?;
-    launch_subscribers(point, trial, strategies, &lanes, launcher, crew).await?;
+    // Its key stays in this process and ends with the trial.
+    let secured = strategies.iter().any(|strategy| strategy.link.tls);
+    let authority = secured.then(Authority::new).transpose()?;
+    let source = assigned(point, strategies, authority.as_ref())?;
+    let lanes = launch_source(point, trial, source, folder, launcher, crew).await?;
+    let subscribers = assigned(point, strategies, authority.as_ref())?;
+    launch_subscribers(point, trial, strategies, subscribers, &lanes, launcher, crew).await?;
 
     let epoch = clock::now().after(HEAD_START);
     let from = epoch.after(point.warm_up);
@@ -163,11 +169,12 @@ async fn conduct(
 async fn launch_source(
     point: &Point,
     trial: &Trial,
-    strategies: &[&PlannedStrategy],
+    strategies: Vec<StrategyAssignment>,
     folder: &Path,
     launcher: &Launcher,
     crew: &mut Crew,
 ) -> Result<Vec<SocketAddr>, Trouble> {
+    let wanted = strategies.len();
     let source = launcher.launch(crew, "source".to_owned()).await?;
     let source = crew.worker(source);
     let assignment = SourceAssignment {
@@ -177,11 +184,11 @@ async fn launch_source(
         payload: point.payload,
         seed: trial.seed,
         emit_for: point.warm_up + point.window,
-        strategies: strategies.iter().map(|strategy| assigned(point, strategy)).collect(),
+        strategies,
     };
     source.tell(&ToWorker::Source(assignment)).await?;
     match source.hear("get ready", READY_TIMEOUT).await? {
-        FromWorker::Ready { lanes } if lanes.len() == strategies.len() => Ok(lanes),
+        FromWorker::Ready { lanes } if lanes.len() == wanted => Ok(lanes),
         other => Err(out_of_turn(source, &other)),
     }
 }
@@ -190,16 +197,17 @@ async fn launch_subscribers(
     point: &Point,
     trial: &Trial,
     strategies: &[&PlannedStrategy],
+    assigned: Vec<StrategyAssignment>,
     lanes: &[SocketAddr],
     launcher: &Launcher,
     crew: &mut Crew,
 ) -> Result<(), Trouble> {
     let mut waiting = Vec::new();
-    for (strategy, lane) in strategies.iter().zip(lanes) {
+    for ((strategy, assigned), lane) in strategies.iter().zip(assigned).zip(lanes) {
         let who = format!("subscriber of `{}`", strategy.name);
         let worker = launcher.launch(crew, who).await?;
         let assignment = SubscriberAssignment {
-            strategy: assigned(point, strategy),
+            strategy: assigned,
             subscribers: strategy.subscribers,
             source: *lane,
             seed: trial.seed,
@@ -224,14 +232,24 @@ fn ready_timeout(point: &Point, strategy: &PlannedStrategy) -> Duration {
     READY_TIMEOUT + each * strategy.subscribers
 }
 
-fn assigned(point: &Point, strategy: &PlannedStrategy) -> StrategyAssignment {
-    StrategyAssignment {
-        name: strategy.name.clone(),
-        mechanism: strategy.mechanism.to_owned(),
-        settings: strategy.strategy.settings(),
-        link: strategy.link.clone(),
-        rtt: point.rtt,
-    }
+/// The strategies as a worker is told of them, with credentials of its own for each.
+fn assigned(
+    point: &Point,
+    strategies: &[&PlannedStrategy],
+    authority: Option<&Authority>,
+) -> Result<Vec<StrategyAssignment>, Trouble> {
+    let assigned = |strategy: &&PlannedStrategy| {
+        let authority = authority.filter(|_| strategy.link.tls);
+        Ok(StrategyAssignment {
+            name: strategy.name.clone(),
+            mechanism: strategy.mechanism.to_owned(),
+            settings: strategy.strategy.settings(),
+            link: strategy.link.clone(),
+            rtt: point.rtt,
+            credentials: authority.map(Authority::credentials).transpose()?,
+        })
+    };
+    strategies.iter().map(assigned).collect()
 }
 
 /// A worker at the end of the window.
@@ -384,6 +402,7 @@ fn assemble(
         let ledger = Ledger::join(&emissions, record.strategy.subscribers, &arrivals)
             .map_err(|error| format!("`{}`: {error}", record.strategy.name))?;
         record.measured = Some(Measured {
+            tls: lane.tls.or(subscriber.report.tls),
             events: EventCounts::default(),
             source: SourceSide {
                 window: lane.window,

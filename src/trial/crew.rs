@@ -15,6 +15,7 @@ use crate::meter;
 use crate::trial::control::{Control, ControlError, FromWorker, Hello, PROTOCOL, ToWorker};
 use crate::trial::rows::{Row, unpack};
 use crate::wire::socket::bind_loopback;
+use crate::wire::tls::TlsError;
 
 /// How long a worker may take to say hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
@@ -69,6 +70,9 @@ pub enum Trouble {
         /// Why, in its own words.
         reason: String,
     },
+    /// There are no certificates for TLS.
+    #[error(transparent)]
+    Insecure(#[from] TlsError),
     /// A worker said something that makes no sense at this point.
     #[error("the {who} did not keep to the protocol: {detail}")]
     Confused {

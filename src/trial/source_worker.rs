@@ -18,8 +18,7 @@ use crate::trial::control::{
     Control, FromWorker, LaneReport, SourceAssignment, SourceReport, ToWorker,
 };
 use crate::trial::rows::Emission;
-use crate::trial::worker::{WorkerError, attending, out_of_turn, restore, send_rows};
-use crate::wire::link::Line;
+use crate::trial::worker::{WorkerError, attending, line, out_of_turn, restore, send_rows};
 use crate::wire::routes::Routes;
 use crate::wire::socket::bind_loopback;
 
@@ -104,10 +103,8 @@ async fn start_lanes(
         let writer = EventWriter::new(Encoder::new(assignment.payload), wall);
         let half = |lane: &_| strategy.source(lane, Routes::new());
         let listener = bind_loopback().await.map_err(WorkerError::system("binding a lane"))?;
-        let (contents, line) = (
-            Contents { log: log.clone(), writer, seed: assignment.seed },
-            Line::new(assigned.link.clone()).delayed(assigned.rtt),
-        );
+        let (contents, line) =
+            (Contents { log: log.clone(), writer, seed: assignment.seed }, line(assigned)?);
         let lane = LaneThread::start(&assigned.name, listener, contents, line, half)
             .map_err(WorkerError::system("starting a lane"))?;
         lanes.push(lane);
@@ -147,7 +144,8 @@ async fn finish(
         let strategy = assigned.name.clone();
         lane.stop().await.map_err(|source| WorkerError::Lane { strategy, source })?;
         let whole = lane.tally.counts();
-        reports.push(LaneReport { window: used.window, whole, cpu_ns: used.cpu_ns });
+        let tls = lane.tally.tls();
+        reports.push(LaneReport { window: used.window, whole, cpu_ns: used.cpu_ns, tls });
     }
     Ok(reports)
 }

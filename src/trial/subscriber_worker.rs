@@ -18,8 +18,7 @@ use crate::timer::Timer;
 use crate::trial::control::{
     Control, FromWorker, SubscriberAssignment, SubscriberReport, ToWorker,
 };
-use crate::trial::worker::{WorkerError, attending, out_of_turn, restore, send_rows};
-use crate::wire::link::Line;
+use crate::trial::worker::{WorkerError, attending, line, out_of_turn, restore, send_rows};
 use crate::wire::tally::Tally;
 
 type Ended = Result<Result<(), DeliveryError>, JoinError>;
@@ -37,7 +36,7 @@ pub(crate) async fn run(
     assignment: SubscriberAssignment,
 ) -> Result<(), WorkerError> {
     let inbox = Inbox::new(assignment.subscribers);
-    let line = Line::new(assignment.strategy.link.clone()).delayed(assignment.strategy.rtt);
+    let line = line(&assignment.strategy)?;
     let tally = line.tally.clone();
     let (epoch_known, epoch) = Epoch::channel();
     let (ready, readied) = Readiness::channel();
@@ -93,7 +92,7 @@ pub(crate) async fn run(
     let (deliveries, refused) = inbox.empty();
     send_rows(control, deliveries.into_iter()).await?;
     let whole = tally.counts();
-    let report = SubscriberReport { window, whole, cpu_ns, refused, memory_peak };
+    let report = SubscriberReport { window, whole, cpu_ns, refused, memory_peak, tls: tally.tls() };
     Ok(control.say(&FromWorker::SubscriberReport(Box::new(report))).await?)
 }
 

@@ -18,6 +18,8 @@ use crate::trial::control::{
 };
 use crate::trial::rows::{Row, pieces};
 use crate::trial::{source_worker, subscriber_worker};
+use crate::wire::link::Line;
+use crate::wire::tls::TlsError;
 
 /// How long a worker tries to reach its coordinator.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -55,6 +57,9 @@ pub enum WorkerError {
         #[source]
         source: DeliveryError,
     },
+    /// The credentials for TLS are no use.
+    #[error(transparent)]
+    Insecure(#[from] TlsError),
     /// The coordinator asked for something that makes no sense.
     #[error("{0}")]
     Nonsense(String),
@@ -153,6 +158,12 @@ pub(crate) fn restore(
             assignment.name
         ))
     })
+}
+
+/// This worker's end of a strategy's link.
+pub(crate) fn line(assignment: &StrategyAssignment) -> Result<Line, WorkerError> {
+    let line = Line::new(assignment.link.clone()).delayed(assignment.rtt);
+    Ok(line.secured(assignment.credentials.as_ref())?)
 }
 
 /// Does something, unless the coordinator hangs up or speaks meanwhile.

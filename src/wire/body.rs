@@ -1,12 +1,19 @@
 //! Message bodies: read whole, within a limit, and stamped when complete.
 
 use std::error::Error;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::Body;
 
 use crate::clock::{self, Moment};
+
+/// How long a client may take to send a request's body, from the end of its header on.
+///
+/// The largest one accepted is a few kilobytes; over the longest injected round trip it takes a
+/// few seconds.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A complete message body.
 #[derive(Clone, Debug)]
@@ -26,9 +33,43 @@ pub enum BodyError {
         /// The most the reader takes.
         limit: usize,
     },
+    /// The client did not send it in time.
+    #[error("the body was not complete within {0:?}")]
+    TooSlow(Duration),
     /// The connection broke before the end.
     #[error("the body broke off")]
     Broken(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// Reads the body of a request, which must be complete within [`BODY_TIMEOUT`].
+///
+/// # Errors
+///
+/// As [`receive_within`].
+pub async fn receive<B>(body: B, limit: usize) -> Result<ReceivedBody, BodyError>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    receive_within(body, limit, BODY_TIMEOUT).await
+}
+
+/// Reads a body to its end, which must come in time.
+///
+/// # Errors
+///
+/// When it is longer than `limit` bytes, its connection breaks, or it takes longer than `timeout`.
+pub async fn receive_within<B>(
+    body: B,
+    limit: usize,
+    timeout: Duration,
+) -> Result<ReceivedBody, BodyError>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let reading = tokio::time::timeout(timeout, read(body, limit));
+    reading.await.unwrap_or(Err(BodyError::TooSlow(timeout)))
 }
 
 /// Reads a body to its end.

@@ -8,13 +8,19 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 
 use crate::clock::{self, Moment};
 use crate::wire::body::BodyError;
 use crate::wire::connection::Connection;
 use crate::wire::integrator::Integrator;
+use crate::wire::link::HttpVersion;
 use crate::wire::pacing::Advice;
+use crate::wire::socket::CountedStream;
 use crate::wire::tally::Tally;
+use crate::wire::tls::Dialler;
 
 /// The longest response body a client takes, in bytes: a full page of the largest events.
 pub const RESPONSE_LIMIT: usize = 1 << 30;
@@ -37,10 +43,43 @@ pub struct Dial {
     pub peer: SocketAddr,
     /// Whether connections are used again.
     pub keep_alive: bool,
+    /// The version of HTTP.
+    pub http: HttpVersion,
+    /// Whom to trust, if exchanges go over TLS.
+    pub tls: Option<Dialler>,
     /// The longest an exchange may take, dialling included.
     pub timeout: Duration,
     /// What counts connections, bytes and time.
     pub tally: Tally,
+}
+
+/// A connection as a client holds it: bytes are counted below TLS, as they cross the wire.
+pub type Stream = Either<CountedStream, TlsStream<CountedStream>>;
+
+impl Dial {
+    /// Opens a connection, over TLS if there is to be TLS.
+    ///
+    /// # Errors
+    ///
+    /// When nobody answers, or a server that answers cannot be trusted.
+    pub async fn connect(&self) -> Result<Stream, ExchangeError> {
+        let unreachable = |source| ExchangeError::Unreachable { peer: self.peer, source };
+        let stream = TcpStream::connect(self.peer).await.map_err(unreachable)?;
+        let stream = CountedStream::new(stream, self.tally.clone()).map_err(unreachable)?;
+        match &self.tls {
+            None => Ok(Either::Left(stream)),
+            Some(tls) => match tls.connect(self.peer, stream, &self.tally).await {
+                Ok(stream) => Ok(Either::Right(stream)),
+                Err(source) => Err(ExchangeError::Untrusted { peer: self.peer, source }),
+            },
+        }
+    }
+
+    /// The scheme of URLs that lead to the peer.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
 }
 
 /// A complete response.
@@ -73,6 +112,15 @@ pub enum ExchangeError {
         /// Who was dialled.
         peer: SocketAddr,
         /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The TLS handshake failed.
+    #[error("no secure connection to {peer}")]
+    Untrusted {
+        /// Who was dialled.
+        peer: SocketAddr,
+        /// What is wrong with it.
         #[source]
         source: std::io::Error,
     },

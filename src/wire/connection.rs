@@ -1,22 +1,20 @@
 //! One client connection on hyper's connection API, dialled again when it is gone.
 
-use std::net::SocketAddr;
-
 use bytes::Bytes;
 use http::header::{CONNECTION, HOST, HeaderMap, HeaderValue};
-use http::uri::PathAndQuery;
+use http::uri::{Authority, PathAndQuery};
 use http::{Method, Request, Response, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::clock;
 use crate::wire::body;
 use crate::wire::client::{Dial, ExchangeError, RESPONSE_LIMIT, Received};
-use crate::wire::socket::CountedStream;
+use crate::wire::link::HttpVersion;
+use crate::wire::tasks::Tasks;
 
 /// A connection that carries one exchange at a time.
 ///
@@ -24,22 +22,49 @@ use crate::wire::socket::CountedStream;
 #[derive(Debug)]
 pub struct Connection {
     dial: Dial,
-    host: HeaderValue,
+    host: Authority,
     open: Option<Open>,
 }
 
 /// An open connection: the handle to send on, and the task that drives the socket.
 #[derive(Debug)]
 struct Open {
-    sender: SendRequest<Full<Bytes>>,
+    sender: Sender,
     _driver: JoinSet<()>,
+    _tasks: Tasks,
+}
+
+/// The handle of either version.
+#[derive(Debug)]
+enum Sender {
+    One(http1::SendRequest<Full<Bytes>>),
+    Two(http2::SendRequest<Full<Bytes>>),
+}
+
+impl Sender {
+    async fn ready(&mut self) -> bool {
+        match self {
+            Sender::One(sender) => sender.ready().await.is_ok(),
+            Sender::Two(sender) => sender.ready().await.is_ok(),
+        }
+    }
+
+    async fn send(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<Full<Bytes>>>> {
+        match self {
+            Sender::One(sender) => sender.try_send_request(request).await,
+            Sender::Two(sender) => sender.try_send_request(request).await,
+        }
+    }
 }
 
 impl Connection {
     /// A connection that is dialled when it is first needed.
     #[must_use]
     pub fn new(dial: Dial) -> Connection {
-        let host = host_header(dial.peer);
+        let host = host(&dial);
         Connection { dial, host, open: None }
     }
 
@@ -58,11 +83,7 @@ impl Connection {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Received, ExchangeError> {
-        let mut request = request(method, path, headers, body);
-        request.headers_mut().insert(HOST, self.host.clone());
-        if !self.dial.keep_alive {
-            request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
+        let request = request(&self.dial, &self.host, method, path, headers, body);
         let began = clock::now();
         let timeout = self.dial.timeout;
         let result = tokio::time::timeout(timeout, self.send_and_receive(request))
@@ -101,7 +122,7 @@ impl Connection {
         loop {
             let reused = self.is_open().await;
             let sender = self.sender().await?;
-            match sender.try_send_request(request).await {
+            match sender.send(request).await {
                 Ok(response) => return Ok(response),
                 Err(mut error) => match error.take_message() {
                     // Never written: the peer closed the connection while it was idle.
@@ -118,14 +139,14 @@ impl Connection {
     /// Whether a connection is there and ready for another exchange.
     async fn is_open(&mut self) -> bool {
         let Some(open) = &mut self.open else { return false };
-        let ready = open.sender.ready().await.is_ok();
+        let ready = open.sender.ready().await;
         if !ready {
             self.open = None;
         }
         ready
     }
 
-    async fn sender(&mut self) -> Result<&mut SendRequest<Full<Bytes>>, ExchangeError> {
+    async fn sender(&mut self) -> Result<&mut Sender, ExchangeError> {
         let open = match self.open.take() {
             Some(open) => open,
             None => connect(&self.dial).await?,
@@ -154,13 +175,12 @@ pub async fn open(
     path: PathAndQuery,
     headers: HeaderMap,
 ) -> Result<Opened, ExchangeError> {
-    let mut request = request(Method::GET, path, headers, Bytes::new());
-    request.headers_mut().insert(HOST, host_header(dial.peer));
+    let request = request(dial, &host(dial), Method::GET, path, headers, Bytes::new());
     let opening = async {
         let mut open = connect(dial).await?;
-        match open.sender.send_request(request).await {
+        match open.sender.send(request).await {
             Ok(response) => Ok(Opened { response, _open: open }),
-            Err(error) => Err(ExchangeError::Broken(error.into())),
+            Err(error) => Err(ExchangeError::Broken(error.into_error().into())),
         }
     };
     tokio::time::timeout(dial.timeout, opening)
@@ -168,7 +188,10 @@ pub async fn open(
         .unwrap_or(Err(ExchangeError::TimedOut(dial.timeout)))
 }
 
+/// A request that says where it goes as its version of HTTP does.
 fn request(
+    dial: &Dial,
+    host: &Authority,
     method: Method,
     path: PathAndQuery,
     headers: HeaderMap,
@@ -176,26 +199,52 @@ fn request(
 ) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::new(body));
     *request.method_mut() = method;
-    *request.uri_mut() = Uri::from(path);
     *request.headers_mut() = headers;
+    match dial.http {
+        HttpVersion::One => {
+            *request.uri_mut() = Uri::from(path);
+            let host = HeaderValue::try_from(host.as_str());
+            let host = host.expect("an address is a valid header value");
+            request.headers_mut().insert(HOST, host);
+            // An upgrade has a `Connection` of its own.
+            if !dial.keep_alive && !request.headers().contains_key(CONNECTION) {
+                request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+        }
+        HttpVersion::Two => {
+            let uri = Uri::builder().scheme(dial.scheme()).authority(host.clone());
+            let uri = uri.path_and_query(path).build();
+            *request.uri_mut() = uri.expect("all parts of the URI are there");
+        }
+    }
     request
 }
 
-async fn connect(dial: &Dial) -> Result<Open, ExchangeError> {
-    let unreachable = |source| ExchangeError::Unreachable { peer: dial.peer, source };
-    let stream = TcpStream::connect(dial.peer).await.map_err(unreachable)?;
-    let stream = CountedStream::new(stream, dial.tally.clone()).map_err(unreachable)?;
-    let (sender, connection) = handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| ExchangeError::Broken(error.into()))?;
-    let mut driver = JoinSet::new();
-    driver.spawn(async move {
-        // How a connection ended is seen by the exchange it carried.
-        let _ = connection.with_upgrades().await;
-    });
-    Ok(Open { sender, _driver: driver })
+fn host(dial: &Dial) -> Authority {
+    Authority::try_from(dial.peer.to_string()).expect("an address is an authority")
 }
 
-fn host_header(peer: SocketAddr) -> HeaderValue {
-    HeaderValue::try_from(peer.to_string()).expect("an address is a valid header value")
+async fn connect(dial: &Dial) -> Result<Open, ExchangeError> {
+    let stream = TokioIo::new(dial.connect().await?);
+    let broken = |error: hyper::Error| ExchangeError::Broken(error.into());
+    let (mut driver, tasks) = (JoinSet::new(), Tasks::default());
+    // How a connection ended is seen by the exchange it carried.
+    let sender = match dial.http {
+        HttpVersion::One => {
+            let (sender, connection) = http1::handshake(stream).await.map_err(broken)?;
+            driver.spawn(async move {
+                let _ = connection.with_upgrades().await;
+            });
+            Sender::One(sender)
+        }
+        HttpVersion::Two => {
+            let spawner = tasks.spawner();
+            let (sender, connection) = http2::handshake(spawner, stream).await.map_err(broken)?;
+            driver.spawn(async move {
+                let _ = connection.await;
+            });
+            Sender::Two(sender)
+        }
+    };
+    Ok(Open { sender, _driver: driver, _tasks: tasks })
 }

@@ -5,11 +5,13 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method};
+use reqwest::Certificate;
 use reqwest::redirect::Policy;
 
 use crate::clock;
 use crate::wire::body;
 use crate::wire::client::{Dial, ExchangeError, RESPONSE_LIMIT, Received};
+use crate::wire::link::HttpVersion;
 
 /// A `reqwest` client for one simulated subscriber.
 ///
@@ -29,7 +31,11 @@ impl Integrator {
     ///
     /// When `reqwest` cannot be set up.
     pub fn new(dial: Dial) -> Result<Integrator, ExchangeError> {
-        let client = reqwest::Client::builder()
+        // With nobody to trust it need not read the system's certificates, which takes long.
+        let trusted = dial.tls.as_ref().map(|tls| Certificate::from_der(tls.authority()));
+        let trusted = trusted.transpose().map_err(|error| ExchangeError::Broken(error.into()))?;
+        let builder = reqwest::Client::builder()
+            .tls_certs_only(trusted)
             .no_proxy()
             .redirect(Policy::none())
             .retry(reqwest::retry::never())
@@ -37,9 +43,13 @@ impl Integrator {
             .tcp_keepalive(None)
             .pool_idle_timeout(None)
             .pool_max_idle_per_host(usize::from(dial.keep_alive))
-            .timeout(dial.timeout)
-            .build()
-            .map_err(|error| ExchangeError::Broken(error.into()))?;
+            .timeout(dial.timeout);
+        let client = match dial.http {
+            HttpVersion::One => builder.http1_only(),
+            HttpVersion::Two => builder.http2_prior_knowledge(),
+        }
+        .build()
+        .map_err(|error| ExchangeError::Broken(error.into()))?;
         Ok(Integrator { client, dial })
     }
 
@@ -56,7 +66,8 @@ impl Integrator {
         // a request right behind a long response would be sent on a new connection.
         tokio::task::yield_now().await;
         let began = clock::now();
-        let request = self.client.request(method, format!("http://{peer}{path}")).headers(headers);
+        let url = format!("{}://{peer}{path}", self.dial.scheme());
+        let request = self.client.request(method, url).headers(headers);
         let request = if body.is_empty() { request } else { request.body(body) };
         let response = request.send().await.map_err(|error| self.explain(error))?;
         let (head, incoming) = http::Response::<reqwest::Body>::from(response).into_parts();

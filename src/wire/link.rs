@@ -16,6 +16,7 @@ use crate::wire::client::Dial;
 use crate::wire::routes::Routes;
 use crate::wire::server::serve;
 use crate::wire::tally::Tally;
+use crate::wire::tls::{Credentials, Tls, TlsError};
 
 /// Round trips an exchange on a new connection takes at most: TCP's handshake, TLS's (two in
 /// version 1.2), and its own.
@@ -26,17 +27,79 @@ pub const CONNECTION_ROUND_TRIPS: u32 = 4;
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Link {
     /// Whether connections are kept open for further exchanges.
-    #[serde(default = "default_keep_alive")]
+    #[serde(default = "yes")]
     pub keep_alive: bool,
+    /// Whether exchanges go over TLS, with certificates that both sides verify.
+    #[serde(default)]
+    pub tls: bool,
+    /// Whether a further TLS handshake resumes the session of an earlier one (RFC 8446, 2.2).
+    #[serde(default = "yes")]
+    pub tls_resume: bool,
+    /// The version of HTTP: "1.1" or "2".
+    #[serde(default)]
+    pub http: HttpVersion,
 }
 
-fn default_keep_alive() -> bool {
+fn yes() -> bool {
     true
 }
 
 impl Default for Link {
     fn default() -> Link {
-        Link { keep_alive: default_keep_alive() }
+        Link { keep_alive: true, tls: false, tls_resume: true, http: HttpVersion::default() }
+    }
+}
+
+impl Link {
+    /// Why these settings make no sense together: the key that would be ignored, what is wrong,
+    /// and what to do.
+    ///
+    /// # Errors
+    ///
+    /// When a setting would have no effect.
+    pub fn check(&self) -> Result<(), IdleSetting> {
+        if !self.tls && !self.tls_resume {
+            return Err(IdleSetting {
+                key: "tls-resume",
+                message: "without TLS there is no session to resume",
+                remedy: "write `tls = true` too, or leave `tls-resume` out",
+            });
+        }
+        Ok(())
+    }
+}
+
+/// A setting that would be ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdleSetting {
+    /// Its key.
+    pub key: &'static str,
+    /// Why.
+    pub message: &'static str,
+    /// What to write instead.
+    pub remedy: &'static str,
+}
+
+/// A version of HTTP. Both ends know it beforehand; without TLS that is called prior knowledge
+/// (RFC 9113, 3.3), with TLS it is what they agree on in the handshake (ALPN, RFC 7301).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum HttpVersion {
+    /// HTTP/1.1 (RFC 9112).
+    #[default]
+    #[serde(rename = "1.1")]
+    One,
+    /// HTTP/2 (RFC 9113).
+    #[serde(rename = "2")]
+    Two,
+}
+
+impl HttpVersion {
+    /// Its name in a TLS handshake.
+    pub(crate) fn alpn(self) -> &'static [u8] {
+        match self {
+            HttpVersion::One => b"http/1.1",
+            HttpVersion::Two => b"h2",
+        }
     }
 }
 
@@ -56,6 +119,8 @@ pub struct Line {
     pub link: Link,
     /// The round trip injected into every connection this end accepts, if one is.
     pub rtt: Option<Duration>,
+    /// What it shows and whom it trusts, if exchanges go over TLS.
+    pub tls: Option<Tls>,
     /// What counts exchanges, connections and bytes.
     pub tally: Tally,
 }
@@ -64,7 +129,24 @@ impl Line {
     /// An end that has counted nothing yet.
     #[must_use]
     pub fn new(link: Link) -> Line {
-        Line { link, rtt: None, tally: Tally::default() }
+        Line { link, rtt: None, tls: None, tally: Tally::default() }
+    }
+
+    /// The same end with credentials for TLS, if it needs them.
+    ///
+    /// # Errors
+    ///
+    /// When the credentials are damaged.
+    pub fn secured(self, credentials: Option<&Credentials>) -> Result<Line, TlsError> {
+        let (http, resume) = (self.link.http, self.link.tls_resume);
+        let tls = credentials.map(|shown| Tls::new(shown, http, resume)).transpose()?;
+        Ok(Line { tls, ..self })
+    }
+
+    /// The scheme of URLs that lead to this end.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
     }
 
     /// The same end with a round trip injected into every connection it accepts.
@@ -77,9 +159,19 @@ impl Line {
     }
 
     /// How to dial a peer; an exchange may take `timeout`, dialling included.
+    ///
+    /// Clients of one dial share their TLS sessions, as the connections of one process do; two
+    /// simulated subscribers are two dials.
     #[must_use]
     pub fn dial(&self, peer: SocketAddr, timeout: Duration) -> Dial {
-        Dial { peer, keep_alive: self.link.keep_alive, timeout, tally: self.tally.clone() }
+        Dial {
+            peer,
+            keep_alive: self.link.keep_alive,
+            http: self.link.http,
+            tls: self.tls.as_ref().map(Tls::dialler),
+            timeout,
+            tally: self.tally.clone(),
+        }
     }
 
     /// Serves connections until `stop`, then waits briefly for exchanges still under way.

@@ -23,5 +23,7 @@ pub mod server;
 pub mod signature;
 pub mod socket;
 pub mod tally;
+mod tasks;
+pub mod tls;
 pub mod validator;
 pub mod websocket;

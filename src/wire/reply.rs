@@ -10,6 +10,7 @@ use http_body_util::{BodyExt, Either, Full};
 use hyper::body::Body;
 use serde_json::json;
 
+use crate::wire::body::BodyError;
 use crate::wire::tally::Outcome;
 use crate::wire::validator::EntityTag;
 
@@ -80,6 +81,17 @@ impl Reply {
         let mut response = Response::new(Either::Right(body.boxed_unsync()));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         Reply { response, outcome: Outcome::Stream }
+    }
+
+    /// The answer to a request whose body could not be read.
+    #[must_use]
+    pub fn unreadable(error: &BodyError) -> Reply {
+        let status = match error {
+            BodyError::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            BodyError::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
+            BodyError::Broken(_) => StatusCode::BAD_REQUEST,
+        };
+        Reply::problem(status, &error.to_string())
     }
 
     /// A failure as a problem document (RFC 9457).

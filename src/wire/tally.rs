@@ -1,10 +1,10 @@
 //! Running totals of one side of a conversation.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::counts::Counts;
+use crate::counts::{Counts, TlsSession};
 use crate::units::nanoseconds;
 
 /// What became of an exchange.
@@ -48,6 +48,9 @@ struct Totals {
     beats_missed: AtomicU64,
     dead_lettered: AtomicU64,
     connections: AtomicU64,
+    handshakes: AtomicU64,
+    handshakes_resumed: AtomicU64,
+    tls: OnceLock<TlsSession>,
     bytes_received: AtomicU64,
     bytes_sent: AtomicU64,
     exchange_ns: AtomicU64,
@@ -105,6 +108,19 @@ impl Tally {
         self.0.connections.fetch_add(1, Relaxed);
     }
 
+    /// Counts a TLS handshake; the first one also tells what was agreed on.
+    pub(crate) fn shook_hands(&self, resumed: bool, session: impl FnOnce() -> TlsSession) {
+        self.0.handshakes.fetch_add(1, Relaxed);
+        self.0.handshakes_resumed.fetch_add(resumed.into(), Relaxed);
+        self.0.tls.get_or_init(session);
+    }
+
+    /// What the first TLS handshake agreed on; the others had the same ends.
+    #[must_use]
+    pub fn tls(&self) -> Option<TlsSession> {
+        self.0.tls.get().cloned()
+    }
+
     pub(crate) fn received(&self, bytes: usize) {
         self.0.bytes_received.fetch_add(bytes as u64, Relaxed);
     }
@@ -130,6 +146,8 @@ impl Tally {
             beats_missed: self.0.beats_missed.load(Relaxed),
             dead_lettered: self.0.dead_lettered.load(Relaxed),
             connections: self.0.connections.load(Relaxed),
+            handshakes: self.0.handshakes.load(Relaxed),
+            handshakes_resumed: self.0.handshakes_resumed.load(Relaxed),
             bytes_received: self.0.bytes_received.load(Relaxed),
             bytes_sent: self.0.bytes_sent.load(Relaxed),
             exchange_ns: self.0.exchange_ns.load(Relaxed),

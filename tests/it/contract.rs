@@ -20,10 +20,11 @@ use pollpush::source::pacer::Pacer;
 use pollpush::subscriber::inbox::{Delivery, Inbox};
 use pollpush::subscriber::post::{Epoch, Post, Readiness};
 use pollpush::units::Bytes;
-use pollpush::wire::link::{Line, Link};
+use pollpush::wire::link::{HttpVersion, Line, Link};
 use pollpush::wire::routes::Routes;
 use pollpush::wire::socket::bind_loopback;
 use pollpush::wire::tally::Tally;
+use pollpush::wire::tls::Authority;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -87,7 +88,16 @@ fn variations(mechanism: &str) -> Vec<Value> {
 
 /// Links to try every mechanism over, unless it refuses them.
 fn links() -> Vec<Link> {
-    vec![Link::default(), Link { keep_alive: false }]
+    let plain = Link::default();
+    let http = HttpVersion::Two;
+    vec![
+        plain.clone(),
+        Link { keep_alive: false, ..plain.clone() },
+        Link { tls: true, ..plain.clone() },
+        Link { tls: true, keep_alive: false, ..plain.clone() },
+        Link { http, ..plain.clone() },
+        Link { http, tls: true, ..plain },
+    ]
 }
 
 /// What one mechanism did with a short schedule.
@@ -130,11 +140,13 @@ impl Running {
         let contents = Contents { log, writer, seed: 7 };
         let half = move |lane: &_| strategy.source(lane, Routes::new());
         let listener = bind_loopback().await.unwrap();
-        let line = Line::new(link);
+        let authority = link.tls.then(|| Authority::new().unwrap());
+        let credentials = || authority.as_ref().map(|authority| authority.credentials().unwrap());
+        let line = Line::new(link.clone()).secured(credentials().as_ref()).unwrap();
         let lane = LaneThread::start("contract", listener, contents, line.clone(), half).unwrap();
 
         let (inbox, stop) = (Inbox::new(SUBSCRIBERS), CancellationToken::new());
-        let line = Line::new(line.link);
+        let line = Line::new(link).secured(credentials().as_ref()).unwrap();
         let tally = line.tally.clone();
         let (epoch_known, epoch) = Epoch::channel();
         let (ready, readied) = Readiness::channel();

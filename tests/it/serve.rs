@@ -10,10 +10,10 @@ use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
 use pollpush::clock;
 use pollpush::event::decode;
-use pollpush::wire::client::{Client, ClientKind, Dial, Received};
+use pollpush::wire::client::{Client, ClientKind, Received};
 use pollpush::wire::event_stream::{EventStream, Item};
+use pollpush::wire::link::Line;
 use pollpush::wire::prefer::PREFER;
-use pollpush::wire::tally::Tally;
 use pollpush::wire::websocket::{Message, Socket};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -58,8 +58,7 @@ impl Source {
     }
 
     fn client(&self, kind: ClientKind) -> Client {
-        let (peer, tally) = (self.address, Tally::default());
-        Client::new(kind, Dial { peer, keep_alive: true, timeout: DEADLINE, tally }).unwrap()
+        Client::new(kind, Line::default().dial(self.address, DEADLINE)).unwrap()
     }
 
     fn connect(&self) -> TcpStream {
@@ -382,12 +381,7 @@ async fn what_no_receiver_takes_is_a_dead_letter_and_can_be_sent_again() {
 #[tokio::test]
 async fn streams_are_read_and_counted_by_what_they_said() {
     let source = Source::start();
-    let dial = || Dial {
-        peer: source.address,
-        keep_alive: true,
-        timeout: DEADLINE,
-        tally: Tally::default(),
-    };
+    let dial = || Line::default().dial(source.address, DEADLINE);
     let mut socket = Socket::open(&dial(), PathAndQuery::from_static("/v1/events/socket?after=0"))
         .await
         .unwrap();

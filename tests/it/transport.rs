@@ -6,12 +6,15 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, StatusCode};
 use pollpush::clock;
+use pollpush::wire::body::receive_within;
 use pollpush::wire::client::{Client, ClientKind};
 use pollpush::wire::link::{Line, Link};
 use pollpush::wire::reply::Reply;
 use pollpush::wire::routes::Routes;
 use pollpush::wire::socket::bind_loopback;
 use pollpush::wire::tally::Outcome;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +42,12 @@ impl Server {
                 Outcome::Useful,
             ))
         });
+        let routes = routes.on(Method::POST, "/body", |request, _tail| async {
+            match receive_within(request.into_body(), 1_000, Duration::from_millis(200)).await {
+                Ok(_) => Reply::no_content(Outcome::Useful),
+                Err(error) => Reply::unreadable(&error),
+            }
+        });
         let mut serving = JoinSet::new();
         let (serves, stopped) = (line.clone(), stop.clone());
         serving.spawn(async move { serves.serve(listener, routes, stopped).await });
@@ -47,6 +56,20 @@ impl Server {
 
     fn client(&self, kind: ClientKind, line: &Line) -> Client {
         Client::new(kind, line.dial(self.address, DEADLINE)).unwrap()
+    }
+
+    /// Writes bytes to a connection of its own, and returns the status line that comes back.
+    async fn throw(&self, bytes: &[u8]) -> String {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let mut answer = Vec::new();
+        let throwing = async {
+            // The server may hang up before it has read everything.
+            let _ = stream.write_all(bytes).await;
+            let _ = stream.read_to_end(&mut answer).await;
+        };
+        tokio::time::timeout(DEADLINE, throwing).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer);
+        answer.lines().next().unwrap_or_default().to_owned()
     }
 
     async fn stop(mut self) {
@@ -98,5 +121,35 @@ async fn without_keep_alive_every_exchange_pays_for_a_connection() {
             assert!(fetch(&mut client).await >= 2 * RTT, "{kind:?}");
         }
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_too_long_too_slow_or_no_http_is_refused_and_counted() {
+    let server = Server::start(Line::default()).await;
+    let get = |path: &str, more: &str| format!("GET {path} HTTP/1.1\r\nhost: x\r\n{more}\r\n");
+    let post = |length: usize, body: &str| {
+        format!("POST /body HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n{body}")
+    };
+    let close = "connection: close\r\n";
+    let long = "x".repeat(20_000);
+    let thrown = [
+        (get(&format!("/page?{}", &long[..9_000]), close), "414"),
+        (get("/page", &format!("a: {long}\r\n")), "431"),
+        (get("/page", &"a: b\r\n".repeat(500)), "431"),
+        (post(2_000, &long[..2_000]), "413"),
+        (post(10, "slow"), "408"),
+        ("GET /page HTTP/9.9\r\n\r\n".to_owned(), "400"),
+        ("\u{1}\u{2}\u{3} nonsense\r\n\r\n".to_owned(), "400"),
+        (post(10, "").replace("content-length: 10", "content-length: ten"), "400"),
+    ];
+    for (bytes, status) in &thrown {
+        let answer = server.throw(bytes.as_bytes()).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{status}: {answer}");
+    }
+    let counts = server.line.tally.counts();
+    assert_eq!((counts.useful, counts.failed), (0, thrown.len() as u64));
+    // Whatever came before, the server goes on.
+    fetch(&mut server.client(ClientKind::Hyper, &Line::default())).await;
     server.stop().await;
 }
