@@ -255,7 +255,7 @@ async fn requests_that_make_no_sense_are_answered_with_problems() {
         problem(&received);
     }
     for (method, path, allowed) in
-        [(Method::DELETE, EVENTS, "GET"), (Method::GET, SUBSCRIPTIONS, "POST")]
+        [(Method::DELETE, EVENTS, "GET, HEAD, OPTIONS"), (Method::GET, SUBSCRIPTIONS, "POST, OPTIONS")]
     {
         let received = send(&mut client, method, path, "").await;
         assert_eq!(received.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
