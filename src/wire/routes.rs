@@ -40,7 +40,8 @@ impl Routes {
         Routes::default()
     }
 
-    /// Adds a route. A path that ends in `/` also takes one more segment, its tail.
+    /// Adds a route. A path that ends in `/` also takes one more segment, its tail; one that
+    /// ends in `/*` takes whatever follows.
     #[must_use]
     pub fn on<F, A>(mut self, method: Method, path: &'static str, handler: F) -> Routes
     where
@@ -106,6 +107,9 @@ impl Routes {
 
 /// What follows `route` in `path`, if the route covers the path.
 fn tail_of<'a>(path: &'a str, route: &str) -> Option<&'a str> {
+    if let Some(start) = route.strip_suffix('*') {
+        return path.strip_prefix(start);
+    }
     let tail = path.strip_prefix(route)?;
     let covered = if route.ends_with('/') {
         !tail.is_empty() && !tail.contains('/')
@@ -137,7 +141,11 @@ mod tests {
     }
 
     #[test]
-    fn only_routes_that_end_in_a_slash_take_a_tail() {
+    fn routes_take_no_tail_or_a_segment_or_everything() {
+        for path in ["/", "/a", "/a/b/"] {
+            assert_eq!(tail_of(path, "/*"), Some(&path[1..]));
+        }
+        assert_eq!(tail_of("*", "/*"), None);
         assert_eq!(tail_of("/v1/events", "/v1/events"), Some(""));
         assert_eq!(tail_of("/v1/events/7", "/v1/events"), None);
         assert_eq!(tail_of("/v1/subscriptions/7", "/v1/subscriptions/"), Some("7"));
