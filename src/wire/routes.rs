@@ -63,9 +63,11 @@ impl Routes {
         let (method, path) = (request.method(), request.uri().path());
         let is_head = method == Method::HEAD;
         let wanted = if is_head { &Method::GET } else { method };
-        let found = self.entries.iter().filter(|(method, ..)| method == wanted).find_map(
-            |(_, route, handler)| Some((tail_of(path, route)?.to_owned(), handler)),
-        );
+        let found = self
+            .entries
+            .iter()
+            .filter(|(method, ..)| method == wanted)
+            .find_map(|(_, route, handler)| Some((tail_of(path, route)?.to_owned(), handler)));
         if let Some((tail, handler)) = found {
             let answer = handler(request, tail);
             return if is_head { answer.await.without_events() } else { answer.await };

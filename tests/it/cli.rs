@@ -39,6 +39,7 @@ fn help_is_given_for_the_program_and_every_verb() {
         "check",
         "report",
         "serve",
+        "receive",
         "doctor",
         "scenarios",
         "mechanisms",

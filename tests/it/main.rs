@@ -12,12 +12,16 @@ mod contract;
 mod documents;
 /// What the machine may refuse.
 mod faults;
+/// Requests at random against the mock source alone.
+mod fuzz;
 /// Killed, hanging and interrupted processes.
 mod kill;
 /// Which room may use which: the table in `ARCHITECTURE.md`, held against the code.
 mod layers;
 /// The program under test and the processes it starts.
 mod program;
+/// The webhook receiver alone.
+mod receive;
 /// Rebuilding what is derived from a record.
 mod report;
 /// What a run leaves on disk.

@@ -254,9 +254,10 @@ async fn requests_that_make_no_sense_are_answered_with_problems() {
         assert_eq!(received.status.as_u16(), status, "{path} {body:.40}");
         problem(&received);
     }
-    for (method, path, allowed) in
-        [(Method::DELETE, EVENTS, "GET, HEAD, OPTIONS"), (Method::GET, SUBSCRIPTIONS, "POST, OPTIONS")]
-    {
+    for (method, path, allowed) in [
+        (Method::DELETE, EVENTS, "GET, HEAD, OPTIONS"),
+        (Method::GET, SUBSCRIPTIONS, "POST, OPTIONS"),
+    ] {
         let received = send(&mut client, method, path, "").await;
         assert_eq!(received.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
         assert_eq!(received.headers[ALLOW], allowed, "{path}");

@@ -112,7 +112,8 @@ impl Delivery {
     }
 
     fn words(&self) -> String {
-        let mut line = format!("{:.3}  {} {}", self.arrived, plain(&self.method), plain(&self.path));
+        let mut line =
+            format!("{:.3}  {} {}", self.arrived, plain(&self.method), plain(&self.path));
         let mut part = |text: &str| {
             line.push_str("  ");
             line.push_str(text);

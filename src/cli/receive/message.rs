@@ -166,9 +166,9 @@ mod tests {
     use http::header::{HeaderMap, HeaderName, HeaderValue};
 
     fn message(headers: &[(&'static str, &'static str)], body: &str) -> Message {
-        let headers = headers.iter().map(|(name, value)| {
-            (HeaderName::from_static(name), HeaderValue::from_static(value))
-        });
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
         Message::read(&HeaderMap::from_iter(headers), body.as_bytes())
     }
 

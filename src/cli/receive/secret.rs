@@ -52,10 +52,10 @@ pub(super) fn verifier(
         }
     };
     let secrets = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let keys: Vec<_> = secrets
-        .map(|secret| scheme.key(secret))
-        .collect::<Result<_, _>>()
-        .map_err(|error| usage(format!("{place}: {error}"), "copy it from the sender's settings"))?;
+    let keys: Vec<_> =
+        secrets.map(|secret| scheme.key(secret)).collect::<Result<_, _>>().map_err(|error| {
+            usage(format!("{place}: {error}"), "copy it from the sender's settings")
+        })?;
     if keys.is_empty() {
         return Err(usage(format!("{place} holds no secret"), "write the secret into it").into());
     }

@@ -74,9 +74,8 @@ impl Latencies {
 
     /// `null` where there is nothing to take a quantile of.
     fn object(&self) -> serde_json::Value {
-        let value = |quantile| {
-            (!self.spread.is_empty()).then(|| self.spread.value_at_quantile(quantile))
-        };
+        let value =
+            |quantile| (!self.spread.is_empty()).then(|| self.spread.value_at_quantile(quantile));
         let mut object = json!({ "count": self.spread.len(), "sender_ahead": self.ahead });
         for (name, quantile) in QUANTILES {
             object[format!("{name}_ns")] = value(quantile).into();
