@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use http::header::{ALLOW, HeaderValue};
+use http::header::{ALLOW, HeaderValue, UPGRADE};
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 
@@ -59,7 +59,7 @@ impl Routes {
     }
 
     /// Answers one request.
-    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Reply {
+    pub(crate) async fn answer(&self, mut request: Request<Incoming>) -> Reply {
         let (method, path) = (request.method(), request.uri().path());
         let is_head = method == Method::HEAD;
         let wanted = if is_head { &Method::GET } else { method };
@@ -69,8 +69,12 @@ impl Routes {
             .filter(|(method, ..)| method == wanted)
             .find_map(|(_, route, handler)| Some((tail_of(path, route)?.to_owned(), handler)));
         if let Some((tail, handler)) = found {
-            let answer = handler(request, tail);
-            return if is_head { answer.await.without_events() } else { answer.await };
+            if is_head {
+                // Only GET can become a WebSocket (RFC 6455, 4.1).
+                request.headers_mut().remove(UPGRADE);
+                return handler(request, tail).await.without_events();
+            }
+            return handler(request, tail).await;
         }
         let Some(allowed) = self.allowed(path) else {
             return Reply::problem(StatusCode::NOT_FOUND, "there is nothing at this path");

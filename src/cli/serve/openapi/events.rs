@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 use crate::cli::serve::openapi::{json_response, problem, schemas};
 use crate::source::feed::{PAGE_DEFAULT, PAGE_LIMIT};
 
+/// A cursor. Nineteen digits are more than any log will have, and fit into 64 bits.
+pub(super) const CURSOR: &str = "^[0-9]{1,19}$";
+
 pub(super) fn list() -> Value {
     let page = json!({ "events": [schemas::event_example()], "next": "1", "more": true });
     json!({
@@ -13,7 +16,7 @@ pub(super) fn list() -> Value {
         "summary": "A page of events behind a cursor",
         "description": "Follow `next` to see every event once, in order. An empty page returns \
             the cursor it was asked with.",
-        "parameters": [after(), limit()],
+        "parameters": [after("Without it, the start."), limit()],
         "responses": {
             "200": json_response("The events behind the cursor.", "Page", &page),
             "400": problem(400, "Bad Request",
@@ -22,14 +25,13 @@ pub(super) fn list() -> Value {
     })
 }
 
-/// The parameter that says which events are known already.
-fn after() -> Value {
+/// The parameter that says which events are known already; `otherwise` is said of its absence.
+pub(super) fn after(otherwise: &str) -> Value {
     json!({
         "name": "after",
         "in": "query",
-        "description": "The cursor to read on from: `next` of the page before; `0` is the start.",
-        // Nineteen digits are more than any log will have, and fit into 64 bits.
-        "schema": { "type": "string", "pattern": "^[0-9]{1,19}$", "default": "0" },
+        "description": format!("The cursor behind the last event seen; `0` is the start. {otherwise}"),
+        "schema": { "type": "string", "pattern": CURSOR },
         "example": "41",
     })
 }

@@ -7,9 +7,13 @@
 mod events;
 mod schemas;
 mod service;
+mod streams;
 mod subscriptions;
 
 use serde_json::{Map, Value, json};
+
+use crate::delivery::sse::STREAM_PATH;
+use crate::delivery::websocket::SOCKET_PATH;
 
 /// A method in lower case, a path, and the operation's description.
 type Operation = (&'static str, &'static str, fn() -> Value);
@@ -17,6 +21,8 @@ type Operation = (&'static str, &'static str, fn() -> Value);
 /// Every operation, in the order of the document.
 const OPERATIONS: &[Operation] = &[
     ("get", "/v1/events", events::list),
+    ("get", STREAM_PATH, streams::stream),
+    ("get", SOCKET_PATH, streams::socket),
     ("post", "/v1/subscriptions", subscriptions::register),
     ("delete", "/v1/subscriptions/{id}", subscriptions::remove),
     ("get", "/healthz", service::health),
