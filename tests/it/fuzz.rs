@@ -173,13 +173,18 @@ impl Maker {
     }
 
     fn request(&mut self) -> Asked {
-        Asked {
+        let mut asked = Asked {
             method: METHODS.choose(&mut self.random).unwrap(),
             path: self.path(),
             query: self.query(),
             headers: self.headers(),
             body: self.body(),
+        };
+        // The only request with a body that is read would be too rare otherwise.
+        if self.random.random_bool(0.2) {
+            (asked.method, asked.path) = ("POST", "/v1/subscriptions".to_owned());
         }
+        asked
     }
 }
 
