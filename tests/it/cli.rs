@@ -61,7 +61,8 @@ fn no_verb_is_missing_from_the_help_tests() {
         .filter_map(|line| line.split_whitespace().next())
         .collect();
     let expected =
-        "run check report serve doctor scenarios mechanisms schema completions man help".split(' ');
+        "run check report serve receive doctor scenarios mechanisms schema completions man help"
+            .split(' ');
     assert_eq!(verbs, expected.collect::<Vec<_>>());
 }
 

@@ -50,5 +50,9 @@ pub(super) fn socket() -> Value {
 }
 
 fn not_a_cursor() -> Value {
-    problem(400, "Bad Request", "`after` is not a cursor; write the number of the last event seen, or 0")
+    problem(
+        400,
+        "Bad Request",
+        "`after` is not a cursor; write the number of the last event seen, or 0",
+    )
 }
