@@ -62,8 +62,7 @@ impl Default for Summary {
 impl Latencies {
     fn add(&mut self, latency: Latency) {
         match u64::try_from(latency.nanoseconds) {
-            // It can hold every 63 bits, so nothing is left out.
-            Ok(nanoseconds) => self.spread.saturating_record(nanoseconds),
+            Ok(nanoseconds) => self.spread.record(nanoseconds).expect("its range grows"),
             Err(_) => self.ahead += 1,
         }
     }
@@ -172,5 +171,26 @@ impl Summary {
             }
         }
         grid.table()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Latencies;
+    use crate::cli::receive::delivery::Latency;
+    use crate::cli::receive::message::Stamp;
+
+    #[test]
+    fn latencies_of_any_length_are_held_to_three_digits() {
+        let mut latencies = Latencies::default();
+        for nanoseconds in [5_000_000, 7_000_000, -1, i64::MAX, 0, 6_000_000] {
+            latencies.add(Latency { nanoseconds, by: Stamp::Time, resolution: 1 });
+        }
+        let object = latencies.object();
+        assert_eq!((&object["count"], &object["sender_ahead"]), (&5.into(), &1.into()));
+        let median = object["p50_ns"].as_u64().expect("a median");
+        assert!(median.abs_diff(6_000_000) <= 6_000, "{object}");
+        let most = object["max_ns"].as_u64().expect("a maximum");
+        assert!(most >= i64::MAX.unsigned_abs() / 1000 * 999, "{object}");
     }
 }
