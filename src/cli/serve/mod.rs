@@ -196,7 +196,7 @@ mod tests {
     pub(super) fn routes() -> Routes {
         let (_, log) = event_log();
         let writer = EventWriter::new(Encoder::new(Encoder::SMALLEST_PAYLOAD), WallAnchor::now());
-        let (line, stop) = (Line::default(), CancellationToken::new());
-        all_halves(&Lane { log, writer, line, stop }).routes
+        let (release, stop) = (CancellationToken::new(), CancellationToken::new());
+        all_halves(&Lane { log, writer, line: Line::default(), release, stop }).routes
     }
 }

@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::delivery::sse::STREAM_PATH;
 use crate::delivery::websocket::SOCKET_PATH;
+use crate::source::latest::LATEST_PATH;
 
 /// A method in lower case, a path, and the operation's description.
 type Operation = (&'static str, &'static str, fn() -> Value);
@@ -21,6 +22,7 @@ type Operation = (&'static str, &'static str, fn() -> Value);
 /// Every operation, in the order of the document.
 const OPERATIONS: &[Operation] = &[
     ("get", "/v1/events", events::list),
+    ("get", LATEST_PATH, events::latest),
     ("get", STREAM_PATH, streams::stream),
     ("get", SOCKET_PATH, streams::socket),
     ("post", "/v1/subscriptions", subscriptions::register),
