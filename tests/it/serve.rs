@@ -387,6 +387,34 @@ fn browsers_may_read_the_stream() {
     source.stop();
 }
 
+#[test]
+fn open_polls_and_streams_end_with_the_source() {
+    let source = Source::start();
+    let mut stream = source.connect();
+    stream.write_all(b"GET /v1/events/stream HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    assert_eq!(read_head(&mut BufReader::new(&stream))[0], "HTTP/1.1 200 OK");
+    let mut poll = source.connect();
+    let request = format!("GET {BEYOND} HTTP/1.1\r\nhost: x\r\nprefer: wait=55\r\n\r\n");
+    poll.write_all(request.as_bytes()).unwrap();
+    let mut probe = source.connect();
+    probe.write_all(b"HEAD /v1/events HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    let head = read_head(&mut BufReader::new(&probe));
+    assert_eq!(head[0], "HTTP/1.1 200 OK");
+    let length = head.iter().find_map(|line| line.strip_prefix("content-length: "));
+    assert!(length.is_some_and(|length| length != "0"), "what GET would send: {head:?}");
+    let before = clock::now();
+    source.program.signal(Signal::TERM);
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).unwrap();
+    // It is answered, unless the source had not read it yet.
+    let mut answer = String::new();
+    let _ = poll.read_to_string(&mut answer);
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    source.program.wait().expect_code(&[0]);
+    let taken = clock::now().since(before);
+    assert!(taken < Duration::from_secs(30), "it did not wait for the poll: {taken:?}");
+}
+
 /// The lines of a request or a response before its body.
 fn read_head(stream: &mut impl BufRead) -> Vec<String> {
     stream.lines().map(Result::unwrap).take_while(|line| !line.is_empty()).collect()
