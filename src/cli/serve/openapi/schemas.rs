@@ -115,7 +115,7 @@ fn registration() -> Value {
                 "description": "Where to post: on loopback, as an address and a port.",
             },
             "secret": {
-                "type": "string",
+                "type": ["string", "null"],
                 "pattern": SECRET,
                 "description": "The secret to sign with; without it nothing is signed.",
             },
