@@ -169,7 +169,7 @@ mod tests {
         let headers = headers
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-        Message::read(&HeaderMap::from_iter(headers), body.as_bytes())
+        Message::read(&headers.collect::<HeaderMap>(), body.as_bytes())
     }
 
     fn event(id: &str, time: &str) -> String {

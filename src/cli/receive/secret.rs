@@ -39,17 +39,16 @@ pub(super) fn verifier(
             .into()),
         };
     };
-    let (text, place) = match file {
-        Some(file) => (read(file, terminal)?, file.display().to_string()),
-        None => {
-            let text = std::env::var(VARIABLE).map_err(|_| {
-                usage(
-                    "signatures cannot be verified without the sender's secret".to_owned(),
-                    "give a file with `--secret-file`, or set POLLPUSH_SECRET",
-                )
-            })?;
-            (text, VARIABLE.to_owned())
-        }
+    let (text, place) = if let Some(file) = file {
+        (read(file, terminal)?, file.display().to_string())
+    } else {
+        let text = std::env::var(VARIABLE).map_err(|_| {
+            usage(
+                "signatures cannot be verified without the sender's secret".to_owned(),
+                "give a file with `--secret-file`, or set POLLPUSH_SECRET",
+            )
+        })?;
+        (text, VARIABLE.to_owned())
     };
     let secrets = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let keys: Vec<_> =

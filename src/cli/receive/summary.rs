@@ -14,7 +14,7 @@ use crate::report::quantity;
 const QUANTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0)];
 
 /// Totals of all deliveries.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Summary {
     deliveries: u64,
     refused: u64,
@@ -41,21 +41,6 @@ impl Default for Latencies {
         // Three digits are what is shown; the range grows with the values.
         let spread = Histogram::new(3).expect("three digits are possible");
         Latencies { spread, ahead: 0 }
-    }
-}
-
-impl Default for Summary {
-    fn default() -> Summary {
-        Summary {
-            deliveries: 0,
-            refused: 0,
-            events: 0,
-            duplicates: 0,
-            bytes: 0,
-            connections: 0,
-            by_time: Latencies::default(),
-            by_timestamp: Latencies::default(),
-        }
     }
 }
 

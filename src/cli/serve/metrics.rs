@@ -34,7 +34,6 @@ pub(super) fn exposition(counts: &Counts, events: u64) -> String {
     let others = [
         ("retried", "Exchanges that repeat an attempt that failed.", counts.retried),
         ("denied", "Exchanges refused for want of right credentials.", counts.denied),
-        ("streams_opened", "Responses that are streams of events.", counts.streams),
         ("messages", "Frames of streams.", counts.messages),
         ("connections_opened", "Connections accepted or dialled.", counts.connections),
         ("received_bytes", "Bytes read from sockets.", counts.bytes_received),
