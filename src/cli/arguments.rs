@@ -32,6 +32,7 @@ verbs! {
     Check(crate::cli::check::Check),
     Report(crate::cli::report::Report),
     Serve(crate::cli::serve::Serve),
+    Receive(crate::cli::receive::Receive),
     Doctor(crate::cli::doctor::Doctor),
     Scenarios(crate::cli::scenarios::Scenarios),
     Mechanisms(crate::cli::mechanisms::Mechanisms),

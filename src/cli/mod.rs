@@ -16,6 +16,7 @@ mod options;
 mod outcome;
 mod outline;
 mod progress;
+mod receive;
 mod report;
 mod run;
 mod scenarios;

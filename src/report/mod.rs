@@ -13,7 +13,7 @@ pub mod table;
 
 mod compared;
 mod point;
-mod quantity;
+pub(crate) mod quantity;
 #[cfg(test)]
 mod sample;
 mod wording;

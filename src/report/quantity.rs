@@ -24,12 +24,12 @@ pub(super) fn duration(nanoseconds: f64) -> String {
 }
 
 /// [`duration`] of whole nanoseconds.
-pub(super) fn nanoseconds(value: u64) -> String {
+pub(crate) fn nanoseconds(value: u64) -> String {
     duration(value as f64)
 }
 
 /// A size with three significant digits and a decimal prefix: `512 B`, `1.32 kB`, `8.05 MB`.
-pub(super) fn bytes(bytes: f64) -> String {
+pub(crate) fn bytes(bytes: f64) -> String {
     const UNITS: &[(f64, f64, &str)] = &[
         (1.0, 999.5, "B"),
         (1e3, 999.5, "kB"),
@@ -64,12 +64,12 @@ fn three_digits(value: f64) -> String {
 }
 
 /// A whole number with thousands separators: `12,345`.
-pub(super) fn count(value: u64) -> String {
+pub(crate) fn count(value: u64) -> String {
     grouped(&value.to_string())
 }
 
 /// A number of things and their name, which takes an `s` unless there is one: `3 blocks`.
-pub(super) fn counted(value: u64, name: &str) -> String {
+pub(crate) fn counted(value: u64, name: &str) -> String {
     let plural = if value == 1 { "" } else { "s" };
     format!("{} {name}{plural}", count(value))
 }

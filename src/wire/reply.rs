@@ -94,6 +94,20 @@ impl Reply {
         Reply::problem(status, &error.to_string())
     }
 
+    /// The same answer to a HEAD request: it succeeds or fails alike, but carries no event.
+    ///
+    /// The body stays, for the headers that describe it; hyper does not send it.
+    #[must_use]
+    pub(crate) fn without_events(self) -> Reply {
+        let outcome = match self.outcome {
+            Outcome::Useful | Outcome::Empty | Outcome::Stream => Outcome::Overhead,
+            Outcome::NotModified | Outcome::RateLimited | Outcome::Failed | Outcome::Overhead => {
+                self.outcome
+            }
+        };
+        Reply { outcome, ..self }
+    }
+
     /// A failure as a problem document (RFC 9457).
     #[must_use]
     pub fn problem(status: StatusCode, detail: &str) -> Reply {

@@ -12,6 +12,8 @@ mod contract;
 mod documents;
 /// What the machine may refuse.
 mod faults;
+/// Requests at random against the mock source alone.
+mod fuzz;
 /// Killed, hanging and interrupted processes.
 mod kill;
 /// Which room may use which: the table in `ARCHITECTURE.md`, held against the code.
@@ -20,6 +22,8 @@ mod layers;
 mod program;
 /// What mechanisms that push do about failures, order and slow receivers.
 mod push;
+/// The webhook receiver alone.
+mod receive;
 /// Rebuilding what is derived from a record.
 mod report;
 /// What a run leaves on disk.

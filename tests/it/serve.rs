@@ -260,9 +260,10 @@ async fn requests_that_make_no_sense_are_answered_with_problems() {
         assert_eq!(received.status.as_u16(), status, "{path} {body:.40}");
         problem(&received);
     }
-    for (method, path, allowed) in
-        [(Method::DELETE, EVENTS, "GET"), (Method::GET, SUBSCRIPTIONS, "POST")]
-    {
+    for (method, path, allowed) in [
+        (Method::DELETE, EVENTS, "GET, HEAD, OPTIONS"),
+        (Method::GET, SUBSCRIPTIONS, "POST, OPTIONS"),
+    ] {
         let received = send(&mut client, method, path, "").await;
         assert_eq!(received.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
         assert_eq!(received.headers[ALLOW], allowed, "{path}");
@@ -424,6 +425,34 @@ fn browsers_may_read_the_stream() {
         assert!(head.iter().any(|header| header == line), "{head:?}");
     }
     source.stop();
+}
+
+#[test]
+fn open_polls_and_streams_end_with_the_source() {
+    let source = Source::start();
+    let mut stream = source.connect();
+    stream.write_all(b"GET /v1/events/stream HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    assert_eq!(read_head(&mut BufReader::new(&stream))[0], "HTTP/1.1 200 OK");
+    let mut poll = source.connect();
+    let request = format!("GET {BEYOND} HTTP/1.1\r\nhost: x\r\nprefer: wait=55\r\n\r\n");
+    poll.write_all(request.as_bytes()).unwrap();
+    let mut probe = source.connect();
+    probe.write_all(b"HEAD /v1/events HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    let head = read_head(&mut BufReader::new(&probe));
+    assert_eq!(head[0], "HTTP/1.1 200 OK");
+    let length = head.iter().find_map(|line| line.strip_prefix("content-length: "));
+    assert!(length.is_some_and(|length| length != "0"), "what GET would send: {head:?}");
+    let before = clock::now();
+    source.program.signal(Signal::TERM);
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).unwrap();
+    // It is answered, unless the source had not read it yet.
+    let mut answer = String::new();
+    let _ = poll.read_to_string(&mut answer);
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    source.program.wait().expect_code(&[0]);
+    let taken = clock::now().since(before);
+    assert!(taken < Duration::from_secs(30), "it did not wait for the poll: {taken:?}");
 }
 
 /// The lines of a request or a response before its body.

@@ -1,5 +1,9 @@
 //! `pollpush serve`: the mock source alone, for a client of the user's own.
 
+mod metrics;
+mod openapi;
+mod service;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -27,6 +31,8 @@ use crate::source::pacer::Pacer;
 use crate::units::{Bytes, LONGEST_DURATION, Rate, parse_duration};
 use crate::wire::link::Line;
 use crate::wire::routes::Routes;
+
+use service::with_service;
 
 /// Run the mock source alone, for a client of your own.
 #[derive(Debug, Args)]
@@ -126,7 +132,7 @@ impl Serve {
     }
 }
 
-/// The source halves of all mechanisms behind one listener.
+/// The source halves of all mechanisms behind one listener, and what the source says of itself.
 fn all_halves(lane: &Lane) -> SourceHalf<impl Future<Output = Result<(), DeliveryError>> + use<>> {
     let mut routes = Routes::new();
     let mut work = Vec::new();
@@ -135,6 +141,7 @@ fn all_halves(lane: &Lane) -> SourceHalf<impl Future<Output = Result<(), Deliver
         routes = half.routes;
         work.push(half.work);
     }
+    let routes = with_service(routes, lane);
     SourceHalf { routes, work: async { try_join_all(work).await.map(|_| ()) } }
 }
 
@@ -146,6 +153,7 @@ fn shown(counts: &Counts, emitted: u64, format: Format) -> anyhow::Result<String
         ("requests useful", counts.useful),
         ("requests empty", counts.empty),
         ("requests not modified", counts.not_modified),
+        ("requests rate limited", counts.rate_limited),
         ("requests failed", counts.failed),
         ("requests overhead", counts.overhead),
         ("streams", counts.streams),
@@ -170,4 +178,25 @@ fn shown(counts: &Counts, emitted: u64, format: Format) -> anyhow::Result<String
             serde_json::to_string_pretty(&object)? + "\n"
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::all_halves;
+    use crate::clock::WallAnchor;
+    use crate::event::Encoder;
+    use crate::source::feed::EventWriter;
+    use crate::source::lane::Lane;
+    use crate::source::log::event_log;
+    use crate::wire::link::Line;
+    use crate::wire::routes::Routes;
+    use tokio_util::sync::CancellationToken;
+
+    /// What a source alone answers.
+    pub(super) fn routes() -> Routes {
+        let (_, log) = event_log();
+        let writer = EventWriter::new(Encoder::new(Encoder::SMALLEST_PAYLOAD), WallAnchor::now());
+        let (release, stop) = (CancellationToken::new(), CancellationToken::new());
+        all_halves(&Lane { log, writer, seed: 1, line: Line::default(), release, stop }).routes
+    }
 }

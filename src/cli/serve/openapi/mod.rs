@@ -1,0 +1,167 @@
+//! `GET /openapi.json`: what `serve` answers and posts, as an `OpenAPI` 3.1 document
+//! (<https://spec.openapis.org/oas/v3.1.1.html>).
+//!
+//! It is written by hand, so that it can say why and give examples. Limits and names come from
+//! the constants the code uses; a test compares its paths with the routes in both directions.
+
+mod events;
+mod schemas;
+mod service;
+mod streams;
+mod subscriptions;
+
+use serde_json::{Map, Value, json};
+
+use crate::delivery::sse::STREAM_PATH;
+use crate::delivery::websocket::SOCKET_PATH;
+use crate::source::latest::LATEST_PATH;
+
+/// A method in lower case, a path, and the operation's description.
+type Operation = (&'static str, &'static str, fn() -> Value);
+
+/// Every operation, in the order of the document.
+const OPERATIONS: &[Operation] = &[
+    ("get", "/v1/events", events::list),
+    ("get", LATEST_PATH, events::latest),
+    ("get", STREAM_PATH, streams::stream),
+    ("get", SOCKET_PATH, streams::socket),
+    ("post", "/v1/subscriptions", subscriptions::register),
+    ("delete", "/v1/subscriptions/{id}", subscriptions::remove),
+    ("get", "/healthz", service::health),
+    ("get", "/metrics", service::metrics),
+    ("get", "/openapi.json", service::document),
+];
+
+const DESCRIPTION: &str = "\
+A mock event source: it emits made-up events at a steady average rate and offers them in every \
+way `pollpush` measures. It listens on loopback only and forgets everything when it ends.
+
+Every path that takes GET takes HEAD, and every path answers OPTIONS with 204 and `Allow`. \
+Errors are problem documents (RFC 9457); only what is not HTTP at all is answered without one. \
+Unknown query parameters are ignored.";
+
+/// The document.
+pub(super) fn document() -> Value {
+    let mut paths = Map::new();
+    for (method, path, describe) in OPERATIONS {
+        let item = paths.entry(*path).or_insert_with(|| json!({}));
+        item[*method] = describe();
+    }
+    json!({
+        "openapi": "3.1.1",
+        "info": {
+            "title": "pollpush serve",
+            "summary": "A mock event source to poll, and to be pushed to from.",
+            "description": DESCRIPTION,
+            "version": env!("CARGO_PKG_VERSION"),
+            "license": { "name": "MIT OR Apache-2.0", "identifier": env!("CARGO_PKG_LICENSE") },
+        },
+        "servers": [{ "url": "/", "description": "the source that serves this document" }],
+        // Nothing asks for credentials; without this line a reader would have to guess.
+        "security": [],
+        "tags": [
+            { "name": "events", "description": "The log of events, oldest first." },
+            { "name": "subscriptions", "description": "Webhooks and where they go." },
+            { "name": "service", "description": "The source itself." },
+        ],
+        "paths": paths,
+        "webhooks": { "event": { "post": subscriptions::delivery() } },
+        "components": { "schemas": schemas::all() },
+    })
+}
+
+/// A reference to a schema of the document.
+fn schema(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+/// A response with a JSON body of a schema.
+fn json_response(description: &str, name: &str, example: &Value) -> Value {
+    json!({
+        "description": description,
+        "content": { "application/json": { "schema": schema(name), "example": example } },
+    })
+}
+
+/// An error response; `detail` is what the example says.
+fn problem(status: u16, title: &str, detail: &str) -> Value {
+    json!({
+        "description": title,
+        "content": { "application/problem+json": {
+            "schema": schema("Problem"),
+            "example": { "title": title, "status": status, "detail": detail },
+        } },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{OPERATIONS, document};
+    use crate::cli::serve::tests::routes;
+    use serde_json::Value;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_document_describes_what_is_served_and_nothing_else() {
+        let served: BTreeSet<(String, String)> = routes()
+            .list()
+            .map(|(method, path)| {
+                let tail = if path.ends_with('/') { "{id}" } else { "" };
+                (method.as_str().to_lowercase(), format!("{path}{tail}"))
+            })
+            .collect();
+        let described: BTreeSet<(String, String)> = OPERATIONS
+            .iter()
+            .map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned()))
+            .collect();
+        assert_eq!(served, described);
+        assert_eq!(described.len(), OPERATIONS.len(), "an operation is described twice");
+    }
+
+    /// Every object in a document.
+    fn objects<'a>(value: &'a Value, found: &mut Vec<&'a serde_json::Map<String, Value>>) {
+        match value {
+            Value::Object(object) => {
+                found.push(object);
+                object.values().for_each(|value| objects(value, found));
+            }
+            Value::Array(values) => values.iter().for_each(|value| objects(value, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_reference_points_at_something_and_every_schema_is_used() {
+        let document = document();
+        let mut found = Vec::new();
+        objects(&document, &mut found);
+        let mut used = BTreeSet::new();
+        for reference in found.iter().filter_map(|object| object.get("$ref")) {
+            let pointer = reference.as_str().and_then(|text| text.strip_prefix('#'));
+            let target = pointer.and_then(|pointer| document.pointer(pointer));
+            assert!(target.is_some(), "{reference}");
+            used.extend(pointer.and_then(|pointer| pointer.rsplit('/').next()));
+        }
+        let schemas = document["components"]["schemas"].as_object().expect("schemas");
+        assert_eq!(used, schemas.keys().map(String::as_str).collect());
+    }
+
+    #[test]
+    fn every_operation_has_a_name_a_tag_a_summary_and_responses() {
+        let mut names = BTreeSet::new();
+        for (method, path, describe) in OPERATIONS {
+            let operation = describe();
+            let name = operation["operationId"].as_str().expect("a name").to_owned();
+            assert!(names.insert(name), "{method} {path}");
+            let tag = &operation["tags"][0];
+            let tags = document()["tags"].clone();
+            assert!(tags.as_array().expect("tags").iter().any(|known| known["name"] == *tag));
+            assert!(operation["summary"].is_string(), "{method} {path}");
+            for (status, response) in operation["responses"].as_object().expect("responses") {
+                let is_error = status.starts_with(['4', '5']);
+                let is_problem = response["content"]["application/problem+json"].is_object();
+                assert_eq!(is_error, is_problem, "{method} {path} {status}");
+            }
+        }
+    }
+}
