@@ -1,6 +1,7 @@
 //! Requests at random against `serve`: whatever is asked, the answer is one that its own
 //! document describes, and an error is a problem document.
 
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
@@ -42,9 +43,9 @@ fn ask(address: SocketAddr, asked: &Asked) -> Answered {
     let Asked { method, path, query, headers, body } = asked;
     let mut head = format!("{method} {path}{query} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
     for (name, value) in headers {
-        head += &format!("{name}: {value}\r\n");
+        write!(head, "{name}: {value}\r\n").unwrap();
     }
-    head += &format!("content-length: {}\r\n\r\n", body.len());
+    write!(head, "content-length: {}\r\n\r\n", body.len()).unwrap();
     stream.write_all(head.as_bytes()).unwrap();
     // A source that has refused the head need not read the body.
     let _ = stream.write_all(body);

@@ -1,5 +1,6 @@
 //! `receive` takes whatever a sender of the user's own posts, and says what it was.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -44,9 +45,9 @@ impl Receiving {
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         let mut text = format!("{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
         for (name, value) in headers {
-            text += &format!("{name}: {value}\r\n");
+            write!(text, "{name}: {value}\r\n").unwrap();
         }
-        text += &format!("content-length: {}\r\n\r\n", body.len());
+        write!(text, "content-length: {}\r\n\r\n", body.len()).unwrap();
         stream.write_all(text.as_bytes()).unwrap();
         // A receiver that has refused may have hung up.
         let _ = stream.write_all(body);
