@@ -71,7 +71,7 @@ where
         let inward = async {
             // When the client has closed its end, answers still go out to it.
             let _ = carry(from_far, to_near, path, inward_timer).await;
-            pending().await
+            pending::<()>().await;
         };
         tokio::select! {
             delivered = carry(from_near, to_far, path, outward_timer) => delivered,

@@ -104,11 +104,11 @@ impl HttpVersion {
 }
 
 impl Link {
-    /// Round trips that set a connection up before each exchange: that of TCP, or none where
-    /// connections are kept.
+    /// Round trips that set a connection up before each exchange: that of TCP and that of TLS
+    /// 1.3, resumed or not (RFC 8446, 2), or none where connections are kept.
     #[must_use]
     pub fn set_up(&self) -> u32 {
-        u32::from(!self.keep_alive)
+        if self.keep_alive { 0 } else { 1 + u32::from(self.tls) }
     }
 }
 

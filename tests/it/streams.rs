@@ -275,7 +275,8 @@ async fn the_source_says_that_it_goes_away() {
     let (_, mut stream) = ask(&source, ACCEPTABLE).await;
     let mut close = [0; 4];
     let (stopped, read) = tokio::join!(source.lane.stop(), stream.read_exact(&mut close));
-    (stopped.unwrap(), read.unwrap());
+    stopped.unwrap();
+    read.unwrap();
     assert_eq!(close, [0x88, 0x02, 0x03, 0xe9]);
     source.lane.dismiss();
 }

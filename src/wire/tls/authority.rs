@@ -49,11 +49,11 @@ impl Authority {
     ///
     /// As [`Authority::new`].
     pub fn credentials(&self) -> Result<Credentials, TlsError> {
-        self.issue(loopback())
+        self.issue(&loopback())
     }
 
     /// Credentials with a certificate of these properties.
-    pub(super) fn issue(&self, params: CertificateParams) -> Result<Credentials, TlsError> {
+    pub(super) fn issue(&self, params: &CertificateParams) -> Result<Credentials, TlsError> {
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer)?;
         Ok(Credentials::of(&self.certificate, certificate.der(), &key))
@@ -98,7 +98,7 @@ impl Credentials {
 
     /// Credentials that nobody has vouched for.
     #[cfg(test)]
-    pub(super) fn self_signed(params: CertificateParams) -> Result<Credentials, TlsError> {
+    pub(super) fn self_signed(params: &CertificateParams) -> Result<Credentials, TlsError> {
         let key = KeyPair::generate()?;
         let certificate = params.self_signed(&key)?;
         Ok(Credentials::of(certificate.der(), certificate.der(), &key))

@@ -157,7 +157,7 @@ fn distrusted(authority: &Authority) -> Vec<(&'static str, Credentials)> {
     let issue = |change: fn(&mut CertificateParams)| {
         let mut params = loopback();
         change(&mut params);
-        authority.issue(params).expect("credentials")
+        authority.issue(&params).expect("credentials")
     };
     let other = Authority::new().expect("an authority");
     let unknown = other.credentials().expect("credentials");
@@ -170,7 +170,7 @@ fn distrusted(authority: &Authority) -> Vec<(&'static str, Credentials)> {
         ("another address", issue(another_address)),
         ("no address", issue(|params| params.subject_alt_names.clear())),
         ("unknown authority", unknown),
-        ("self-signed", Credentials::self_signed(loopback()).expect("credentials")),
+        ("self-signed", Credentials::self_signed(&loopback()).expect("credentials")),
     ]
 }
 
