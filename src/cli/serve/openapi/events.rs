@@ -58,6 +58,32 @@ pub(super) fn latest() -> Value {
     })
 }
 
+pub(super) fn one() -> Value {
+    json!({
+        "operationId": "getEvent",
+        "tags": ["events"],
+        "summary": "One event in full",
+        "parameters": [{
+            "name": "id",
+            "in": "path",
+            "required": true,
+            "description": "The event's id; the `dataref` of a thin webhook ends with it.",
+            "schema": { "type": "string", "pattern": schemas::EVENT_ID },
+            "example": "evt-000000000001",
+        }],
+        "responses": {
+            "200": {
+                "description": "The event.",
+                "content": { EVENT_MEDIA_TYPE: {
+                    "schema": schema("Event"),
+                    "example": schemas::event_example(),
+                } },
+            },
+            "404": problem(404, "Not Found", "there is no such event yet"),
+        },
+    })
+}
+
 /// The header that tells one state of a resource from another.
 fn tag() -> Value {
     json!({

@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::delivery::sse::STREAM_PATH;
 use crate::delivery::websocket::SOCKET_PATH;
+use crate::source::dispatch::DEAD_LETTERS_PATH;
 use crate::source::latest::LATEST_PATH;
 
 /// A method in lower case, a path, and the operation's description.
@@ -23,10 +24,13 @@ type Operation = (&'static str, &'static str, fn() -> Value);
 const OPERATIONS: &[Operation] = &[
     ("get", "/v1/events", events::list),
     ("get", LATEST_PATH, events::latest),
+    ("get", "/v1/events/{id}", events::one),
     ("get", STREAM_PATH, streams::stream),
     ("get", SOCKET_PATH, streams::socket),
     ("post", "/v1/subscriptions", subscriptions::register),
     ("delete", "/v1/subscriptions/{id}", subscriptions::remove),
+    ("get", DEAD_LETTERS_PATH, subscriptions::dead_letters),
+    ("post", "/v1/dead-letters/{id}", subscriptions::replay),
     ("get", "/healthz", service::health),
     ("get", "/metrics", service::metrics),
     ("get", "/openapi.json", service::document),

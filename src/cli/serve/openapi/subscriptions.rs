@@ -26,6 +26,7 @@ pub(super) fn register() -> Value {
         "responses": {
             "201": created,
             "400": problem(400, "Bad Request", "missing field `url` at line 1 column 2"),
+            "408": problem(408, "Request Timeout", "the body was not complete within 30s"),
             "413": problem(413, "Payload Too Large", "the body is longer than 16384 bytes"),
             "422": problem(422, "Unprocessable Entity",
                 "`url` must be http://ADDRESS:PORT/PATH with a loopback address"),
@@ -55,25 +56,67 @@ pub(super) fn remove() -> Value {
     })
 }
 
+pub(super) fn dead_letters() -> Value {
+    let letter = json!({
+        "id": 1, "subscription": 1, "first": 17, "events": 1, "batched": false, "attempts": 3,
+        "reason": "answered 503",
+    });
+    json!({
+        "operationId": "listDeadLetters",
+        "tags": ["subscriptions"],
+        "summary": "Deliveries that were given up",
+        "responses": {
+            "200": json_response("Those that are kept, oldest first.", "DeadLetters",
+                &json!({ "dead-letters": [letter] })),
+        },
+    })
+}
+
+pub(super) fn replay() -> Value {
+    json!({
+        "operationId": "replayDeadLetter",
+        "tags": ["subscriptions"],
+        "summary": "Deliver once more what was given up",
+        "parameters": [{
+            "name": "id",
+            "in": "path",
+            "required": true,
+            "description": "The dead letter's `id`.",
+            "schema": { "type": "integer", "minimum": 0, "maximum": i64::MAX },
+            "example": 1,
+        }],
+        "responses": {
+            "202": { "description": "It will be tried again, and is no dead letter meanwhile." },
+            "404": problem(404, "Not Found", "there is no such dead letter"),
+            "409": problem(409, "Conflict", "the subscription it was meant for has ended"),
+            "503": problem(503, "Service Unavailable", "the source is stopping"),
+        },
+    })
+}
+
 /// What is posted to a registered URL.
 pub(super) fn delivery() -> Value {
     json!({
         "operationId": "deliverEvent",
         "tags": ["subscriptions"],
         "summary": "An event, as it happens",
-        "description": "With a `secret` in the registration it is signed as Standard Webhooks 1.0 \
-            asks: HMAC-SHA256 over `{webhook-id}.{webhook-timestamp}.{body}`.",
+        "description": "Signed in the style that the registration asks for, if in any: each is \
+            HMAC-SHA256, Standard Webhooks 1.0 over `{webhook-id}.{webhook-timestamp}.{body}`, \
+            the others over the body.",
         "parameters": [
-            header("webhook-id", "The event's id; with a secret only.", "evt-000000000001"),
-            header("webhook-timestamp", "When it was signed, in seconds since 1970; with a \
-                secret only.", "1764000000"),
-            header("webhook-signature", "`v1,` and the signature in base64; with a secret only.",
-                "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="),
+            header("webhook-id", "Standard Webhooks: the event's id.", "evt-000000000001"),
+            header("webhook-timestamp", "Standard Webhooks: when it was signed, in seconds since \
+                1970.", "1764000000"),
+            header("webhook-signature", "Standard Webhooks: `v1,` and base64; two of them while a \
+                secret is being replaced.", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="),
+            header("X-Signature", "The plain style: hexadecimal.", &"0f".repeat(32)),
+            header("X-Hub-Signature-256", "GitHub's style: `sha256=` and hexadecimal.",
+                &format!("sha256={}", "0f".repeat(32))),
         ],
         "requestBody": {
             "required": true,
             "content": { EVENT_MEDIA_TYPE: {
-                "schema": schema("Event"),
+                "schema": { "anyOf": [schema("Event"), schema("Notice")] },
                 "example": schemas::event_example(),
             } },
         },
