@@ -130,6 +130,8 @@ fn values_that_are_impossible() {
         ("\"60s\"", "\"60s\"\ndrain = \"2h\""),
         ("\"60s\"", "\"60s\"\ndrain = \"900ms\""),
         ("every = \"1s\"", "every = \"2h\""),
+        ("every = \"1s\"", "every = \"1s\"\ntls-resume = false"),
+        ("\"60s\"", "\"60s\"\n[network]\nrtt = \"2s\""),
         ("\"60s\"", "\"60s\"\nrepeats = 0"),
         ("\"60s\"", "\"60s\"\nseed = 9007199254740992"),
         ("every", "subscribers = 1000000000\nevery"),

@@ -272,9 +272,10 @@ fn both_sides_count_the_same_exchanges(name: &str, tried: &Tried) {
         (useful, empty, not_modified, rate_limited, streams, counts.overhead)
     };
     assert_eq!(outcomes(source), outcomes(subscriber), "{name}");
-    assert!(source.connections >= u64::from(SUBSCRIBERS), "{name}");
+    assert!(source.connections >= u64::from(SUBSCRIBERS), "{name} {source:?}");
+    // The shortest deliveries are thin notices that share a request.
     let bytes = tried.deliveries.len() as u64 * 150;
-    assert!(source.bytes_received > 0 && source.bytes_sent > bytes, "{name}");
+    assert!(source.bytes_received > 0 && source.bytes_sent > bytes, "{name} {bytes} {source:?}");
 }
 
 fn both_sides_count_the_same_messages(name: &str, tried: &Tried) {

@@ -13,6 +13,7 @@ use pollpush::wire::reply::Reply;
 use pollpush::wire::routes::Routes;
 use pollpush::wire::socket::bind_loopback;
 use pollpush::wire::tally::Outcome;
+use pollpush::wire::tls::Authority;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -125,11 +126,34 @@ async fn without_keep_alive_every_exchange_pays_for_a_connection() {
 }
 
 #[tokio::test]
+async fn a_tls_handshake_over_an_injected_round_trip_costs_one_more() {
+    const RTT: Duration = Duration::from_millis(20);
+    let link = Link { keep_alive: false, tls: true, ..Link::default() };
+    let authority = Authority::new().unwrap();
+    let end = || {
+        let credentials = authority.credentials().unwrap();
+        Line::new(link.clone()).secured(Some(&credentials)).unwrap()
+    };
+    let server = Server::start(end().delayed(Some(RTT))).await;
+    for kind in [ClientKind::Reqwest, ClientKind::Hyper] {
+        let line = end();
+        let mut client = server.client(kind, &line);
+        // The second handshake is resumed, and takes as many.
+        for _ in 0..2 {
+            assert!(fetch(&mut client).await >= RTT * (link.set_up() + 1), "{kind:?}");
+        }
+    }
+    assert_eq!(server.line.tally.counts().handshakes_resumed, 2);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_too_long_too_slow_or_no_http_is_refused_and_counted() {
     let server = Server::start(Line::default()).await;
     let get = |path: &str, more: &str| format!("GET {path} HTTP/1.1\r\nhost: x\r\n{more}\r\n");
     let post = |length: usize, body: &str| {
-        format!("POST /body HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n{body}")
+        let head = "POST /body HTTP/1.1\r\nhost: x\r\nconnection: close";
+        format!("{head}\r\ncontent-length: {length}\r\n\r\n{body}")
     };
     let close = "connection: close\r\n";
     let long = "x".repeat(20_000);
