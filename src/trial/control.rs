@@ -14,6 +14,7 @@ use crate::clock::Moment;
 use crate::counts::{Counts, TlsSession};
 use crate::schedule::Arrivals;
 use crate::units::{Bytes, Rate, duration_text};
+use crate::wire::auth::Keyring;
 use crate::wire::link::Link;
 use crate::wire::tls::Credentials;
 
@@ -90,6 +91,8 @@ pub struct StrategyAssignment {
     pub rtt: Option<Duration>,
     /// What this worker shows and whom it trusts; there if exchanges go over TLS.
     pub credentials: Option<Credentials>,
+    /// The secrets that both sides of the strategy share.
+    pub keyring: Keyring,
 }
 
 /// What a subscriber process needs to know.

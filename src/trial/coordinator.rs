@@ -25,6 +25,7 @@ use crate::trial::control::{
 };
 use crate::trial::crew::{Crew, Launcher, Trouble, Worker};
 use crate::trial::rows;
+use crate::wire::auth::Keyring;
 use crate::wire::link::CONNECTION_ROUND_TRIPS;
 use crate::wire::tls::Authority;
 
@@ -135,9 +136,11 @@ async fn conduct(
     // Its key stays in this process and ends with the trial.
     let secured = strategies.iter().any(|strategy| strategy.link.tls);
     let authority = secured.then(Authority::new).transpose()?;
-    let source = assigned(point, strategies, authority.as_ref())?;
+    let keyrings: Vec<Keyring> =
+        strategies.iter().map(|strategy| Keyring::random(&strategy.name)).collect();
+    let source = assigned(point, strategies, &keyrings, authority.as_ref())?;
     let lanes = launch_source(point, trial, source, folder, launcher, crew).await?;
-    let subscribers = assigned(point, strategies, authority.as_ref())?;
+    let subscribers = assigned(point, strategies, &keyrings, authority.as_ref())?;
     launch_subscribers(point, trial, strategies, subscribers, &lanes, launcher, crew).await?;
 
     let epoch = clock::now().after(HEAD_START);
@@ -236,9 +239,10 @@ fn ready_timeout(point: &Point, strategy: &PlannedStrategy) -> Duration {
 fn assigned(
     point: &Point,
     strategies: &[&PlannedStrategy],
+    keyrings: &[Keyring],
     authority: Option<&Authority>,
 ) -> Result<Vec<StrategyAssignment>, Trouble> {
-    let assigned = |strategy: &&PlannedStrategy| {
+    let assigned = |(strategy, keyring): (&&PlannedStrategy, &Keyring)| {
         let authority = authority.filter(|_| strategy.link.tls);
         Ok(StrategyAssignment {
             name: strategy.name.clone(),
@@ -247,9 +251,10 @@ fn assigned(
             link: strategy.link.clone(),
             rtt: point.rtt,
             credentials: authority.map(Authority::credentials).transpose()?,
+            keyring: keyring.clone(),
         })
     };
-    strategies.iter().map(assigned).collect()
+    strategies.iter().zip(keyrings).map(assigned).collect()
 }
 
 /// A worker at the end of the window.

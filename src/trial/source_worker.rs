@@ -103,8 +103,10 @@ async fn start_lanes(
         let writer = EventWriter::new(Encoder::new(assignment.payload), wall);
         let half = |lane: &_| strategy.source(lane, Routes::new());
         let listener = bind_loopback().await.map_err(WorkerError::system("binding a lane"))?;
-        let (contents, line) =
-            (Contents { log: log.clone(), writer, seed: assignment.seed }, line(assigned)?);
+        let (contents, line) = (
+            Contents { log: log.clone(), writer, seed: assignment.seed },
+            line(assigned)?.guarded(&assigned.keyring),
+        );
         let lane = LaneThread::start(&assigned.name, listener, contents, line, half)
             .map_err(WorkerError::system("starting a lane"))?;
         lanes.push(lane);

@@ -36,7 +36,7 @@ pub(crate) async fn run(
     assignment: SubscriberAssignment,
 ) -> Result<(), WorkerError> {
     let inbox = Inbox::new(assignment.subscribers);
-    let line = line(&assignment.strategy)?;
+    let line = line(&assignment.strategy)?.presenting(&assignment.strategy.keyring);
     let tally = line.tally.clone();
     let (epoch_known, epoch) = Epoch::channel();
     let (ready, readied) = Readiness::channel();

@@ -13,13 +13,14 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
 use crate::clock::{self, Moment};
+use crate::wire::auth::{Credentials, Fetch, Presenter, Step, TOKEN_PATH, TokenError};
 use crate::wire::body::BodyError;
 use crate::wire::connection::Connection;
 use crate::wire::integrator::Integrator;
 use crate::wire::link::HttpVersion;
 use crate::wire::pacing::Advice;
 use crate::wire::socket::CountedStream;
-use crate::wire::tally::Tally;
+use crate::wire::tally::{Outcome, Tally};
 use crate::wire::tls::Dialler;
 
 /// The longest response body a client takes, in bytes: a full page of the largest events.
@@ -47,6 +48,8 @@ pub struct Dial {
     pub http: HttpVersion,
     /// Whom to trust, if exchanges go over TLS.
     pub tls: Option<Dialler>,
+    /// What proves to the server who asks.
+    pub presenter: Presenter,
     /// The longest an exchange may take, dialling included.
     pub timeout: Duration,
     /// What counts connections, bytes and time.
@@ -73,6 +76,43 @@ impl Dial {
                 Err(source) => Err(ExchangeError::Untrusted { peer: self.peer, source }),
             },
         }
+    }
+
+    /// Adds to a request what proves who asks, and returns it; fetches a token first where one
+    /// is needed, over a connection of its own.
+    ///
+    /// # Errors
+    ///
+    /// When the server issues no token.
+    pub(crate) async fn present(
+        &self,
+        headers: &mut HeaderMap,
+    ) -> Result<Option<Credentials>, ExchangeError> {
+        loop {
+            match self.presenter.step(clock::wall()) {
+                Step::Send(credentials) => {
+                    if let Some((name, value)) = &credentials {
+                        headers.insert(name, value.clone());
+                    }
+                    return Ok(credentials);
+                }
+                Step::Wait => self.presenter.settled().await,
+                Step::Fetch(fetch) => self.fetch_token(fetch).await?,
+            }
+        }
+    }
+
+    async fn fetch_token(&self, fetch: Fetch) -> Result<(), ExchangeError> {
+        let (headers, body) = fetch.request();
+        let path = PathAndQuery::from_static(TOKEN_PATH);
+        let mut connection = Connection::new(self.clone());
+        let exchanged = connection.exchange(Method::POST, path, headers, body).await;
+        let kept = exchanged.and_then(|received| {
+            fetch.finish(received.status, &received.body).map_err(ExchangeError::NoToken)
+        });
+        // A token carries no event.
+        self.tally.exchanged(if kept.is_ok() { Outcome::Overhead } else { Outcome::Failed });
+        kept
     }
 
     /// The scheme of URLs that lead to the peer.
@@ -130,6 +170,9 @@ pub enum ExchangeError {
     /// The connection broke or the peer did not speak HTTP.
     #[error("the exchange broke off")]
     Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The peer issued no token.
+    #[error("no token was issued")]
+    NoToken(#[source] TokenError),
     /// The peer answered, but not with a stream.
     #[error("no stream was opened: {0}")]
     NoStream(String),
@@ -140,10 +183,15 @@ pub enum ExchangeError {
 
 /// A client of either kind.
 #[derive(Debug)]
-pub enum Client {
-    /// `reqwest`.
+pub struct Client {
+    dial: Dial,
+    engine: Engine,
+}
+
+#[derive(Debug)]
+enum Engine {
     Reqwest(Integrator),
-    /// `hyper`; boxed since it is much the larger.
+    /// Boxed since it is much the larger.
     Hyper(Box<Connection>),
 }
 
@@ -154,13 +202,14 @@ impl Client {
     ///
     /// When `reqwest` cannot be set up.
     pub fn new(kind: ClientKind, dial: Dial) -> Result<Client, ExchangeError> {
-        Ok(match kind {
-            ClientKind::Reqwest => Client::Reqwest(Integrator::new(dial)?),
-            ClientKind::Hyper => Client::Hyper(Box::new(Connection::new(dial))),
-        })
+        let engine = match kind {
+            ClientKind::Reqwest => Engine::Reqwest(Integrator::new(dial.clone())?),
+            ClientKind::Hyper => Engine::Hyper(Box::new(Connection::new(dial.clone()))),
+        };
+        Ok(Client { dial, engine })
     }
 
-    /// Sends a request and waits for the whole response.
+    /// Sends a request, with what proves who asks, and waits for the whole response.
     ///
     /// # Errors
     ///
@@ -169,13 +218,18 @@ impl Client {
         &mut self,
         method: Method,
         path: PathAndQuery,
-        headers: HeaderMap,
+        mut headers: HeaderMap,
         body: Bytes,
     ) -> Result<Received, ExchangeError> {
-        match self {
-            Client::Reqwest(client) => client.exchange(method, &path, headers, body).await,
-            Client::Hyper(client) => client.exchange(method, path, headers, body).await,
+        let shown = self.dial.present(&mut headers).await?;
+        let received = match &mut self.engine {
+            Engine::Reqwest(client) => client.exchange(method, &path, headers, body).await,
+            Engine::Hyper(client) => client.exchange(method, path, headers, body).await,
+        }?;
+        if let Some(shown) = shown.filter(|_| received.status == StatusCode::UNAUTHORIZED) {
+            self.dial.presenter.refused(&shown);
         }
+        Ok(received)
     }
 
     /// Fetches a path.

@@ -173,10 +173,11 @@ pub struct Opened {
 pub async fn open(
     dial: &Dial,
     path: PathAndQuery,
-    headers: HeaderMap,
+    mut headers: HeaderMap,
 ) -> Result<Opened, ExchangeError> {
-    let request = request(dial, &host(dial), Method::GET, path, headers, Bytes::new());
     let opening = async {
+        dial.present(&mut headers).await?;
+        let request = request(dial, &host(dial), Method::GET, path, headers, Bytes::new());
         let mut open = connect(dial).await?;
         match open.sender.send(request).await {
             Ok(response) => Ok(Opened { response, _open: open }),

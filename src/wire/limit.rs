@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Moment;
 use crate::units::{Rate, RateText};
 use crate::wire::reply::Reply;
+use crate::wire::tally::Outcome;
 
 /// The policy in force (draft-ietf-httpapi-ratelimit-headers-10 §4).
 pub const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -144,7 +145,7 @@ impl Decision {
         let detail = "too many requests; `retry-after` says when to come again";
         let mut reply = Reply::problem(StatusCode::TOO_MANY_REQUESTS, detail);
         self.describe(&mut reply.response, now);
-        reply
+        Reply { outcome: Outcome::RateLimited, ..reply }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -12,7 +13,10 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::wire::auth::{Auth, Keyring, Presenter};
 use crate::wire::client::Dial;
+use crate::wire::guard::Guard;
+use crate::wire::limit::RateLimit;
 use crate::wire::routes::Routes;
 use crate::wire::server::serve;
 use crate::wire::tally::Tally;
@@ -23,7 +27,7 @@ use crate::wire::tls::{Credentials, Tls, TlsError};
 pub const CONNECTION_ROUND_TRIPS: u32 = 4;
 
 /// Settings of the link: keys that every `[[strategy]]` has beside its mechanism's own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Link {
     /// Whether connections are kept open for further exchanges.
@@ -38,6 +42,14 @@ pub struct Link {
     /// The version of HTTP: "1.1" or "2".
     #[serde(default)]
     pub http: HttpVersion,
+    /// How subscribers prove to the source who they are.
+    #[serde(default)]
+    pub auth: Auth,
+    /// How often the subscribers of the strategy, who share one key, may ask the source; as
+    /// often as they like without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "RateLimit")]
+    pub rate_limit: Option<RateLimit>,
 }
 
 fn yes() -> bool {
@@ -46,7 +58,14 @@ fn yes() -> bool {
 
 impl Default for Link {
     fn default() -> Link {
-        Link { keep_alive: true, tls: false, tls_resume: true, http: HttpVersion::default() }
+        Link {
+            keep_alive: true,
+            tls: false,
+            tls_resume: true,
+            http: HttpVersion::default(),
+            auth: Auth::default(),
+            rate_limit: None,
+        }
     }
 }
 
@@ -63,6 +82,13 @@ impl Link {
                 key: "tls-resume",
                 message: "without TLS there is no session to resume",
                 remedy: "write `tls = true` too, or leave `tls-resume` out",
+            });
+        }
+        if self.rate_limit.is_some_and(|limit| limit.burst == 0) {
+            return Err(IdleSetting {
+                key: "rate-limit",
+                message: "with a burst of 0 no request is ever answered",
+                remedy: "write `rate-limit = { rate = \"2/s\", burst = 5 }`",
             });
         }
         Ok(())
@@ -121,6 +147,10 @@ pub struct Line {
     pub rtt: Option<Duration>,
     /// What it shows and whom it trusts, if exchanges go over TLS.
     pub tls: Option<Tls>,
+    /// What proves who this end is, where it asks.
+    pub presenter: Presenter,
+    /// What stands before the routes of this end, where it is asked.
+    pub guard: Option<Arc<Guard>>,
     /// What counts exchanges, connections and bytes.
     pub tally: Tally,
 }
@@ -129,7 +159,7 @@ impl Line {
     /// An end that has counted nothing yet.
     #[must_use]
     pub fn new(link: Link) -> Line {
-        Line { link, rtt: None, tls: None, tally: Tally::default() }
+        Line { link, ..Line::default() }
     }
 
     /// The same end with credentials for TLS, if it needs them.
@@ -141,6 +171,19 @@ impl Line {
         let (http, resume) = (self.link.http, self.link.tls_resume);
         let tls = credentials.map(|shown| Tls::new(shown, http, resume)).transpose()?;
         Ok(Line { tls, ..self })
+    }
+
+    /// The same end as one that asks the source, and proves who it is.
+    #[must_use]
+    pub fn presenting(self, keyring: &Keyring) -> Line {
+        Line { presenter: Presenter::new(self.link.auth, keyring.clone()), ..self }
+    }
+
+    /// The same end as the source, which lets in whom and as often as the settings say.
+    #[must_use]
+    pub fn guarded(self, keyring: &Keyring) -> Line {
+        let guard = Guard::new(self.link.auth, self.link.rate_limit, keyring);
+        Line { guard: guard.map(Arc::new), ..self }
     }
 
     /// The scheme of URLs that lead to this end.
@@ -169,6 +212,7 @@ impl Line {
             keep_alive: self.link.keep_alive,
             http: self.link.http,
             tls: self.tls.as_ref().map(Tls::dialler),
+            presenter: self.presenter.clone(),
             timeout,
             tally: self.tally.clone(),
         }
@@ -185,6 +229,10 @@ impl Line {
         routes: Routes,
         stop: CancellationToken,
     ) -> io::Result<()> {
+        let routes = match &self.guard {
+            Some(guard) => guard.with_tokens(routes),
+            None => routes,
+        };
         serve(listener, routes, self.clone(), stop).await
     }
 }

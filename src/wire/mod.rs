@@ -11,6 +11,7 @@ pub mod client;
 pub mod connection;
 mod delay;
 pub mod event_stream;
+pub mod guard;
 pub mod integrator;
 pub mod limit;
 pub mod link;

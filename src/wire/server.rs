@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::wire::delay::{Path, delayed};
+use crate::wire::guard::Guard;
 use crate::wire::link::{HttpVersion, Line};
 use crate::wire::reply::{Reply, ReplyBody};
 use crate::wire::routes::Routes;
@@ -147,7 +149,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let tally = line.tally;
-    let service = service_fn(|request| reply(request, routes.clone(), tally.clone()));
+    let service =
+        service_fn(|request| reply(request, routes.clone(), line.guard.clone(), tally.clone()));
     let stream = TokioIo::new(stream);
     let tasks = Tasks::default();
     let ended = match line.link.http {
@@ -191,6 +194,7 @@ where
 async fn reply(
     request: Request<Incoming>,
     routes: Routes,
+    guard: Option<Arc<Guard>>,
     tally: Tally,
 ) -> Result<Response<ReplyBody>, Infallible> {
     let (denials, counted) = (tally.clone(), Unfinished::new(tally));
@@ -199,7 +203,11 @@ async fn reply(
         let detail = format!("a path and query have at most {URL_LIMIT} bytes");
         Reply::problem(StatusCode::URI_TOO_LONG, &detail)
     } else {
-        routes.answer(request).await
+        match guard.map(|guard| guard.admit(request.uri().path(), request.headers())) {
+            None => routes.answer(request).await,
+            Some(Ok(admitted)) => admitted.describe(routes.answer(request).await),
+            Some(Err(refusal)) => refusal,
+        }
     };
     if matches!(reply.response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         denials.denied();

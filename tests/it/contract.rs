@@ -20,6 +20,7 @@ use pollpush::source::pacer::Pacer;
 use pollpush::subscriber::inbox::{Delivery, Inbox};
 use pollpush::subscriber::post::{Epoch, Post, Readiness};
 use pollpush::units::Bytes;
+use pollpush::wire::auth::{Auth, Keyring};
 use pollpush::wire::link::{HttpVersion, Line, Link};
 use pollpush::wire::routes::Routes;
 use pollpush::wire::socket::bind_loopback;
@@ -96,7 +97,10 @@ fn links() -> Vec<Link> {
         Link { tls: true, ..plain.clone() },
         Link { tls: true, keep_alive: false, ..plain.clone() },
         Link { http, ..plain.clone() },
-        Link { http, tls: true, ..plain },
+        Link { http, tls: true, ..plain.clone() },
+        Link { auth: Auth::ApiKey, ..plain.clone() },
+        Link { auth: Auth::Jwt, http, ..plain.clone() },
+        Link { auth: Auth::OAuth2, tls: true, ..plain },
     ]
 }
 
@@ -143,10 +147,12 @@ impl Running {
         let authority = link.tls.then(|| Authority::new().unwrap());
         let credentials = || authority.as_ref().map(|authority| authority.credentials().unwrap());
         let line = Line::new(link.clone()).secured(credentials().as_ref()).unwrap();
+        let keyring = Keyring::random("contract");
+        let line = line.guarded(&keyring);
         let lane = LaneThread::start("contract", listener, contents, line.clone(), half).unwrap();
 
         let (inbox, stop) = (Inbox::new(SUBSCRIBERS), CancellationToken::new());
-        let line = Line::new(link).secured(credentials().as_ref()).unwrap();
+        let line = Line::new(link).secured(credentials().as_ref()).unwrap().presenting(&keyring);
         let tally = line.tally.clone();
         let (epoch_known, epoch) = Epoch::channel();
         let (ready, readied) = Readiness::channel();

@@ -26,11 +26,12 @@ pub enum Step {
 }
 
 /// Knows what a client of one strategy sends along. Clones share their token.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Presenter(Style);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 enum Style {
+    #[default]
     None,
     ApiKey(HeaderValue),
     Jwt(Arc<Minter>),

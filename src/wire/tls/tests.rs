@@ -16,6 +16,7 @@ use super::authority::loopback;
 use super::{Authority, Credentials};
 use crate::clock;
 use crate::counts::Counts;
+use crate::wire::auth::Auth;
 use crate::wire::client::{Client, ClientKind, ExchangeError, Received};
 use crate::wire::link::{HttpVersion, Line, Link};
 use crate::wire::reply::Reply;
@@ -28,7 +29,14 @@ const KINDS: [ClientKind; 2] = [ClientKind::Reqwest, ClientKind::Hyper];
 /// Longer than anything here can take on a loaded machine.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-const SECURE: Link = Link { keep_alive: true, tls: true, tls_resume: true, http: HttpVersion::One };
+const SECURE: Link = Link {
+    keep_alive: true,
+    tls: true,
+    tls_resume: true,
+    http: HttpVersion::One,
+    auth: Auth::None,
+    rate_limit: None,
+};
 
 struct Server {
     line: Line,
