@@ -10,8 +10,8 @@ use rand::seq::SliceRandom;
 use crate::delivery::contract::Strategy;
 use crate::scenario::{NamedStrategy, Scenario, ScenarioPoint, TRIAL_OVERHEAD, TraceFile};
 use crate::schedule::{Arrivals, random_stream};
-use crate::theory::Conditions;
 use crate::theory::prediction::{Prediction, Quantity};
+use crate::theory::{Conditions, Theory};
 use crate::units::{Bytes, Rate};
 use crate::wire::link::Link;
 
@@ -202,7 +202,7 @@ fn resolved(point: &ScenarioPoint) -> Point {
 
 /// What a strategy's closed form expects of one window.
 fn predicted(point: &ScenarioPoint, named: &NamedStrategy) -> Option<Prediction> {
-    let theory = named.strategy.theory()?;
+    let theory = named.strategy.theory().filter(|_| named.link.rate_limit.is_none())?;
     Some(theory.form().predict(&Conditions {
         rate: point.events.rate,
         arrivals: point.events.arrivals.clone(),
@@ -216,6 +216,13 @@ fn predicted(point: &ScenarioPoint, named: &NamedStrategy) -> Option<Prediction>
 }
 
 impl PlannedStrategy {
+    /// The closed form that describes it. A client that is told to wait keeps no beat of its
+    /// own, so there is none under a rate limit.
+    #[must_use]
+    pub fn theory(&self) -> Option<Theory> {
+        self.strategy.theory().filter(|_| self.link.rate_limit.is_none())
+    }
+
     /// Every setting as the scenario could write it: the mechanism's and the link's.
     #[must_use]
     pub fn settings(&self) -> serde_json::Value {

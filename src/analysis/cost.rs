@@ -7,15 +7,23 @@ use super::summary::{Connections, Cpu, Memory, Messages, Requests, WireBytes};
 use crate::record::trial::Measured;
 
 /// Exchanges by outcome.
-pub(crate) fn requests(blocks: &[&Measured], delivered: u64) -> Requests {
+pub(crate) fn requests(blocks: &[&Measured], delivered: u64, allowed: Option<f64>) -> Requests {
     let sum = |figure: fn(&Measured) -> u64| total(blocks, figure);
     let total = sum(|measured| measured.source.window.exchanges());
+    let refused = sum(|measured| measured.source.window.rate_limited);
     Requests {
         total,
         useful: sum(|measured| measured.source.window.useful),
         empty: sum(|measured| measured.source.window.empty),
         not_modified: sum(|measured| measured.source.window.not_modified),
-        rate_limited: sum(|measured| measured.source.window.rate_limited),
+        rate_limited: refused,
+        first_rate_limited: blocks
+            .iter()
+            .filter_map(|measured| measured.source.first_rate_limited)
+            .min(),
+        quota_used: allowed
+            .filter(|allowed| *allowed > 0.0)
+            .map(|allowed| (total - refused) as f64 / allowed),
         streams: sum(|measured| measured.source.window.streams),
         overhead: sum(|measured| measured.source.window.overhead),
         failed: sum(|measured| measured.source.window.failed),
@@ -97,9 +105,10 @@ mod tests {
         first.source.cpu_ns = 400;
         first.subscriber.cpu_ns = 600;
         let blocks = [&first, &first];
-        let requests = requests(&blocks, 43);
+        let requests = requests(&blocks, 43, Some(100.0));
         assert_eq!((requests.total, requests.useful, requests.empty), (86, 60, 20));
         assert_eq!((requests.failed, requests.per_event), (4, Some(2.0)));
+        assert_eq!((requests.quota_used, requests.first_rate_limited), (Some(0.86), None));
         let bytes = bytes(&blocks, 100);
         assert_eq!((bytes.to_source, bytes.from_source), (2_000, 18_000));
         assert_eq!(bytes.per_event, Some(200.0));
@@ -110,7 +119,7 @@ mod tests {
     #[test]
     fn nothing_delivered_has_no_cost_per_event() {
         let measured = measured();
-        assert_eq!(requests(&[&measured], 0).per_event, None);
+        assert_eq!(requests(&[&measured], 0, None).per_event, None);
         assert_eq!(bytes(&[], 0).per_event, None);
         assert_eq!(cpu(&[], 0).per_event, None);
     }

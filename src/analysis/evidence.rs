@@ -17,7 +17,7 @@ use crate::record::run::Run;
 use crate::record::trial::{EventCounts, Measured, Outcome, StrategyRecord, TrialRecord, Workload};
 use crate::schedule::{DueOffsets, Trace};
 use crate::theory::Theory;
-use crate::units::nanoseconds;
+use crate::units::{Rate, nanoseconds};
 
 /// Everything checks look at.
 #[derive(Clone, Debug, Default)]
@@ -324,7 +324,7 @@ fn summarise_blocks(strategy: &StrategyRecord, blocks: &[Block], planned: u32) -
         events,
         latency: super::summary::LatencySummary::default(),
         lag: super::summary::Lag::default(),
-        requests: cost::requests(&measured, events.delivered),
+        requests: cost::requests(&measured, events.delivered, quota(strategy, blocks)),
         messages: cost::messages(&measured),
         connections: cost::connections(&measured),
         bytes: cost::bytes(&measured, events.delivered),
@@ -332,6 +332,12 @@ fn summarise_blocks(strategy: &StrategyRecord, blocks: &[Block], planned: u32) -
         memory: cost::memory(&measured),
         model: None,
     }
+}
+
+/// The requests that the strategy's rate limit allows in the windows of all blocks.
+fn quota(strategy: &StrategyRecord, blocks: &[Block]) -> Option<f64> {
+    let rate: Rate = strategy.settings.get("rate-limit")?.get("rate")?.as_str()?.parse().ok()?;
+    Some(blocks.iter().map(|block| rate.events_in(block.workload.window)).sum())
 }
 
 fn sum_events(blocks: &[Block]) -> Events {

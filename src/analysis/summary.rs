@@ -294,6 +294,11 @@ pub struct Requests {
     pub not_modified: u64,
     /// Answered 429.
     pub rate_limited: u64,
+    /// From a trial's start to its first answer of 429, the least of all blocks, in nanoseconds.
+    pub first_rate_limited: Option<u64>,
+    /// Requests that were not refused, as a share of those that the rate limit allows in the
+    /// windows; the burst can take it above 1. `null` without a limit.
+    pub quota_used: Option<f64>,
     /// Opened a stream of events.
     pub streams: u64,
     /// Carry no event by their nature, such as registering a webhook or fetching a token.

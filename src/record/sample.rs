@@ -286,6 +286,7 @@ fn measured(exchanges: &[Exchange], polls: bool) -> Measured {
             window: counts(inside, polls, true),
             whole: counts(exchanges, polls, true),
             cpu_ns: cpu,
+            first_rate_limited: None,
             pacer_cpu_ns: 4_000_000,
             process: process(14 << 20),
             lanes: 2,

@@ -148,6 +148,8 @@ pub struct SourceSide {
     pub whole: Counts,
     /// CPU time of the lane's thread inside the window, in nanoseconds.
     pub cpu_ns: u64,
+    /// When a request was first answered 429, in nanoseconds after the trial's epoch.
+    pub first_rate_limited: Option<u64>,
     /// CPU time of the pacer's thread inside the window, in nanoseconds. Shared by all lanes
     /// and part of none: a real source has no pacer.
     pub pacer_cpu_ns: u64,

@@ -59,6 +59,8 @@ const COLUMNS: &[Column] = &[
     ("requests_empty", |row| row.strategy.requests.empty.to_string()),
     ("requests_not_modified", |row| row.strategy.requests.not_modified.to_string()),
     ("requests_rate_limited", |row| row.strategy.requests.rate_limited.to_string()),
+    ("first_rate_limited_ns", |row| cell(row.strategy.requests.first_rate_limited)),
+    ("quota_used", |row| cell(row.strategy.requests.quota_used)),
     ("requests_streams", |row| row.strategy.requests.streams.to_string()),
     ("requests_overhead", |row| row.strategy.requests.overhead.to_string()),
     ("requests_failed", |row| row.strategy.requests.failed.to_string()),

@@ -143,6 +143,8 @@ fn slow_poll() -> StrategySummary {
             failed: 0,
             retried: 0,
             streams: 0,
+            first_rate_limited: None,
+            quota_used: None,
             overhead: 0,
             denied: 0,
             dead_lettered: 0,

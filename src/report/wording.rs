@@ -166,6 +166,13 @@ pub(super) fn remarks(strategy: &StrategySummary) -> Option<String> {
     if let Some(scale) = scale.filter(|scale| *scale < 1.0) {
         remarks.push(format!("waits between attempts were scaled by {scale}"));
     }
+    if let Some(used) = strategy.requests.quota_used {
+        let first = strategy.requests.first_rate_limited;
+        let first = first.map_or("never refused".to_owned(), |first| {
+            format!("first refused {} after the start", nanoseconds(first))
+        });
+        remarks.push(format!("{:.0} % of the rate limit's quota used, {first}", used * 100.0));
+    }
     (!remarks.is_empty()).then(|| remarks.join(", "))
 }
 

@@ -179,6 +179,8 @@ pub struct LaneReport {
     pub cpu_ns: u64,
     /// What its TLS handshakes agreed on.
     pub tls: Option<TlsSession>,
+    /// When a request was first answered 429.
+    pub first_rate_limited: Option<Moment>,
 }
 
 /// What a subscriber process measured.

@@ -375,7 +375,7 @@ pub fn strategy_record(strategy: &PlannedStrategy) -> StrategyRecord {
         settings: strategy.settings(),
         set_up: strategy.link.set_up(),
         promise: strategy.strategy.promise(),
-        theory: strategy.strategy.theory(),
+        theory: strategy.theory(),
     }
 }
 
@@ -413,6 +413,7 @@ fn assemble(
                 window: lane.window,
                 whole: lane.whole,
                 cpu_ns: lane.cpu_ns,
+                first_rate_limited: lane.first_rate_limited.map(after_epoch),
                 pacer_cpu_ns: collected.source.pacer_cpu_ns,
                 process: collected.source_process.clone(),
                 lanes,

@@ -147,7 +147,9 @@ async fn finish(
         lane.stop().await.map_err(|source| WorkerError::Lane { strategy, source })?;
         let whole = lane.tally.counts();
         let tls = lane.tally.tls();
-        reports.push(LaneReport { window: used.window, whole, cpu_ns: used.cpu_ns, tls });
+        let first_rate_limited = lane.tally.first_rate_limited();
+        let LaneUse { window, cpu_ns } = used;
+        reports.push(LaneReport { window, whole, cpu_ns, tls, first_rate_limited });
     }
     Ok(reports)
 }

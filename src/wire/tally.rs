@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use crate::clock::{self, Moment};
 use crate::counts::{Counts, TlsSession};
 use crate::units::nanoseconds;
 
@@ -35,6 +36,7 @@ pub struct Tally(Arc<Totals>);
 
 #[derive(Debug, Default)]
 struct Totals {
+    first_rate_limited: OnceLock<Moment>,
     useful: AtomicU64,
     empty: AtomicU64,
     not_modified: AtomicU64,
@@ -70,6 +72,15 @@ impl Tally {
             Outcome::Overhead => &self.0.overhead,
         };
         total.fetch_add(1, Relaxed);
+        if outcome == Outcome::RateLimited {
+            self.0.first_rate_limited.get_or_init(clock::now);
+        }
+    }
+
+    /// When the first exchange was answered 429, if one was.
+    #[must_use]
+    pub fn first_rate_limited(&self) -> Option<Moment> {
+        self.0.first_rate_limited.get().copied()
     }
 
     /// Counts an attempt that repeats one that failed, beside its outcome.

@@ -16,7 +16,7 @@ use super::authority::loopback;
 use super::{Authority, Credentials};
 use crate::clock;
 use crate::counts::Counts;
-use crate::wire::auth::Auth;
+use crate::wire::auth::{Auth, Keyring};
 use crate::wire::client::{Client, ClientKind, ExchangeError, Received};
 use crate::wire::link::{HttpVersion, Line, Link};
 use crate::wire::reply::Reply;
@@ -262,11 +262,17 @@ fn what_is_secret_is_not_shown() {
     let authority = Authority::new().expect("an authority");
     let credentials = authority.credentials().expect("credentials");
     let sent = serde_json::to_value(&credentials).expect("JSON");
-    let line = Line::new(SECURE).secured(Some(&credentials)).expect("credentials");
+    let keyring = Keyring::random("a client");
+    let link = Link { auth: Auth::ApiKey, ..SECURE };
+    let line = Line::new(link).secured(Some(&credentials)).expect("credentials");
+    let line = line.guarded(&keyring).presenting(&keyring);
     let dial = line.dial(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), DEADLINE);
     let shown = format!("{authority:?} {credentials:?} {line:?} {dial:?}");
     let key = sent["key"].as_str().expect("a key");
-    assert!(!shown.contains(key) && shown.len() < 1_000, "{shown}");
+    assert!(!shown.contains(key) && shown.len() < 4_000, "{shown}");
+    for secret in [&keyring.api_key, &keyring.jwt_secret, &keyring.client_secret] {
+        assert!(!shown.contains(secret.expose()), "{shown}");
+    }
 }
 
 #[test]
