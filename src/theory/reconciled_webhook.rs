@@ -50,8 +50,9 @@ impl Form for ReconciledWebhook {
         let hooks = webhook.count(Quantity::Requests).copied().unwrap_or_default();
         let copies = 1.0 - self.missing;
         let chance = (conditions.deliveries() * copies * self.missing).sqrt();
-        let copies =
-            Count { edge: 0.0, ..Count::per_delivery(copies, conditions).deviating(chance) };
+        // A trial that holds everything ends, and what came after the last poll stays single.
+        let edge = conditions.rate.events_in(self.reads.longest() + conditions.exchange).max(1.0);
+        let copies = Count { edge, ..Count::per_delivery(copies, conditions).deviating(chance) };
         let prediction = Prediction::new(words, self.latency(conditions, webhook.latency))
             .with(Quantity::Requests, hooks.and(self.reads.polls(conditions)))
             .with(Quantity::Duplicated, copies);

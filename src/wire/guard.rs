@@ -69,16 +69,16 @@ impl Guard {
     }
 
     /// Lets a request go on, or answers it.
-    pub(crate) fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Admitted, Reply> {
+    pub(crate) fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Admitted, Box<Reply>> {
         if OPEN_PATHS.contains(&path) {
             return Ok(Admitted(None));
         }
         let principal =
-            self.gatekeeper.admit(headers, clock::wall()).map_err(|refusal| refusal.reply())?;
+            self.gatekeeper.admit(headers, clock::wall()).map_err(|refusal| Box::new(refusal.reply()))?;
         let Some(limiter) = &self.limiter else { return Ok(Admitted(None)) };
         let decision = limiter.decide(&principal.0, clock::now());
         if decision.refused.is_some() {
-            return Err(decision.refusal(clock::wall()));
+            return Err(Box::new(decision.refusal(clock::wall())));
         }
         Ok(Admitted(Some(decision)))
     }

@@ -206,7 +206,7 @@ async fn reply(
         match guard.map(|guard| guard.admit(request.uri().path(), request.headers())) {
             None => routes.answer(request).await,
             Some(Ok(admitted)) => admitted.describe(routes.answer(request).await),
-            Some(Err(refusal)) => refusal,
+            Some(Err(refusal)) => *refusal,
         }
     };
     if matches!(reply.response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
