@@ -97,7 +97,8 @@ impl Dial {
                     return Ok(credentials);
                 }
                 Step::Wait => self.presenter.settled().await,
-                Step::Fetch(fetch) => self.fetch_token(fetch).await?,
+                // Seldom, and large: it must not make every exchange's future as large.
+                Step::Fetch(fetch) => Box::pin(self.fetch_token(fetch)).await?,
             }
         }
     }
