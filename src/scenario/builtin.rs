@@ -33,6 +33,10 @@ pub const BUILT_IN: &[BuiltIn] = &[
     BuiltIn { name: "rare-events", text: include_str!("../../scenarios/rare-events.toml") },
     BuiltIn { name: "ci-trigger", text: include_str!("../../scenarios/ci-trigger.toml") },
     BuiltIn { name: "batch-import", text: include_str!("../../scenarios/batch-import.toml") },
+    BuiltIn {
+        name: "rate-limited-polling",
+        text: include_str!("../../scenarios/rate-limited-polling.toml"),
+    },
     BuiltIn { name: "fan-out", text: include_str!("../../scenarios/fan-out.toml") },
     BuiltIn { name: "receiver-outage", text: include_str!("../../scenarios/receiver-outage.toml") },
     BuiltIn {
