@@ -229,8 +229,9 @@ fn read_ledger(
     let window = window(&record.workload);
     let coalesces = record.strategy.promise.coalesces;
     block.recount = Some(ledger.counts(window.start, window.end, coalesces));
-    // An event that was replaced was not under way: nothing waited for it.
+    // An event that was replaced, or let go by design, was not under way: nothing waited for it.
     let newest = if coalesces { ledger.newest() } else { BTreeMap::new() };
+    let complete = record.strategy.promise.complete;
     let mut schedule = due_offsets(&record.workload, trace);
     let (mut latencies, mut lags) = (Vec::new(), Vec::new());
     let mut under_way = [0, 0];
@@ -248,9 +249,10 @@ fn read_ledger(
         for (edge, waiting) in [window.start, window.end].into_iter().zip(&mut under_way) {
             let late = match ledger.usable[row] {
                 Some(usable) => usable > edge,
-                None => newest
-                    .get(&ledger.subscriber[row])
-                    .is_none_or(|newest| *newest < ledger.sequence[row]),
+                None => {
+                    let newest = newest.get(&ledger.subscriber[row]);
+                    complete && newest.is_none_or(|newest| *newest < ledger.sequence[row])
+                }
             };
             *waiting += u64::from(due < edge && late);
         }
@@ -433,6 +435,26 @@ pub(crate) mod tests {
         assert_eq!(poll.excluded, ["block 1: the subscriber died"]);
         assert_eq!((poll.unended, webhook.unended), (0, 1));
         assert_eq!(webhook.excluded, ["block 1: it was interrupted"]);
+    }
+
+    #[test]
+    fn what_is_lost_by_design_is_not_under_way() {
+        let out = tempfile::tempdir().expect("a folder");
+        let path = Sample::default().write(out.path()).expect("written");
+        let run = Run::open(&path).expect("opened");
+        let mut record = run.records[0].clone();
+        let measured = record.measured.clone().expect("measured");
+        let mut ledger = run.ledger(&record).expect("read").expect("kept");
+        ledger.arrived.fill(None);
+        ledger.usable.fill(None);
+        let mut at_close = |complete| {
+            record.strategy.promise.complete = complete;
+            let mut curves = super::Curves::new(&run.manifest.points[0].workload, false);
+            let reading = super::read_ledger(&record, &measured, &ledger, None, &mut curves);
+            reading.block.under_way.expect("known")[1]
+        };
+        assert!(at_close(true) > 0);
+        assert_eq!(at_close(false), 0);
     }
 
     #[test]

@@ -19,10 +19,34 @@ pub struct BuiltIn {
 /// The scenarios of the `scenarios/` folder, the one to begin with first.
 pub const BUILT_IN: &[BuiltIn] = &[
     BuiltIn { name: "quickstart", text: include_str!("../../scenarios/quickstart.toml") },
-    BuiltIn { name: "solo-latency", text: include_str!("../../scenarios/solo-latency.toml") },
-    BuiltIn { name: "fan-out", text: include_str!("../../scenarios/fan-out.toml") },
+    BuiltIn { name: "mechanisms", text: include_str!("../../scenarios/mechanisms.toml") },
+    BuiltIn {
+        name: "payment-completed",
+        text: include_str!("../../scenarios/payment-completed.toml"),
+    },
+    BuiltIn { name: "signup-email", text: include_str!("../../scenarios/signup-email.toml") },
+    BuiltIn { name: "order-flow", text: include_str!("../../scenarios/order-flow.toml") },
+    BuiltIn { name: "multi-step-flow", text: include_str!("../../scenarios/multi-step-flow.toml") },
+    BuiltIn { name: "read-your-write", text: include_str!("../../scenarios/read-your-write.toml") },
+    BuiltIn { name: "data-on-demand", text: include_str!("../../scenarios/data-on-demand.toml") },
+    BuiltIn { name: "live-feed", text: include_str!("../../scenarios/live-feed.toml") },
+    BuiltIn { name: "rare-events", text: include_str!("../../scenarios/rare-events.toml") },
     BuiltIn { name: "ci-trigger", text: include_str!("../../scenarios/ci-trigger.toml") },
+    BuiltIn { name: "batch-import", text: include_str!("../../scenarios/batch-import.toml") },
+    BuiltIn {
+        name: "rate-limited-polling",
+        text: include_str!("../../scenarios/rate-limited-polling.toml"),
+    },
+    BuiltIn { name: "fan-out", text: include_str!("../../scenarios/fan-out.toml") },
+    BuiltIn { name: "receiver-outage", text: include_str!("../../scenarios/receiver-outage.toml") },
+    BuiltIn {
+        name: "long-poll-or-webhook",
+        text: include_str!("../../scenarios/long-poll-or-webhook.toml"),
+    },
     BuiltIn { name: "rate-sweep", text: include_str!("../../scenarios/rate-sweep.toml") },
+    BuiltIn { name: "solo-latency", text: include_str!("../../scenarios/solo-latency.toml") },
+    BuiltIn { name: "signed-webhooks", text: include_str!("../../scenarios/signed-webhooks.toml") },
+    BuiltIn { name: "tls-webhooks", text: include_str!("../../scenarios/tls-webhooks.toml") },
 ];
 
 /// The traces beside them, each with its path.

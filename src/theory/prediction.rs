@@ -106,6 +106,19 @@ impl Count {
         Count { least: self.least.min(other), most: self.most.max(other), ..self }
     }
 
+    /// A share of it.
+    #[must_use]
+    pub(crate) fn scaled(self, share: f64) -> Count {
+        Count {
+            expected: share * self.expected,
+            least: share * self.least,
+            most: share * self.most,
+            deviation: share * self.deviation,
+            per_delivery: share * self.per_delivery,
+            edge: self.edge,
+        }
+    }
+
     /// Two counts together, independent of each other.
     #[must_use]
     pub fn and(self, other: Count) -> Count {

@@ -132,15 +132,36 @@ impl Reads {
         self.sum(conditions, |_| Some((1.0, 1.0))).expect("one read a gap, whatever the events")
     }
 
-    /// Reads that find nothing: they are empty, or answered 304.
+    /// Reads that find nothing.
+    pub(crate) fn fruitless(&self, conditions: &Conditions) -> Option<Count> {
+        self.over_gaps(conditions, |events| if events == 0 { 1.0 } else { 0.0 })
+    }
+
+    /// Reads of a feed that find nothing: they are empty, or answered 304.
+    ///
+    /// News moves the cursor, which is part of what is asked for. So a conditional read is
+    /// answered 304 only if the read before it found nothing either. Of n reads of which a share
+    /// p finds nothing, independently of each other, n·p² are answered 304, with the variance
+    /// n·(p² + 2p³ − 3p⁴), and n·p·(1 − p) are empty, with the variance n·(r − 3r²), r = p·(1 − p).
     pub(crate) fn with_empty(&self, prediction: Prediction, conditions: &Conditions) -> Prediction {
-        let none = self.over_gaps(conditions, |events| if events == 0 { 1.0 } else { 0.0 });
-        if self.conditional {
-            let empty = Count::certain(0.0);
-            prediction.with(Quantity::Empty, empty).with(Quantity::NotModified, none)
-        } else {
-            prediction.with(Quantity::Empty, none)
+        let none = self.fruitless(conditions);
+        if !self.conditional {
+            return prediction.with(Quantity::Empty, none);
         }
+        // Only then are the events of one gap independent of those of the next.
+        let independent = conditions.arrivals.has_independent_gaps();
+        let Some(none) = none.filter(|_| independent) else { return prediction };
+        let subscribers = f64::from(conditions.subscribers);
+        let reads = self.polls(conditions).expected / subscribers;
+        let p = none.expected / subscribers / reads;
+        let r = p * (1.0 - p);
+        let share = |of: f64, variance: f64| Count {
+            deviation: subscribers * (reads * variance).max(0.0).sqrt(),
+            ..none.scaled(of)
+        };
+        prediction
+            .with(Quantity::Empty, share(1.0 - p, r - 3.0 * r * r))
+            .with(Quantity::NotModified, share(p, p.powi(2) + 2.0 * p.powi(3) - 3.0 * p.powi(4)))
     }
 
     /// Sums what a gap holds, given its first two moments.

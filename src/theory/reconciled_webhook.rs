@@ -14,7 +14,8 @@ use super::{Conditions, Form};
 ///
 /// Latency is the webhook's with 1 − p and the poll's with p: about (1 − p)·d + p·(G/2 + d).
 /// Requests: λ + 1/G a second. The poll reads the feed with a cursor of its own, so every event
-/// that the webhook brought comes a second time: 1 − p copies beyond the first for each event.
+/// that the webhook brought comes a second time: 1 − p copies beyond the first for each event,
+/// save for those of the last gap if the trial ends before they are read again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ReconciledWebhook {
@@ -50,9 +51,12 @@ impl Form for ReconciledWebhook {
         let hooks = webhook.count(Quantity::Requests).copied().unwrap_or_default();
         let copies = 1.0 - self.missing;
         let chance = (conditions.deliveries() * copies * self.missing).sqrt();
-        // A trial that holds everything ends, and what came after the last poll stays single.
-        let edge = conditions.rate.events_in(self.reads.longest() + conditions.exchange).max(1.0);
-        let copies = Count { edge, ..Count::per_delivery(copies, conditions).deviating(chance) };
+        let all = Count { edge: 0.0, ..Count::per_delivery(copies, conditions).deviating(chance) };
+        // A trial ends once every event has arrived, which may be just before the next poll.
+        let last = conditions.rate.events_in(self.reads.longest());
+        let unread =
+            f64::from(conditions.subscribers) * copies * (last + 3.0 * (last + 1.0).sqrt());
+        let copies = all.or((all.expected - unread).max(0.0));
         let prediction = Prediction::new(words, self.latency(conditions, webhook.latency))
             .with(Quantity::Requests, hooks.and(self.reads.polls(conditions)))
             .with(Quantity::Duplicated, copies);
@@ -61,5 +65,38 @@ impl Form for ReconciledWebhook {
 
     fn longest_wait(&self) -> Duration {
         self.reads.longest()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::prediction::Quantity;
+    use super::super::reads::Reads;
+    use super::super::webhook::Webhook;
+    use super::super::{Beat, Conditions, Form};
+    use super::ReconciledWebhook;
+    use crate::schedule::Arrivals;
+    use crate::units::Rate;
+    use std::time::Duration;
+
+    #[test]
+    fn events_of_the_last_gap_need_not_be_read_again() {
+        let conditions = Conditions {
+            rate: Rate::per_second(20.0).expect("a rate"),
+            arrivals: Arrivals::Poisson,
+            window: Duration::from_secs(10),
+            subscribers: 2,
+            exchange: Duration::from_millis(1),
+            rtt: None,
+            server: Duration::ZERO,
+            set_up: 0,
+        };
+        let reads = Reads::every(Duration::from_secs(2), Beat::FixedRate);
+        let form = ReconciledWebhook { webhook: Webhook::plain(4), reads, missing: 0.0 };
+        let prediction = form.predict(&conditions);
+        let copies = prediction.count(Quantity::Duplicated).expect("claimed");
+        assert_eq!((copies.expected, copies.most), (400.0, 400.0));
+        // 2 subscribers · (40 events + 3·√41)
+        assert!((copies.least - (400.0 - 118.4)).abs() < 0.1, "{copies:?}");
     }
 }

@@ -47,6 +47,8 @@ struct Seen {
     latencies: Vec<f64>,
     requests: u64,
     empty: u64,
+    /// Of the empty ones, those that follow another one.
+    unchanged: u64,
     lost: u64,
     duplicated: u64,
 }
@@ -100,6 +102,7 @@ impl World {
         let events = self.events();
         let mut seen = Seen::default();
         let (mut sent, mut first) = (0.0, 0);
+        let mut found = true;
         while sent < self.window() {
             let read = sent + self.there();
             let answered = read + self.server + self.way;
@@ -109,7 +112,9 @@ impl World {
             seen.lost += (last - first - kept.len()) as u64;
             seen.requests += 1;
             seen.empty += u64::from(last == first);
-            sent = next(sent, &Read { answered, found: last > first });
+            seen.unchanged += u64::from(last == first && !found);
+            found = last > first;
+            sent = next(sent, &Read { answered, found });
             first = last;
         }
         seen
@@ -229,6 +234,7 @@ fn assert_agrees(form: &dyn Form, world: &World, seen: Seen) {
     let measured = [
         (Quantity::Requests, seen.requests),
         (Quantity::Empty, seen.empty),
+        (Quantity::NotModified, seen.unchanged),
         (Quantity::Duplicated, seen.duplicated),
         (Quantity::Lost, seen.lost),
         (Quantity::Delivered, seen.latencies.len() as u64),
@@ -297,11 +303,24 @@ fn interval_polls() {
 }
 
 #[test]
+fn conditional_polls() {
+    let world = World::new(20.0, 0.005);
+    for every in [0.02, 0.05, 0.125] {
+        let reads = Reads { conditional: true, ..reads(every, Beat::FixedRate) };
+        let seen = world.poll_at_intervals(&reads, usize::MAX);
+        // The first poll behind a new cursor is answered in full.
+        let seen = Seen { empty: seen.empty - seen.unchanged, ..seen };
+        assert_agrees(&IntervalPoll { reads, limit: 1_000 }, &world, seen);
+    }
+}
+
+#[test]
 fn snapshot_polls() {
     let world = World::new(20.0, 0.005);
     for jitter in [0.0, 0.5] {
         let reads = Reads { jitter, ..reads(0.125, Beat::FixedRate) };
-        let seen = world.poll_at_intervals(&reads, 1);
+        // Without news the same state is sent again, which is not empty.
+        let seen = Seen { empty: 0, ..world.poll_at_intervals(&reads, 1) };
         assert_agrees(&SnapshotPoll { reads }, &world, seen);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::prediction::{Prediction, Quantity};
+use super::prediction::{Count, Prediction, Quantity};
 use super::reads::Reads;
 use super::{Conditions, Form};
 
@@ -25,10 +25,13 @@ impl Form for SnapshotPoll {
         let words = "polling a snapshot: each poll sees the newest state only, as old as the time \
                      without a newer one, and then d, half an exchange";
         let seen = self.reads.over_gaps(conditions, |events| events.min(1) as f64);
-        let prediction = Prediction::new(words, self.reads.latency_of_newest(conditions, 1))
+        // An unchanged state is sent again in full, unless the poll is conditional.
+        let unchanged = self.reads.conditional.then(|| self.reads.fruitless(conditions)).flatten();
+        Prediction::new(words, self.reads.latency_of_newest(conditions, 1))
             .with(Quantity::Requests, self.reads.polls(conditions))
-            .with(Quantity::Delivered, seen);
-        self.reads.with_empty(prediction, conditions)
+            .with(Quantity::Delivered, seen)
+            .with(Quantity::Empty, Count::certain(0.0))
+            .with(Quantity::NotModified, unchanged)
     }
 
     fn longest_wait(&self) -> Duration {

@@ -13,6 +13,7 @@ const DOCUMENTS: &[&str] = &[
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "results/README.md",
+    "scenarios/README.md",
 ];
 
 fn read(path: &str) -> String {
