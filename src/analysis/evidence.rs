@@ -247,12 +247,11 @@ fn read_ledger(
             }
         }
         for (edge, waiting) in [window.start, window.end].into_iter().zip(&mut under_way) {
-            let late = match ledger.usable[row] {
-                Some(usable) => usable > edge,
-                None => {
-                    let newest = newest.get(&ledger.subscriber[row]);
-                    complete && newest.is_none_or(|newest| *newest < ledger.sequence[row])
-                }
+            let late = if let Some(usable) = ledger.usable[row] {
+                usable > edge
+            } else {
+                let newest = newest.get(&ledger.subscriber[row]);
+                complete && newest.is_none_or(|newest| *newest < ledger.sequence[row])
             };
             *waiting += u64::from(due < edge && late);
         }

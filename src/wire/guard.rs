@@ -73,8 +73,10 @@ impl Guard {
         if OPEN_PATHS.contains(&path) {
             return Ok(Admitted(None));
         }
-        let principal =
-            self.gatekeeper.admit(headers, clock::wall()).map_err(|refusal| Box::new(refusal.reply()))?;
+        let principal = self
+            .gatekeeper
+            .admit(headers, clock::wall())
+            .map_err(|refusal| Box::new(refusal.reply()))?;
         let Some(limiter) = &self.limiter else { return Ok(Admitted(None)) };
         let decision = limiter.decide(&principal.0, clock::now());
         if decision.refused.is_some() {
