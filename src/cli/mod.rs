@@ -21,6 +21,7 @@ mod report;
 mod run;
 mod scenarios;
 mod schema;
+mod secret_file;
 mod serve;
 mod terminal;
 mod worker;

@@ -23,7 +23,7 @@ const TOKEN_REQUEST_LIMIT: usize = 16 * 1024;
 
 /// What answers without credentials and without counting against a limit: where tokens come
 /// from, and what a source says of itself.
-const OPEN_PATHS: [&str; 4] = [TOKEN_PATH, "/healthz", "/metrics", "/openapi.json"];
+pub const OPEN_PATHS: [&str; 4] = [TOKEN_PATH, "/healthz", "/metrics", "/openapi.json"];
 
 /// Stands before the routes of a lane.
 #[derive(Debug)]

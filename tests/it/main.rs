@@ -32,6 +32,8 @@ mod run;
 mod scenarios;
 /// The mock source alone.
 mod serve;
+/// Who may use the mock source, and how often.
+mod serve_access;
 /// Streams that are kept open.
 mod streams;
 /// What lies between a client and a server.

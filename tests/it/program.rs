@@ -114,6 +114,11 @@ impl Program {
         self.stream("stderr")
     }
 
+    /// What every process of the machine can read of its arguments.
+    pub(crate) fn command_line(&self) -> String {
+        fs::read_to_string(format!("/proc/{}/cmdline", self.child.id())).unwrap()
+    }
+
     fn stream(&self, name: &str) -> String {
         fs::read_to_string(self.streams.path().join(name)).unwrap()
     }

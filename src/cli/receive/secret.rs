@@ -1,22 +1,14 @@
-//! The secret that the sender shares: from a file or the environment, never from an argument,
-//! which every process of the machine could read.
+//! The secret that the sender shares: from a file or the environment.
 
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use anyhow::Context;
-
 use crate::cli::outcome::UsageError;
+use crate::cli::secret_file;
 use crate::cli::terminal::Terminal;
 use crate::wire::signature::{Scheme, Verifier};
 
 /// The variable that holds the secret.
 const VARIABLE: &str = "POLLPUSH_SECRET";
-
-/// The most that is read of a file of secrets, in bytes.
-const FILE_LIMIT: u64 = 64 * 1024;
 
 /// What verifies signatures of a scheme; nothing if there is no scheme.
 ///
@@ -40,7 +32,7 @@ pub(super) fn verifier(
         };
     };
     let (text, place) = if let Some(file) = file {
-        (read(file, terminal)?, file.display().to_string())
+        (secret_file::read(file, terminal)?, file.display().to_string())
     } else {
         let text = std::env::var(VARIABLE).map_err(|_| {
             usage(
@@ -59,17 +51,4 @@ pub(super) fn verifier(
         return Err(usage(format!("{place} holds no secret"), "write the secret into it").into());
     }
     Ok(Some(Verifier::new(scheme, keys)))
-}
-
-fn read(path: &Path, terminal: &mut Terminal) -> anyhow::Result<String> {
-    let cannot = || format!("{} cannot be read", path.display());
-    let file = File::open(path).with_context(cannot)?;
-    let mode = file.metadata().with_context(cannot)?.permissions().mode();
-    if mode & 0o077 != 0 {
-        let warning = format!("{} can be read by others", path.display());
-        terminal.warning(&warning, "take their rights away: chmod 600 FILE");
-    }
-    let mut text = String::new();
-    file.take(FILE_LIMIT).read_to_string(&mut text).with_context(cannot)?;
-    Ok(text)
 }

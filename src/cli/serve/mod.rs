@@ -1,5 +1,6 @@
 //! `pollpush serve`: the mock source alone, for a client of the user's own.
 
+mod access;
 mod metrics;
 mod openapi;
 mod service;
@@ -29,9 +30,9 @@ use crate::source::lane::{Contents, Lane, LaneThread, SourceHalf};
 use crate::source::log::event_log;
 use crate::source::pacer::Pacer;
 use crate::units::{Bytes, LONGEST_DURATION, Rate, parse_duration};
-use crate::wire::link::Line;
 use crate::wire::routes::Routes;
 
+use access::Access;
 use service::with_service;
 
 /// Run the mock source alone, for a client of your own.
@@ -58,6 +59,9 @@ pub(crate) struct Serve {
     #[arg(long, default_value_t = 0)]
     port: u16,
 
+    #[command(flatten)]
+    access: Access,
+
     /// Stop after this long; without it, on Ctrl-C.
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     duration: Option<Duration>,
@@ -83,11 +87,15 @@ impl Serve {
                 .await
                 .with_context(|| format!("port {} cannot be listened on", self.port))?;
             let writer = EventWriter::new(Encoder::new(self.payload), WallAnchor::now());
+            // Only now: files are not made for a source that cannot listen.
+            let line = self.access.line(terminal)?;
+            let scheme = line.scheme();
             let mut lane = {
                 let contents = Contents { log: log.clone(), writer, seed: self.seed };
-                LaneThread::start("serve", listener, contents, Line::default(), all_halves)?
+                LaneThread::start("serve", listener, contents, line, all_halves)?
             };
-            terminal.say(&format!("serving http://{}{FEED_PATH}; Ctrl-C stops", lane.address));
+            terminal.say(&format!("serving {scheme}://{}{FEED_PATH}; Ctrl-C stops", lane.address));
+            self.access.advice().iter().for_each(|line| terminal.note(line));
             pacer.start(clock::now());
             let end = async {
                 // The log is full long before the schedule ends; the source goes on serving it.
@@ -118,6 +126,7 @@ impl Serve {
     }
 
     fn check(&self) -> Result<(), UsageError> {
+        self.access.check()?;
         let (least, most) = (Encoder::SMALLEST_PAYLOAD, Encoder::LARGEST_PAYLOAD);
         if !(least..=most).contains(&self.payload) {
             return Err(UsageError {
@@ -188,15 +197,22 @@ mod tests {
     use crate::source::feed::EventWriter;
     use crate::source::lane::Lane;
     use crate::source::log::event_log;
-    use crate::wire::link::Line;
+    use crate::wire::auth::Keyring;
+    use crate::wire::link::{Line, Link};
     use crate::wire::routes::Routes;
     use tokio_util::sync::CancellationToken;
 
     /// What a source alone answers.
-    pub(super) fn routes() -> Routes {
+    pub(super) fn routes(link: Link) -> Routes {
+        let line = Line::new(link).guarded(&Keyring::random("client"));
+        let guard = line.guard.clone();
         let (_, log) = event_log();
         let writer = EventWriter::new(Encoder::new(Encoder::SMALLEST_PAYLOAD), WallAnchor::now());
         let (release, stop) = (CancellationToken::new(), CancellationToken::new());
-        all_halves(&Lane { log, writer, seed: 1, line: Line::default(), release, stop }).routes
+        let routes = all_halves(&Lane { log, writer, seed: 1, line, release, stop }).routes;
+        match guard {
+            Some(guard) => guard.with_tokens(routes),
+            None => routes,
+        }
     }
 }

@@ -15,7 +15,7 @@ use crate::wire::tally::Outcome;
 pub(super) fn with_service(routes: Routes, lane: &Lane) -> Routes {
     let (living, counted) = (lane.log.clone(), lane.log.clone());
     let tally = lane.line.tally.clone();
-    let document = openapi::document().to_string();
+    let document = openapi::document(&lane.line.link).to_string();
     routes
         .on(Method::GET, "/healthz", move |_, _| {
             let health = format!("{{\"status\":\"ok\",\"events\":{}}}", living.len());

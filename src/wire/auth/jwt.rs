@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::wire::auth::Secret;
 
 /// Whom every token is for.
-pub(super) const AUDIENCE: &str = "pollpush-source";
+pub const AUDIENCE: &str = "pollpush-source";
 
 /// The longest token looked at, in bytes.
 const LONGEST_TOKEN: usize = 4096;

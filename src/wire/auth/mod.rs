@@ -26,6 +26,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use gatekeeper::{Gatekeeper, Principal, Refusal};
+pub use jwt::AUDIENCE;
 pub use keyring::{Keyring, Secret};
 pub use oauth2::{TOKEN_PATH, TokenEndpoint};
 pub use presenter::{Credentials, Presenter, Step};

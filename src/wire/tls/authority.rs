@@ -43,6 +43,18 @@ impl Authority {
         Ok(Authority { certificate, issuer: Issuer::new(params, key) })
     }
 
+    /// Its certificate, as other programs read it (RFC 7468).
+    #[must_use]
+    pub fn pem(&self) -> String {
+        let text = BASE64.encode(&self.certificate);
+        let mut pem = "-----BEGIN CERTIFICATE-----\n".to_owned();
+        for start in (0..text.len()).step_by(64) {
+            pem.push_str(&text[start..text.len().min(start + 64)]);
+            pem.push('\n');
+        }
+        pem + "-----END CERTIFICATE-----\n"
+    }
+
     /// Credentials for an end that listens on loopback.
     ///
     /// # Errors
