@@ -164,13 +164,16 @@ mod tests {
     }
 
     #[test]
-    fn a_conditional_poll_is_told_that_nothing_changed() {
+    fn a_conditional_poll_is_told_that_nothing_changed_since_the_last_empty_one() {
         let mut poll = poll(ms(125), Beat::FixedRate);
         let empty = poll.predict(&conditions(ms(1)));
         poll.reads.conditional = true;
         let told = poll.predict(&conditions(ms(1)));
         assert_eq!(empty.count(Quantity::NotModified), None);
-        assert_eq!(told.count(Quantity::NotModified), empty.count(Quantity::Empty));
-        assert!(expected(&told, Quantity::Empty).abs() < 1e-9);
+        let (p, nothing) = ((-2.5_f64).exp(), expected(&empty, Quantity::Empty));
+        let (first, again) =
+            (expected(&told, Quantity::Empty), expected(&told, Quantity::NotModified));
+        assert!((again - p * nothing).abs() < 1e-9, "{again}");
+        assert!((first - (1.0 - p) * nothing).abs() < 1e-9, "{first}");
     }
 }
