@@ -418,8 +418,10 @@ mechanism = 'webhook'
         for built_in in BUILT_IN {
             let plan = expand(&load(Path::new(built_in.name), &[]).expect(built_in.name));
             let estimate = plan.estimate();
-            assert!(estimate.trials > 0 && estimate.requests.is_some(), "{}", built_in.name);
-            let longest = if built_in.name == "quickstart" { 60 } else { 3_600 };
+            assert!(estimate.trials > 0, "{}", built_in.name);
+            let quickstart = built_in.name == "quickstart";
+            assert!(estimate.requests.is_some() || !quickstart, "its strategies have closed forms");
+            let longest = if quickstart { 60 } else { 3_600 };
             assert!(estimate.wall_time.as_secs() < longest, "{}", built_in.name);
         }
     }
