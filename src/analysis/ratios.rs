@@ -80,14 +80,19 @@ fn compare(
 fn adjust(family: &mut [Comparison]) {
     let mut order: Vec<usize> = (0..family.len()).collect();
     order.sort_by(|a, b| family[*a].p_value.total_cmp(&family[*b].p_value));
+    let compared = family.len() as f64;
     // No comparison may come out surer than one with a smaller p-value.
     let mut least = 0.0_f64;
     for (place, remaining) in order.into_iter().zip((1..=family.len()).rev()) {
         let comparison = &mut family[place];
+        let surest = 2.0 * 0.5_f64.powi(i32::try_from(comparison.blocks).unwrap_or(i32::MAX));
+        let decidable = surest * compared < SIGNIFICANCE;
         least = least.max((comparison.p_value * remaining as f64).min(1.0));
         comparison.p_value = least;
         comparison.difference = match comparison.interval {
             None => Difference::Unknown,
+            // However one-sided so few blocks were, they could not show a difference.
+            Some(_) if !decidable => Difference::Unknown,
             Some(_) if least >= SIGNIFICANCE => Difference::None,
             Some(_) if comparison.ratio > 1.0 => Difference::Larger,
             Some(_) => Difference::Smaller,
@@ -182,6 +187,17 @@ mod tests {
         for pair in found {
             assert_eq!((pair.interval, pair.difference), (None, Difference::Unknown), "{pair:?}");
         }
+    }
+
+    #[test]
+    fn too_few_blocks_for_several_comparisons_leave_it_open() {
+        let six = |p_value| Comparison { blocks: 6, ..pair(p_value, 2.0) };
+        let mut one = vec![six(2.0 / 64.0)];
+        adjust(&mut one);
+        assert_eq!(one[0].difference, Difference::Larger);
+        let mut two = vec![six(2.0 / 64.0), six(2.0 / 64.0)];
+        adjust(&mut two);
+        assert!(two.iter().all(|pair| pair.difference == Difference::Unknown), "{two:?}");
     }
 
     #[test]

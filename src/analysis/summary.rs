@@ -163,7 +163,7 @@ pub enum Difference {
     Smaller,
     /// No difference can be told from chance.
     None,
-    /// There are too few blocks to say.
+    /// There are too few blocks to say, for so many strategies compared.
     Unknown,
 }
 
