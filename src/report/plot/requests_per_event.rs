@@ -23,7 +23,7 @@ const PARTS: &[Part] = &[
     Part { name: "useful: carried an event", colour: PART_DARK },
     Part { name: "empty: carried none, or 304", colour: PART_LIGHT },
     Part { name: REFUSED, colour: PART_ALARM },
-    Part { name: "other: streams opened, registrations, tokens", colour: PART_OTHER },
+    Part { name: "other: hints, streams opened, registrations, tokens", colour: PART_OTHER },
 ];
 
 fn draw(view: &View<'_>) -> Canvas {

@@ -161,7 +161,7 @@ fn every_request_is_in_a_part_of_its_bar() {
     (requests.total, requests.rate_limited) = (30, 2);
     let svg = &svgs(&summary, &figures)[2];
     assert!(svg.contains("24 useful · 0 empty · 2 failed or refused · 4 other"));
-    assert!(svg.contains(">other: streams opened, registrations, tokens</text>"));
+    assert!(svg.contains(">other: hints, streams opened, registrations, tokens</text>"));
 }
 
 #[test]
