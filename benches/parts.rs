@@ -17,7 +17,7 @@ use pollpush::schedule::Arrivals;
 use pollpush::source::log::event_log;
 use pollpush::subscriber::inbox::Inbox;
 use pollpush::units::{Bytes, Rate};
-use pollpush::wire::signature::SigningKey;
+use pollpush::wire::signature::{Scheme, Signer, SigningKey, Verifier};
 
 const EVENTS: u64 = 10_000;
 
@@ -74,13 +74,15 @@ fn event(criterion: &mut Criterion) {
     group.bench_function("decode", |bencher| bencher.iter(|| decode(black_box(&buffer)).unwrap()));
 
     let key = SigningKey::from_secret(&SigningKey::random_secret()).unwrap();
+    let signer = Signer::new(Scheme::StandardWebhooks, vec![key.clone()]).unwrap();
+    let verifier = Verifier::new(Scheme::StandardWebhooks, vec![key]);
     let id = HeaderValue::from_static("evt-000000000042");
     let mut headers = HeaderMap::new();
     group.bench_function("sign", |bencher| {
-        bencher.iter(|| key.sign_now(&id, black_box(&buffer), &mut headers));
+        bencher.iter(|| signer.sign(&id, clock::wall(), black_box(&buffer), &mut headers));
     });
     group.bench_function("verify", |bencher| {
-        bencher.iter(|| key.verify_now(black_box(&buffer), &headers).unwrap());
+        bencher.iter(|| verifier.verify(&headers, black_box(&buffer), clock::wall()).unwrap());
     });
     group.finish();
 }

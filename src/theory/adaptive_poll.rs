@@ -122,23 +122,12 @@ impl Form for AdaptivePoll {
 #[cfg(test)]
 mod tests {
     use super::AdaptivePoll;
-    use crate::schedule::Arrivals;
     use crate::theory::prediction::Quantity;
     use crate::theory::{Conditions, Form};
-    use crate::units::Rate;
     use std::time::Duration;
 
-    fn conditions(rate: f64) -> Conditions {
-        Conditions {
-            rate: Rate::per_second(rate).expect("a rate"),
-            arrivals: Arrivals::Poisson,
-            window: Duration::from_secs(1_000),
-            subscribers: 1,
-            exchange: Duration::ZERO,
-            rtt: None,
-            server: Duration::ZERO,
-            set_up: 0,
-        }
+    fn alone(rate: f64) -> Conditions {
+        Conditions { subscribers: 1, ..Conditions::poisson(rate) }
     }
 
     #[test]
@@ -149,7 +138,7 @@ mod tests {
             factor: 2.0,
         };
         let polls = |rate| {
-            let predicted = poll.predict(&conditions(rate));
+            let predicted = poll.predict(&alone(rate));
             predicted.count(Quantity::Requests).expect("claimed").expected
         };
         assert!((polls(1e-6) - 1_000.0).abs() < 0.01, "{}", polls(1e-6));
@@ -160,7 +149,7 @@ mod tests {
     fn an_interval_that_does_not_grow_is_an_interval() {
         let every = Duration::from_millis(200);
         let poll = AdaptivePoll { fastest: every, slowest: every, factor: 1.0 };
-        let latency = poll.predict(&conditions(5.0)).latency;
+        let latency = poll.predict(&alone(5.0)).latency;
         let micros = |time: Option<Duration>| time.map(|time| time.as_micros());
         assert_eq!(micros(latency.mean()), Some(100_000));
         assert_eq!(micros(latency.max()), Some(200_000));

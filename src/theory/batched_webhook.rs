@@ -146,29 +146,14 @@ impl Form for BatchedWebhook {
 #[cfg(test)]
 mod tests {
     use super::BatchedWebhook;
-    use crate::schedule::Arrivals;
     use crate::theory::prediction::Quantity;
     use crate::theory::{Conditions, Form};
-    use crate::units::Rate;
     use std::time::Duration;
-
-    fn conditions(rate: f64) -> Conditions {
-        Conditions {
-            rate: Rate::per_second(rate).expect("a rate"),
-            arrivals: Arrivals::Poisson,
-            window: Duration::from_secs(1_000),
-            subscribers: 2,
-            exchange: Duration::ZERO,
-            rtt: None,
-            server: Duration::ZERO,
-            set_up: 0,
-        }
-    }
 
     #[test]
     fn a_batch_halves_requests_at_one_event_a_linger() {
         let form = BatchedWebhook { linger: Duration::from_secs(1), most: 1_000 };
-        let conditions = conditions(1.0);
+        let conditions = Conditions::poisson(1.0);
         let predicted = form.predict(&conditions);
         let requests = predicted.count(Quantity::Requests).expect("claimed").expected;
         assert!((requests / conditions.deliveries() - 0.5).abs() < 1e-9);
@@ -181,7 +166,7 @@ mod tests {
     fn batches_always_need_fewer_requests_than_polls_of_the_same_greatest_latency() {
         for (rate, expected) in [(10.0, 0.0909), (100.0, 0.0099)] {
             let form = BatchedWebhook { linger: Duration::from_secs(1), most: 10_000 };
-            let conditions = conditions(rate);
+            let conditions = Conditions::poisson(rate);
             let predicted = form.predict(&conditions);
             let requests = predicted.count(Quantity::Requests).expect("claimed").expected;
             let each = requests / conditions.deliveries();

@@ -69,25 +69,10 @@ impl Form for Hybrid {
 #[cfg(test)]
 mod tests {
     use super::Hybrid;
-    use crate::schedule::Arrivals;
     use crate::theory::latency::Latency;
     use crate::theory::prediction::Quantity;
     use crate::theory::{Conditions, Form};
-    use crate::units::Rate;
     use std::time::Duration;
-
-    fn conditions(rate: f64) -> Conditions {
-        Conditions {
-            rate: Rate::per_second(rate).expect("a rate"),
-            arrivals: Arrivals::Poisson,
-            window: Duration::from_secs(1_000),
-            subscribers: 2,
-            exchange: Duration::ZERO,
-            rtt: None,
-            server: Duration::ZERO,
-            set_up: 0,
-        }
-    }
 
     #[test]
     fn a_hint_and_a_read_are_two_requests_and_three_ways() {
@@ -95,7 +80,7 @@ mod tests {
         let far = Conditions {
             exchange: Duration::from_millis(40),
             rtt: Some(Duration::from_millis(40)),
-            ..conditions(20.0)
+            ..Conditions::poisson(20.0)
         };
         let predicted = form.predict(&far);
         assert_eq!(predicted.latency, Latency::always(Duration::from_millis(60)));
@@ -114,7 +99,7 @@ mod tests {
         let far = Conditions {
             exchange: Duration::from_millis(40),
             rtt: Some(Duration::from_millis(40)),
-            ..conditions(20.0)
+            ..Conditions::poisson(20.0)
         };
         let latency = form.predict(&far).latency;
         assert_eq!(latency, Latency::AtLeast(Duration::from_millis(60)));

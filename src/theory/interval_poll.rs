@@ -60,7 +60,6 @@ mod tests {
     use crate::theory::prediction::{Prediction, Quantity};
     use crate::theory::reads::Reads;
     use crate::theory::{Beat, Conditions, Form};
-    use crate::units::Rate;
     use std::time::Duration;
 
     const fn ms(milliseconds: u64) -> Duration {
@@ -72,16 +71,8 @@ mod tests {
     }
 
     fn conditions(exchange: Duration) -> Conditions {
-        Conditions {
-            rate: Rate::per_second(20.0).expect("a rate"),
-            arrivals: Arrivals::Poisson,
-            window: Duration::from_mins(1),
-            subscribers: 1,
-            exchange,
-            rtt: None,
-            server: Duration::ZERO,
-            set_up: 0,
-        }
+        let window = Duration::from_mins(1);
+        Conditions { window, subscribers: 1, exchange, ..Conditions::poisson(20.0) }
     }
 
     fn expected(prediction: &Prediction, quantity: Quantity) -> f64 {

@@ -142,24 +142,14 @@ impl Form for LongPoll {
 #[cfg(test)]
 mod tests {
     use super::LongPoll;
-    use crate::schedule::Arrivals;
     use crate::theory::latency::Latency;
     use crate::theory::prediction::Quantity;
     use crate::theory::{Conditions, Form};
-    use crate::units::Rate;
     use std::time::Duration;
 
     fn conditions(rate: f64, rtt: Option<Duration>) -> Conditions {
-        Conditions {
-            rate: Rate::per_second(rate).expect("a rate"),
-            arrivals: Arrivals::Poisson,
-            window: Duration::from_secs(1_000),
-            subscribers: 2,
-            exchange: rtt.unwrap_or_default(),
-            rtt,
-            server: Duration::ZERO,
-            set_up: 0,
-        }
+        let exchange = rtt.unwrap_or_default();
+        Conditions { exchange, rtt, ..Conditions::poisson(rate) }
     }
 
     fn long_poll(hold: u64) -> LongPoll {

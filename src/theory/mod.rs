@@ -187,3 +187,20 @@ impl Conditions {
         matches!(self.arrivals, Arrivals::Constant)
     }
 }
+
+#[cfg(test)]
+impl Conditions {
+    /// Poisson arrivals to two subscribers, for a thousand seconds, over no distance.
+    fn poisson(rate: f64) -> Conditions {
+        Conditions {
+            rate: Rate::per_second(rate).expect("a rate"),
+            arrivals: Arrivals::Poisson,
+            window: Duration::from_secs(1_000),
+            subscribers: 2,
+            exchange: Duration::ZERO,
+            rtt: None,
+            server: Duration::ZERO,
+            set_up: 0,
+        }
+    }
+}

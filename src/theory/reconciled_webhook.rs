@@ -75,22 +75,13 @@ mod tests {
     use super::super::webhook::Webhook;
     use super::super::{Beat, Conditions, Form};
     use super::ReconciledWebhook;
-    use crate::schedule::Arrivals;
-    use crate::units::Rate;
     use std::time::Duration;
 
     #[test]
     fn events_of_the_last_gap_need_not_be_read_again() {
-        let conditions = Conditions {
-            rate: Rate::per_second(20.0).expect("a rate"),
-            arrivals: Arrivals::Poisson,
-            window: Duration::from_secs(10),
-            subscribers: 2,
-            exchange: Duration::from_millis(1),
-            rtt: None,
-            server: Duration::ZERO,
-            set_up: 0,
-        };
+        let window = Duration::from_secs(10);
+        let exchange = Duration::from_millis(1);
+        let conditions = Conditions { window, exchange, ..Conditions::poisson(20.0) };
         let reads = Reads::every(Duration::from_secs(2), Beat::FixedRate);
         let form = ReconciledWebhook { webhook: Webhook::plain(4), reads, missing: 0.0 };
         let prediction = form.predict(&conditions);

@@ -48,29 +48,14 @@ impl Form for Stream {
 #[cfg(test)]
 mod tests {
     use super::Stream;
-    use crate::schedule::Arrivals;
     use crate::theory::latency::Latency;
     use crate::theory::prediction::Quantity;
     use crate::theory::{Conditions, Form};
-    use crate::units::Rate;
     use std::time::Duration;
-
-    fn conditions(rate: f64) -> Conditions {
-        Conditions {
-            rate: Rate::per_second(rate).expect("a rate"),
-            arrivals: Arrivals::Poisson,
-            window: Duration::from_secs(1_000),
-            subscribers: 2,
-            exchange: Duration::ZERO,
-            rtt: None,
-            server: Duration::ZERO,
-            set_up: 0,
-        }
-    }
 
     #[test]
     fn events_travel_one_way_and_need_no_request() {
-        let far = Conditions { rtt: Some(Duration::from_millis(30)), ..conditions(20.0) };
+        let far = Conditions { rtt: Some(Duration::from_millis(30)), ..Conditions::poisson(20.0) };
         let predicted = Stream { heartbeat: Some(10_000_000_000) }.predict(&far);
         assert_eq!(predicted.latency, Latency::always(Duration::from_millis(15)));
         assert!(predicted.count(Quantity::Requests).expect("claimed").expected.abs() < 1e-9);
@@ -78,7 +63,7 @@ mod tests {
         assert!((messages.expected - far.deliveries()).abs() < 1e-6);
         // A heartbeat every ten seconds at most, for each of the subscribers.
         assert!((messages.most - messages.expected - 200.0).abs() < 1e-6);
-        let near = Stream { heartbeat: None }.predict(&conditions(20.0));
+        let near = Stream { heartbeat: None }.predict(&Conditions::poisson(20.0));
         assert_eq!(near.latency, Latency::AtLeast(Duration::ZERO));
     }
 }

@@ -178,29 +178,14 @@ impl Form for Webhook {
 #[cfg(test)]
 mod tests {
     use super::{Retries, Webhook};
-    use crate::schedule::Arrivals;
     use crate::theory::latency::Latency;
     use crate::theory::prediction::Quantity;
     use crate::theory::{Conditions, Form};
-    use crate::units::Rate;
     use std::time::Duration;
-
-    fn conditions(rate: f64) -> Conditions {
-        Conditions {
-            rate: Rate::per_second(rate).expect("a rate"),
-            arrivals: Arrivals::Poisson,
-            window: Duration::from_secs(1_000),
-            subscribers: 2,
-            exchange: Duration::ZERO,
-            rtt: None,
-            server: Duration::ZERO,
-            set_up: 0,
-        }
-    }
 
     #[test]
     fn a_webhook_is_one_request_per_event_and_subscriber() {
-        let near = conditions(20.0);
+        let near = Conditions::poisson(20.0);
         let predicted = Webhook::plain(4).predict(&near);
         let requests = predicted.count(Quantity::Requests).expect("claimed");
         assert!((requests.expected - near.deliveries()).abs() < 1e-6);
@@ -212,7 +197,7 @@ mod tests {
         let far = Conditions {
             exchange: Duration::from_millis(100),
             rtt: Some(Duration::from_millis(100)),
-            ..conditions(20.0)
+            ..Conditions::poisson(20.0)
         };
         let latency = |concurrency| Webhook::plain(concurrency).predict(&far).latency;
         assert_eq!(latency(16), Latency::always(Duration::from_millis(50)));
@@ -226,7 +211,7 @@ mod tests {
         // q/(1 − q) for many attempts, whatever p.
         for failing in [0.0, 0.3] {
             let retries = Retries { waits: vec![0; 60], failing, unanswered: 0.2 };
-            let conditions = conditions(20.0);
+            let conditions = Conditions::poisson(20.0);
             let form = Webhook { retries: Some(retries), ..Webhook::plain(4) };
             let predicted = form.predict(&conditions);
             let copies = predicted.count(Quantity::Duplicated).expect("claimed").expected;
@@ -234,7 +219,7 @@ mod tests {
         }
         let clean = Retries { waits: vec![1; 3], failing: 0.0, unanswered: 0.0 };
         let form = Webhook { retries: Some(clean), ..Webhook::plain(4) };
-        let predicted = form.predict(&conditions(20.0));
+        let predicted = form.predict(&Conditions::poisson(20.0));
         for quantity in [Quantity::Duplicated, Quantity::Lost] {
             let none = predicted.count(quantity).expect("claimed");
             assert!(none.expected.abs() < 1e-9 && none.deviation.abs() < 1e-9, "{quantity:?}");

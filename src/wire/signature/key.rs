@@ -5,11 +5,9 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use http::header::{HeaderMap, HeaderValue};
 use sha2::Sha256;
 
-use crate::clock;
-use crate::wire::signature::{Scheme, SignatureError, sign, verify};
+use crate::wire::signature::SignatureError;
 
 const SECRET_PREFIX: &str = "whsec_";
 
@@ -55,26 +53,6 @@ impl SigningKey {
     #[must_use]
     pub fn random_secret() -> String {
         format!("{SECRET_PREFIX}{}", STANDARD.encode(rand::random::<[u8; 32]>()))
-    }
-
-    /// Adds the headers of Standard Webhooks for a message sent now; see
-    /// [`Signer`](super::Signer) for the other styles and for several keys.
-    pub fn sign_now(&self, id: &HeaderValue, body: &[u8], headers: &mut HeaderMap) {
-        let keys = std::slice::from_ref(self);
-        sign::sign(Scheme::StandardWebhooks, keys, id, clock::wall(), body, headers);
-    }
-
-    /// Believes a Standard Webhooks message whose signature is right and whose timestamp is at
-    /// most five minutes away; see [`Verifier`](super::Verifier) for the other styles, several
-    /// keys, and replays.
-    ///
-    /// # Errors
-    ///
-    /// When a header is missing, the timestamp is far off, or no signature matches.
-    pub fn verify_now(&self, body: &[u8], headers: &HeaderMap) -> Result<(), SignatureError> {
-        let keys = std::slice::from_ref(self);
-        let now = clock::wall().as_second();
-        verify::check_standard(keys, verify::TOLERANCE, headers, body, now).map(|_| ())
     }
 
     /// The code of a text that is given in parts.
