@@ -51,10 +51,11 @@ impl Strategy for Webhook {
     }
 
     fn check(&self, _link: &Link) -> Result<(), SettingsError> {
-        if self.batch.is_some_and(|batch| !(1..=LARGEST_BATCH).contains(&batch.max)) {
+        let impossible = |batch: &Batch| !(1..=LARGEST_BATCH).contains(&batch.max);
+        if let Some(batch) = self.batch.filter(impossible) {
             return Err(SettingsError {
                 key: "batch",
-                message: "a batch cannot hold so many events".to_owned(),
+                message: format!("a batch cannot hold {} events", batch.max),
                 remedy: format!("write `max` as a whole number from 1 to {LARGEST_BATCH}"),
             });
         }
