@@ -41,6 +41,8 @@ impl Queue {
         let courier = self.courier();
         loop {
             tokio::select! {
+                // An endpoint that has said it is gone must not get what happens to be next.
+                biased;
                 () = courier.stopped() => break,
                 Some(ended) = under_way.join_next() => self.idle.push(unless_panicked(ended)),
                 needed = is_needed(&courier, &mut self.alarm), if !self.idle.is_empty() => {
