@@ -80,6 +80,13 @@ pub fn wall() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }
 
+/// Wall clock minus monotonic clock, in nanoseconds: it moves only when somebody sets or slews
+/// the wall clock.
+#[must_use]
+pub fn wall_offset() -> i128 {
+    i128::from(read(ClockId::Realtime)) - i128::from(read(ClockId::Monotonic))
+}
+
 /// Translates moments of the monotonic clock into wall-clock time, for labels.
 #[derive(Clone, Copy, Debug)]
 pub struct WallAnchor {
@@ -117,6 +124,11 @@ pub fn sleep_until(deadline: Moment) {
 pub fn sharpen_timers() {
     // A kernel that refuses keeps its default slack; the measured lag then shows it.
     let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
+}
+
+/// Gives the calling thread a slack of 5 ms, for runs whose timers are made dull on purpose.
+pub fn dull_timers() {
+    let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(5_000_000));
 }
 
 fn read(clock: ClockId) -> u64 {

@@ -44,6 +44,10 @@ pub struct Counts {
     pub bytes_received: u64,
     /// Bytes written to the sockets.
     pub bytes_sent: u64,
+    /// Requests with the marks of a proxy on them (`Via`, `Forwarded`, `X-Forwarded-For`), or in
+    /// another version of HTTP than the link speaks.
+    #[serde(default)]
+    pub middlemen: u64,
     /// Time from sending a request to holding its whole response, summed over the exchanges
     /// this side started, in nanoseconds.
     pub exchange_ns: u64,
@@ -100,6 +104,7 @@ impl Sub for Counts {
             handshakes_resumed: self.handshakes_resumed - earlier.handshakes_resumed,
             bytes_received: self.bytes_received - earlier.bytes_received,
             bytes_sent: self.bytes_sent - earlier.bytes_sent,
+            middlemen: self.middlemen - earlier.middlemen,
             exchange_ns: self.exchange_ns - earlier.exchange_ns,
             exchanges_timed: self.exchanges_timed - earlier.exchanges_timed,
         }

@@ -11,6 +11,7 @@ pub mod digest;
 pub mod clock;
 pub mod counts;
 pub mod event;
+pub mod fault;
 pub mod promise;
 pub mod schedule;
 pub mod theory;
@@ -18,6 +19,7 @@ pub mod theory;
 // The floors of the measuring wing, from the ground up.
 pub mod timer;
 
+pub mod machine;
 pub mod meter;
 pub mod wire;
 

@@ -35,6 +35,40 @@ pub fn scheduled(pid: u32) -> io::Result<Scheduled> {
     Ok(total)
 }
 
+/// What a process has suffered so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Suffered {
+    /// Time that threads stood ready but without a CPU, in nanoseconds.
+    pub run_queue_ns: u64,
+    /// Page faults that had to wait for a disk.
+    pub major_faults: u64,
+    /// Times that a thread was moved to another CPU; absent where the kernel does not say.
+    pub migrations: Option<u64>,
+}
+
+/// What this process has suffered so far, all its threads together.
+///
+/// # Errors
+///
+/// When the kernel keeps no such statistics.
+pub fn suffered() -> io::Result<Suffered> {
+    let me = Process::myself().map_err(io::Error::other)?;
+    let mut total = Suffered { migrations: Some(0), ..Suffered::default() };
+    for task in me.tasks().map_err(io::Error::other)?.flatten() {
+        total.run_queue_ns += of_task(&task)?.run_queue_ns;
+        total.migrations = total.migrations.zip(migrations(&task)).map(|(sum, more)| sum + more);
+    }
+    total.major_faults = me.stat().map_err(io::Error::other)?.majflt;
+    Ok(total)
+}
+
+/// How often a thread was moved to another CPU (`/proc/PID/task/TID/sched`).
+fn migrations(task: &Task) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/self/task/{}/sched", task.tid)).ok()?;
+    let line = text.lines().find(|line| line.starts_with("se.nr_migrations"))?;
+    line.rsplit(':').next()?.trim().parse().ok()
+}
+
 /// Reads the statistics of one thread of this process.
 ///
 /// # Errors
@@ -112,6 +146,14 @@ mod tests {
     fn a_process_is_at_least_its_thread() {
         let thread = scheduled_thread(rustix::thread::gettid()).expect("statistics");
         assert!(scheduled(std::process::id()).expect("statistics").cpu_ns >= thread.cpu_ns);
+    }
+
+    #[test]
+    fn what_a_process_suffers_only_grows() {
+        let before = super::suffered().expect("statistics");
+        let after = super::suffered().expect("statistics");
+        assert!(before.run_queue_ns <= after.run_queue_ns);
+        assert!(before.major_faults <= after.major_faults);
     }
 
     #[test]

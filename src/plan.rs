@@ -8,6 +8,7 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 
 use crate::delivery::contract::Strategy;
+use crate::fault::Fault;
 use crate::scenario::{NamedStrategy, Scenario, ScenarioPoint, TRIAL_OVERHEAD, TraceFile};
 use crate::schedule::{Arrivals, random_stream};
 use crate::theory::prediction::{Prediction, Quantity};
@@ -39,6 +40,8 @@ pub struct Plan {
     pub points: Vec<Point>,
     /// The trials, in the order they run.
     pub trials: Vec<Trial>,
+    /// What is made to go wrong on purpose, to prove that the checks notice.
+    pub fault: Option<Fault>,
 }
 
 /// One combination of swept parameters.
@@ -94,6 +97,8 @@ pub struct Trial {
     pub point: usize,
     /// The block, counted from zero.
     pub block: u32,
+    /// Its place in the block, counted from zero.
+    pub position: u32,
     /// Seed of the block's schedule, the same for every strategy of the block, and of the
     /// subscribers' phases.
     pub seed: u64,
@@ -137,10 +142,11 @@ pub fn expand(scenario: &Scenario) -> Plan {
     let mut trials: Vec<Trial> = Vec::new();
     for (place, point) in scenario.points.iter().enumerate() {
         for block in 0..scenario.repeats {
-            for strategies in sets(scenario, place, block, point.strategies.len()) {
+            let sets = sets(scenario, place, block, point.strategies.len());
+            for (position, strategies) in (0..).zip(sets) {
                 let index = u32::try_from(trials.len()).unwrap_or(u32::MAX);
                 let seed = block_seed(scenario.seed, block);
-                trials.push(Trial { index, point: place, block, seed, strategies });
+                trials.push(Trial { index, point: place, block, position, seed, strategies });
             }
         }
     }
@@ -154,6 +160,7 @@ pub fn expand(scenario: &Scenario) -> Plan {
         blocks: scenario.repeats,
         points: scenario.points.iter().map(resolved).collect(),
         trials,
+        fault: None,
     }
 }
 

@@ -91,7 +91,11 @@ pub fn analyse(run: &Run) -> Result<Analysis, AnalysisError> {
 /// The evidence and figures of every planned point and strategy.
 pub(crate) fn gather_all(run: &Run) -> Result<(Evidence, Vec<PointFigures>), AnalysisError> {
     run.records.iter().try_for_each(|record| refuse_unplanned(run, record))?;
-    let mut evidence = Evidence { points: Vec::new(), changed: run.verify_evidence()? };
+    let mut evidence = Evidence {
+        points: Vec::new(),
+        changed: run.verify_evidence()?,
+        injected: run.manifest.injected,
+    };
     let mut figures = Vec::new();
     for (index, point) in (0_u32..).zip(&run.manifest.points) {
         let mut gathered =

@@ -8,6 +8,8 @@ use super::figures::StrategyFigures;
 use super::latency::{Distribution, Quantile, summarise, summarise_lag};
 use super::model::Observed;
 use super::summary::{Events, StrategySummary};
+use super::tide::{InFlight, Tide};
+use crate::fault::Fault;
 use crate::promise::Promise;
 use crate::record::error::RecordError;
 use crate::record::histogram::Tag;
@@ -25,6 +27,8 @@ pub(crate) struct Evidence {
     pub(crate) points: Vec<PointEvidence>,
     /// What was changed in the run folder after the run was sealed, in words.
     pub(crate) changed: Vec<String>,
+    /// The fault that was planted on purpose, if one was.
+    pub(crate) injected: Option<Fault>,
 }
 
 /// One combination of swept parameters.
@@ -55,6 +59,8 @@ pub(crate) struct StrategyEvidence {
 #[derive(Clone, Debug)]
 pub(crate) struct Block {
     pub(crate) number: u32,
+    /// The trial's place in the plan, shared by strategies that ran side by side.
+    pub(crate) trial: u32,
     pub(crate) workload: Workload,
     pub(crate) measured: Measured,
     /// What the ledger says of the events in the window, if there is one.
@@ -68,10 +74,22 @@ pub(crate) struct Block {
     /// Deliveries under way at the first and the last moment of the window: due before it, and
     /// usable after it or never. `None` without a ledger.
     pub(crate) under_way: Option<[u64; 2]>,
+    /// Deliveries under way, as counted and as stamped. `None` without a ledger or witnesses.
+    pub(crate) in_flight: Option<InFlight>,
+    /// The time that subscribers had something in hand that was not yet usable, in nanoseconds,
+    /// warm-up included. `None` without a ledger.
+    pub(crate) busy_ns: Option<u64>,
     /// The block's own latency.
     pub(crate) latency: BlockLatency,
     /// Latencies clamped by a histogram that had to stand in for the ledger.
     pub(crate) clamped: u64,
+}
+
+impl Block {
+    /// Whether the processes of the trial were pinned to CPUs.
+    pub(crate) fn is_pinned(&self) -> bool {
+        false
+    }
 }
 
 /// Latency of one block, in nanoseconds; absent where the sample cannot support it.
@@ -198,6 +216,7 @@ fn block_of(record: &TrialRecord, measured: &Measured, trace: Option<&Trace>) ->
         due_offsets(workload, trace).filter(|due| window(workload).contains(due)).count();
     Block {
         number: record.block,
+        trial: record.trial,
         workload: workload.clone(),
         measured: measured.clone(),
         recount: None,
@@ -205,6 +224,8 @@ fn block_of(record: &TrialRecord, measured: &Measured, trace: Option<&Trace>) ->
         on_schedule: true,
         backwards: 0,
         under_way: None,
+        in_flight: None,
+        busy_ns: None,
         latency: BlockLatency::default(),
         clamped: 0,
     }
@@ -235,10 +256,12 @@ fn read_ledger(
     let mut schedule = due_offsets(&record.workload, trace);
     let (mut latencies, mut lags) = (Vec::new(), Vec::new());
     let mut under_way = [0, 0];
+    let mut tide = Tide::new(measured, record.strategy.subscribers);
     for row in 0..ledger.rows() {
         let due = ledger.due[row];
         let counted = window.contains(&due);
         if row == 0 || ledger.sequence[row - 1] != ledger.sequence[row] {
+            tide.emitted(ledger.emitted[row]);
             block.on_schedule &= schedule.next().is_some_and(|at| at.abs_diff(due) <= ROUNDING);
             match ledger.emitted[row].checked_sub(due) {
                 Some(lag) if counted => lags.push(lag),
@@ -258,6 +281,7 @@ fn read_ledger(
         let (Some(arrived), Some(usable)) = (ledger.arrived[row], ledger.usable[row]) else {
             continue;
         };
+        tide.delivered(ledger.subscriber[row], arrived, usable);
         block.backwards += u64::from(arrived < ledger.emitted[row]);
         block.backwards += u64::from(usable < arrived);
         match usable.checked_sub(due) {
@@ -272,6 +296,8 @@ fn read_ledger(
     }
     block.on_schedule &= schedule.next().is_none();
     block.under_way = Some(under_way);
+    block.in_flight = tide.in_flight();
+    block.busy_ns = Some(tide.busy_ns());
     let events = lags.len() as u64;
     Reading {
         block,

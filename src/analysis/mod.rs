@@ -14,7 +14,8 @@ mod evidence;
 mod latency;
 mod model;
 mod ratios;
-mod validity;
+mod tide;
+pub mod validity;
 mod words;
 
 pub use analyse::{Analysis, AnalysisError, analyse};

@@ -78,6 +78,8 @@ pub enum VerdictStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
+    /// The family of checks it belongs to, such as `V05`.
+    pub code: String,
     /// A stable name.
     pub id: String,
     /// The outcome.
@@ -98,6 +100,8 @@ pub struct Check {
 pub enum CheckStatus {
     /// Nothing to report.
     Pass,
+    /// This machine or this run does not tell; not a pass.
+    Unavailable,
     /// Something to know.
     Info,
     /// Something to doubt.

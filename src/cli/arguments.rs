@@ -36,6 +36,7 @@ verbs! {
     Doctor(crate::cli::doctor::Doctor),
     Scenarios(crate::cli::scenarios::Scenarios),
     Mechanisms(crate::cli::mechanisms::Mechanisms),
+    Checks(crate::cli::checks::Checks),
     Schema(crate::cli::schema::Schema),
     Completions(crate::cli::completions::Completions),
     Man(crate::cli::man::Man),

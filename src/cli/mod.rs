@@ -5,6 +5,7 @@
 
 mod arguments;
 mod check;
+mod checks;
 mod completions;
 mod conclusion;
 mod doctor;

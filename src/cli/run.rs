@@ -13,6 +13,7 @@ use crate::cli::outcome::{Outcome, UsageError};
 use crate::cli::progress::Progress;
 use crate::cli::terminal::Terminal;
 use crate::clock;
+use crate::fault::Fault;
 use crate::meter;
 use crate::plan::{Plan, expand};
 use crate::record::folder::RunFolder;
@@ -30,6 +31,11 @@ pub(crate) struct Run {
     #[arg(long, value_name = "DIR", default_value = "results")]
     out: PathBuf,
 
+    /// Plant a fault, to see that the checks notice; the run is then invalid. `pollpush checks`
+    /// lists what can be planted.
+    #[arg(long, value_name = "FAULT", value_parser = fault)]
+    inject: Option<Fault>,
+
     /// How to write the result to stdout.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -39,7 +45,7 @@ impl Run {
     pub(crate) fn run(self, terminal: &mut Terminal) -> anyhow::Result<Outcome> {
         // First of all: from here on a signal keeps what there is instead of ending the program.
         let interrupt = Interrupt::listen()?;
-        let plan = expand(&self.scenario.load()?);
+        let plan = Plan { fault: self.inject, ..expand(&self.scenario.load()?) };
         warn_of_few_events(&plan, terminal);
         require_sockets(&plan)?;
         let mut folder =
@@ -53,6 +59,12 @@ impl Run {
         let outcome = conclude(&path, self.format, terminal)?;
         Ok(if status == RunStatus::Interrupted { Outcome::Interrupted } else { outcome })
     }
+}
+
+/// The fault of a name.
+fn fault(name: &str) -> Result<Fault, String> {
+    let named = Fault::ALL.iter().find(|fault| fault.name() == name);
+    named.copied().ok_or_else(|| "no such fault; `pollpush checks` lists them".to_owned())
 }
 
 fn measure(

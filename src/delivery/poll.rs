@@ -238,7 +238,7 @@ impl Poll {
             Some(Adaptive { min, max, factor }) => {
                 (Pace::adaptive(min, max, factor, self.jitter, random), min)
             }
-            None => (Pace::steady(every, self.jitter, random), every),
+            None => (Pace::steady(post.interval(every), self.jitter, random), every),
         };
         Ok(Poller {
             reader: reader.conditional(self.conditional),

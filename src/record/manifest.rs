@@ -14,6 +14,7 @@ use super::error::RecordError;
 use super::folder::MANIFEST_FILE;
 use super::trial::StrategyRecord;
 use crate::digest::sha256;
+use crate::fault::Fault;
 use crate::schedule::Arrivals;
 use crate::units::{Bytes, Rate, duration_text, some_duration_text};
 
@@ -42,6 +43,9 @@ pub struct Manifest {
     pub question: Option<String>,
     /// The values given beside the scenario file, as `path=value`, in order.
     pub overrides: Vec<String>,
+    /// The fault that was planted on purpose; absent from a run that measures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub injected: Option<Fault>,
     /// The seed everything random derives from.
     pub seed: u64,
     /// Whether strategies shared a source: `side-by-side` or `solo`.
@@ -130,6 +134,7 @@ impl Default for Manifest {
             title: String::new(),
             question: None,
             overrides: Vec::new(),
+            injected: None,
             seed: 0,
             layout: "side-by-side".to_owned(),
             blocks: 0,

@@ -17,8 +17,8 @@ use super::join::{Arrival, Emission};
 use super::ledger::Ledger;
 use super::manifest::{Manifest, PlannedPoint, PlannedWorkload, RunStatus, ToolRecord};
 use super::trial::{
-    EventCounts, Measured, Outcome, ProcessUse, SourceSide, StrategyRecord, SubscriberSide,
-    TRIAL_SCHEMA, TrialRecord, Workload,
+    EventCounts, MachineUse, Measured, Outcome, ProcessUse, SourceSide, StrategyRecord,
+    SubscriberSide, TRIAL_SCHEMA, TrialRecord, WindowUse, Workload,
 };
 use crate::counts::Counts;
 use crate::event::Sequence;
@@ -67,9 +67,12 @@ impl Sample {
         let mut trial = 0;
         for block in 0..self.blocks {
             for (index, point) in (0..).zip(&points) {
-                for strategy in &point.strategies {
-                    let workload = workload(&point.workload, u64::from(block) + 100);
-                    let (measured, ledger) = simulate(strategy, &workload);
+                let workload = workload(&point.workload, u64::from(block) + 100);
+                let simulated: Vec<(Measured, Ledger)> =
+                    point.strategies.iter().map(|one| simulate(one, &workload)).collect();
+                let machine = machine(simulated.iter().map(|(measured, _)| measured));
+                for (strategy, (measured, ledger)) in point.strategies.iter().zip(simulated) {
+                    let measured = Measured { machine: Some(machine.clone()), ..measured };
                     let record = TrialRecord {
                         schema: TRIAL_SCHEMA.to_owned(),
                         trial,
@@ -77,7 +80,7 @@ impl Sample {
                         parameters: point.parameters.clone(),
                         block,
                         strategy: strategy.clone(),
-                        workload,
+                        workload: workload.clone(),
                         started: STARTED.to_string(),
                         outcome: Outcome::Completed,
                         measured: Some(measured),
@@ -203,7 +206,54 @@ fn simulate(strategy: &StrategyRecord, workload: &Workload) -> (Measured, Ledger
         })
         .collect();
     let ledger = Ledger::join(&emissions, 1, &arrivals).expect("every arrival was emitted");
-    (measured(&exchanges, polls), ledger)
+    let mut measured = measured(&exchanges, polls);
+    (measured.subscriber.accepted, measured.subscriber.rows) =
+        (arrivals.len() as u64, arrivals.len() as u64);
+    measured.source.process.window =
+        Some(witnessed(|moment| emissions.partition_point(|one| one.emitted <= moment)));
+    measured.subscriber.process.window =
+        Some(witnessed(|moment| arrivals.iter().filter(|one| one.usable <= moment).count()));
+    (measured, ledger)
+}
+
+/// What a process suffers on an idle machine, and what a witness counts every 40 ms.
+fn witnessed(count: impl Fn(u64) -> usize) -> WindowUse {
+    let window = nanoseconds(WARM_UP)..nanoseconds(WARM_UP + WINDOW);
+    WindowUse {
+        run_queue_ns: 2_000_000,
+        major_faults: 0,
+        migrations: Some(0),
+        idle_cpu_ns: 40_000,
+        idle_ns: 200_000_000,
+        witness_cpu_ns: 900_000,
+        timer_error_p50: 60_000,
+        timer_error_p99: 110_000,
+        samples: window.step_by(40_000_000).map(|moment| (moment, count(moment) as u64)).collect(),
+    }
+}
+
+/// An idle machine that sees the bytes and connections of the trial and no others.
+fn machine<'a>(measured: impl Iterator<Item = &'a Measured>) -> MachineUse {
+    let (mut bytes, mut connections) = (0, 0);
+    for one in measured {
+        let window = one.source.window;
+        bytes += window.bytes_received + window.bytes_sent;
+        connections += window.connections;
+    }
+    MachineUse {
+        stolen: Some(0.0),
+        pressure: Some(0.001),
+        throttled_ns: Some(0),
+        connections_dialled: Some(connections),
+        retransmitted: Some(0),
+        overflows: Some(0),
+        loopback_bytes: Some(bytes),
+        swapped_in: Some(0),
+        out_of_memory: Some(0),
+        wall_clock_moved_ns: 12_000,
+        fixed_work_ns: [3_000_000, 3_010_000],
+        conditions: BTreeMap::from([("kernel".to_owned(), "6.0.0".to_owned())]),
+    }
 }
 
 fn emissions(workload: &Workload) -> Vec<Emission> {
@@ -257,7 +307,6 @@ fn counts(exchanges: &[Exchange], polls: bool, at_source: bool) -> Counts {
     Counts {
         useful,
         empty: total - useful,
-        connections: 1,
         bytes_received,
         bytes_sent,
         exchange_ns: if started_here { total * EXCHANGE } else { 0 },
@@ -277,15 +326,18 @@ fn measured(exchanges: &[Exchange], polls: bool) -> Measured {
         cpu_ns_inside: 90_000_000,
         cpu_ns_outside: 90_400_000,
         run_queue_ns: 3_000_000,
+        window: None,
     };
     Measured {
         tls: None,
+        machine: None,
         // Replaced by what the ledger says when the record is written.
         events: EventCounts::default(),
         source: SourceSide {
             window: counts(inside, polls, true),
-            whole: counts(exchanges, polls, true),
+            whole: Counts { connections: 1, ..counts(exchanges, polls, true) },
             cpu_ns: cpu,
+            idle_cpu_ns: 20_000,
             first_rate_limited: None,
             pacer_cpu_ns: 4_000_000,
             process: process(14 << 20),
@@ -293,9 +345,11 @@ fn measured(exchanges: &[Exchange], polls: bool) -> Measured {
         },
         subscriber: SubscriberSide {
             window: counts(inside, polls, false),
-            whole: counts(exchanges, polls, false),
+            whole: Counts { connections: 1, ..counts(exchanges, polls, false) },
             cpu_ns: cpu + 1_000_000,
             refused: 0,
+            accepted: 0,
+            rows: 0,
             process: process(9 << 20),
         },
         ledger: None,

@@ -112,6 +112,9 @@ pub struct Measured {
     pub source: SourceSide,
     /// The subscribers' side.
     pub subscriber: SubscriberSide,
+    /// What the machine did meanwhile; the same for all strategies of a trial.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<MachineUse>,
     /// Where the per-event ledger is, relative to the run folder; absent when the trial
     /// delivered more rows than are kept.
     pub ledger: Option<String>,
@@ -148,6 +151,10 @@ pub struct SourceSide {
     pub whole: Counts,
     /// CPU time of the lane's thread inside the window, in nanoseconds.
     pub cpu_ns: u64,
+    /// CPU time of the lane's thread while nothing was to be done, in nanoseconds; for how long
+    /// is [`WindowUse::idle_ns`].
+    #[serde(default)]
+    pub idle_cpu_ns: u64,
     /// When a request was first answered 429, in nanoseconds after the trial's epoch.
     pub first_rate_limited: Option<u64>,
     /// CPU time of the pacer's thread inside the window, in nanoseconds. Shared by all lanes
@@ -171,6 +178,13 @@ pub struct SubscriberSide {
     pub cpu_ns: u64,
     /// Deliveries that were not accepted: a wrong signature, a body that is no event of ours.
     pub refused: u64,
+    /// First copies that the inbox says it accepted, and rows that came with the report; any
+    /// difference was lost on the way to the record.
+    #[serde(default)]
+    pub accepted: u64,
+    /// Rows that came with the report.
+    #[serde(default)]
+    pub rows: u64,
     /// The process.
     pub process: ProcessUse,
 }
@@ -187,4 +201,64 @@ pub struct ProcessUse {
     pub cpu_ns_outside: u64,
     /// Time threads stood ready but had no CPU over the whole life, in nanoseconds.
     pub run_queue_ns: u64,
+    /// What the process itself read at the edges of the window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<WindowUse>,
+}
+
+/// What one worker process suffered inside the window, and what its witness saw.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WindowUse {
+    /// Time threads stood ready but had no CPU, in nanoseconds.
+    pub run_queue_ns: u64,
+    /// Page faults that waited for a disk.
+    pub major_faults: u64,
+    /// Times a thread was moved to another CPU; absent where the kernel does not say.
+    pub migrations: Option<u64>,
+    /// CPU time while nothing was to be done, before the schedule began, in nanoseconds: of the
+    /// subscribers' process. A lane's own is [`SourceSide::idle_cpu_ns`].
+    pub idle_cpu_ns: u64,
+    /// How long nothing was to be done, in nanoseconds.
+    pub idle_ns: u64,
+    /// CPU time of the witness, part of no strategy, in nanoseconds.
+    pub witness_cpu_ns: u64,
+    /// How late the witness woke: its timer's error, in nanoseconds, median.
+    pub timer_error_p50: u64,
+    /// The same at the 99th percentile.
+    pub timer_error_p99: u64,
+    /// What was counted at random moments, as (nanoseconds after the epoch, count): events
+    /// emitted, or first copies accepted.
+    pub samples: Vec<(u64, u64)>,
+}
+
+/// What the machine did while a trial was measured: differences of the kernel's counters at the
+/// edges of the window. What this kernel does not count is absent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MachineUse {
+    /// The hypervisor's share of CPU time.
+    pub stolen: Option<f64>,
+    /// The share of time in which some task waited for a CPU.
+    pub pressure: Option<f64>,
+    /// Time the control group was throttled, in nanoseconds.
+    pub throttled_ns: Option<u64>,
+    /// Connections dialled by anybody in this network namespace.
+    pub connections_dialled: Option<u64>,
+    /// TCP segments sent again.
+    pub retransmitted: Option<u64>,
+    /// Connections that a full listener or SYN cookies turned away.
+    pub overflows: Option<u64>,
+    /// Bytes over the loopback interface, without headers of TCP and IP.
+    pub loopback_bytes: Option<u64>,
+    /// Pages read from swap.
+    pub swapped_in: Option<u64>,
+    /// Processes ended for want of memory.
+    pub out_of_memory: Option<u64>,
+    /// How far the wall clock moved against the monotonic one, in nanoseconds.
+    pub wall_clock_moved_ns: i64,
+    /// CPU time of a fixed piece of work before and after the trial, in nanoseconds.
+    pub fixed_work_ns: [u64; 2],
+    /// What must be the same for every trial: kernel, settings, allowed CPUs, program.
+    pub conditions: BTreeMap<String, String>,
 }

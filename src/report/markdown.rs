@@ -195,7 +195,7 @@ fn checks(summary: &Summary) -> String {
     }
     let rows = summary.verdict.checks.iter().map(|check| {
         vec![
-            escape(&check.id),
+            escape(&wording::check_name(check)),
             wording::check_word(check.status).to_owned(),
             escape(&check.message),
         ]

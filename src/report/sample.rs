@@ -109,7 +109,14 @@ pub(super) fn all_lost(name: &str) -> (StrategySummary, StrategyFigures) {
 }
 
 fn check(id: &str, status: CheckStatus, message: &str) -> Check {
-    Check { id: id.to_owned(), status, message: message.to_owned(), value: None, limit: None }
+    Check {
+        code: "V00".to_owned(),
+        id: id.to_owned(),
+        status,
+        message: message.to_owned(),
+        value: None,
+        limit: None,
+    }
 }
 
 fn slow_poll() -> StrategySummary {

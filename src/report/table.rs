@@ -302,10 +302,11 @@ fn verdict(summary: &Summary, terminal: Terminal) -> Vec<String> {
         let (word, style) = match check.status {
             CheckStatus::Fail => ("fail", colour(AnsiColor::Red)),
             CheckStatus::Warn => ("warn", colour(AnsiColor::Yellow)),
+            CheckStatus::Unavailable => ("n/a", Style::new()),
             CheckStatus::Info | CheckStatus::Pass => ("info", Style::new()),
         };
-        let (id, message) = (wording::one_line(&check.id), wording::one_line(&check.message));
-        let line = format!("  {word}  {id}: {message}");
+        let (id, message) = (wording::check_name(check), wording::one_line(&check.message));
+        let line = format!("  {word:4}  {id}: {message}");
         let mut check = wrapped(&line, terminal.width, "        ");
         if let Some(first) = check.first_mut() {
             *first = first.replacen(word, &painted(word, style, terminal), 1);

@@ -1,7 +1,7 @@
 //! Sentences that the terminal and the written report share.
 
 use crate::analysis::summary::{
-    CheckStatus, Events, Model, PointSummary, StrategySummary, Summary, VerdictStatus,
+    Check, CheckStatus, Events, Model, PointSummary, StrategySummary, Summary, VerdictStatus,
 };
 
 use super::quantity::{
@@ -35,16 +35,28 @@ pub(super) fn verdict_advice(status: VerdictStatus) -> &'static str {
 pub(super) fn check_word(status: CheckStatus) -> &'static str {
     match status {
         CheckStatus::Pass => "pass",
+        CheckStatus::Unavailable => "not available",
         CheckStatus::Info => "info",
         CheckStatus::Warn => "warn",
         CheckStatus::Fail => "fail",
     }
 }
 
+/// A check's family and name, such as `V05 cpu-starved`.
+pub(super) fn check_name(check: &Check) -> String {
+    one_line(&format!("{} {}", check.code, check.id))
+}
+
 /// How many checks had each outcome that occurred, the best first: `5 pass, 1 warn`.
 pub(super) fn checks_by_outcome(summary: &Summary) -> String {
     let checks = &summary.verdict.checks;
-    let outcomes = [CheckStatus::Pass, CheckStatus::Info, CheckStatus::Warn, CheckStatus::Fail];
+    let outcomes = [
+        CheckStatus::Pass,
+        CheckStatus::Unavailable,
+        CheckStatus::Info,
+        CheckStatus::Warn,
+        CheckStatus::Fail,
+    ];
     let parts: Vec<String> = outcomes
         .into_iter()
         .map(|status| (status, checks.iter().filter(|check| check.status == status).count()))

@@ -97,11 +97,17 @@ pub struct LaneUse {
     pub window: Counts,
     /// CPU time of the thread inside the window, in nanoseconds.
     pub cpu_ns: u64,
+    /// CPU time of the thread while nothing was to be done, in nanoseconds.
+    pub idle_cpu_ns: u64,
 }
 
 /// When a trial measures.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
+    /// The first moment of a span before the schedule, in which nothing is to be done.
+    pub idle_from: Moment,
+    /// The first moment after that span.
+    pub idle_until: Moment,
     /// Its first moment.
     pub from: Moment,
     /// The first moment after it.
@@ -238,9 +244,13 @@ impl<E: std::error::Error + Send + 'static> LaneThread<E> {
 /// Takes the totals at both edges of the window, on the thread they belong to.
 async fn measure(window: Window, tally: &Tally) -> io::Result<LaneUse> {
     let mut timer = Timer::new()?;
+    timer.sleep_until(window.idle_from).await?;
+    let idle = clock::thread_cpu();
+    timer.sleep_until(window.idle_until).await?;
+    let idle_cpu_ns = clock::thread_cpu() - idle;
     timer.sleep_until(window.from).await?;
     let before = (tally.counts(), clock::thread_cpu());
     timer.sleep_until(window.until).await?;
     let after = (tally.counts(), clock::thread_cpu());
-    Ok(LaneUse { window: after.0 - before.0, cpu_ns: after.1 - before.1 })
+    Ok(LaneUse { window: after.0 - before.0, cpu_ns: after.1 - before.1, idle_cpu_ns })
 }

@@ -10,6 +10,8 @@ use tokio::sync::Notify;
 
 use crate::clock::{self, Moment};
 use crate::event::{MOST_EVENTS, Sequence};
+use crate::fault::Fault;
+use crate::subscriber::harm::{Harm, Place};
 
 /// The first copy of an event at one subscriber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub struct Inbox(Arc<Shared>);
 struct Shared {
     state: Mutex<State>,
     accepted: Notify,
+    /// What is made to go wrong on purpose.
+    harm: Option<Harm>,
 }
 
 #[derive(Debug, Default)]
@@ -79,8 +83,23 @@ impl Inbox {
     /// An empty inbox for a number of subscribers.
     #[must_use]
     pub fn new(subscribers: u32) -> Inbox {
+        Inbox::with(subscribers, None)
+    }
+
+    /// The same with a fault in it, at a place of a run; the seed is that of the trial.
+    #[must_use]
+    pub fn harmed(subscribers: u32, fault: Option<Fault>, place: Place, seed: u64) -> Inbox {
+        Inbox::with(subscribers, fault.map(|fault| Harm::new(fault, place, seed)))
+    }
+
+    fn with(subscribers: u32, harm: Option<Harm>) -> Inbox {
         let state = State { seen: vec![Vec::new(); subscribers as usize], ..State::default() };
-        Inbox(Arc::new(Shared { state: Mutex::new(state), accepted: Notify::new() }))
+        Inbox(Arc::new(Shared { state: Mutex::new(state), accepted: Notify::new(), harm }))
+    }
+
+    /// What is made to go wrong on purpose.
+    pub(crate) fn harm(&self) -> Option<&Harm> {
+        self.0.harm.as_ref()
     }
 
     /// Takes an event that `arrived` at a subscriber and stamps it usable if it is the first copy.
@@ -88,6 +107,14 @@ impl Inbox {
     /// Later copies are counted but keep the first stamps: a subscriber acts on the first
     /// copy it sees.
     pub fn accept(&self, subscriber: u32, sequence: Sequence, arrived: Moment) -> Acceptance {
+        let take = |subscriber, sequence, arrived| self.take(subscriber, sequence, arrived);
+        match &self.0.harm {
+            None => take(subscriber, sequence, arrived),
+            Some(harm) => harm.accept(subscriber, sequence, arrived, take, || self.refuse()),
+        }
+    }
+
+    fn take(&self, subscriber: u32, sequence: Sequence, arrived: Moment) -> Acceptance {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.sealed {
             return Acceptance::Late;
@@ -165,6 +192,14 @@ impl Inbox {
     /// however long the rest of the trial takes.
     pub fn seal(&self) {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner).sealed = true;
+    }
+
+    /// How many first copies have been accepted so far, and the moment of which that is true: all
+    /// of them were usable before it, all others will be after it.
+    #[must_use]
+    pub fn accepted(&self) -> (Moment, u64) {
+        let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        (clock::now(), state.deliveries.len() as u64)
     }
 
     /// Takes out everything that arrived, in order of arrival, and the number of refusals.

@@ -2,6 +2,7 @@
 
 pub mod backoff;
 pub mod beat;
+pub mod harm;
 pub mod inbox;
 pub mod post;
 pub mod receiver;

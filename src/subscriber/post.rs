@@ -46,6 +46,12 @@ impl Post {
         random_stream(self.seed, 2 * SUBSCRIBER_STREAMS + u64::from(subscriber))
     }
 
+    /// The interval of polls: the one asked for, unless it is made wrong on purpose.
+    #[must_use]
+    pub fn interval(&self, every: Duration) -> Duration {
+        self.inbox.harm().map_or(every, |harm| harm.interval(every))
+    }
+
     /// A random span below `longest` that is a subscriber's own: the phase of its beat.
     #[must_use]
     pub fn phase(&self, subscriber: u32, longest: Duration) -> Duration {

@@ -12,14 +12,17 @@ use tokio_util::codec::{Framed, LinesCodec};
 
 use crate::clock::Moment;
 use crate::counts::{Counts, TlsSession};
+use crate::fault::Fault;
+use crate::record::trial::WindowUse;
 use crate::schedule::Arrivals;
+use crate::subscriber::harm::Place;
 use crate::units::{Bytes, Rate, duration_text};
 use crate::wire::auth::Keyring;
 use crate::wire::link::Link;
 use crate::wire::tls::Credentials;
 
 /// The version of this conversation; both ends must speak the same.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// The longest message, in bytes.
 pub const LONGEST_MESSAGE: usize = 1 << 20;
@@ -74,6 +77,8 @@ pub struct SourceAssignment {
     pub emit_for: Duration,
     /// One lane for each.
     pub strategies: Vec<StrategyAssignment>,
+    /// What is made to go wrong on purpose.
+    pub fault: Option<Fault>,
 }
 
 /// A strategy, resolved.
@@ -106,6 +111,10 @@ pub struct SubscriberAssignment {
     pub source: SocketAddr,
     /// Seed of everything random about the subscribers.
     pub seed: u64,
+    /// What is made to go wrong on purpose.
+    pub fault: Option<Fault>,
+    /// Where in the run this is, for faults that depend on it.
+    pub place: Place,
 }
 
 /// What a worker says.
@@ -166,6 +175,8 @@ pub struct SourceReport {
     pub pacer_cpu_ns: u64,
     /// Largest resident set inside window and drain, in bytes.
     pub memory_peak: u64,
+    /// What the process suffered inside the window, and what its witness saw.
+    pub suffered: WindowUse,
 }
 
 /// What one lane measured.
@@ -177,6 +188,8 @@ pub struct LaneReport {
     pub whole: Counts,
     /// CPU time inside the window, in nanoseconds.
     pub cpu_ns: u64,
+    /// CPU time while nothing was to be done, in nanoseconds.
+    pub idle_cpu_ns: u64,
     /// What its TLS handshakes agreed on.
     pub tls: Option<TlsSession>,
     /// When a request was first answered 429.
@@ -194,6 +207,10 @@ pub struct SubscriberReport {
     pub cpu_ns: u64,
     /// Deliveries that were not accepted.
     pub refused: u64,
+    /// First copies that were accepted: as many rows come with the report.
+    pub accepted: u64,
+    /// What the process suffered inside the window, and what its witness saw.
+    pub suffered: WindowUse,
     /// Largest resident set inside window and drain, in bytes.
     pub memory_peak: u64,
     /// What its TLS handshakes agreed on.

@@ -10,27 +10,33 @@ use futures_util::future::try_join_all;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Moment};
+use crate::fault::Fault;
 use crate::meter::{self, Scheduled};
 use crate::plan::{Plan, PlannedStrategy, Point, Trial};
 use crate::record::join::{Arrival, Emission};
 use crate::record::ledger::Ledger;
 use crate::record::trial::{
-    EventCounts, Measured, Outcome, ProcessUse, SourceSide, StrategyRecord, SubscriberSide,
-    TRIAL_SCHEMA, TrialRecord, Workload,
+    EventCounts, MachineUse, Measured, Outcome, ProcessUse, SourceSide, StrategyRecord,
+    SubscriberSide, TRIAL_SCHEMA, TrialRecord, WindowUse, Workload,
 };
+use crate::subscriber::harm::Place;
 use crate::subscriber::inbox::Delivery;
 use crate::trial::control::{
     FromWorker, SourceAssignment, SourceReport, StrategyAssignment, SubscriberAssignment,
     SubscriberReport, ToWorker,
 };
 use crate::trial::crew::{Crew, Launcher, Trouble, Worker};
+use crate::trial::machine_watch::{self, MachineWatch};
+use crate::trial::mischief::{self, BusyMachine};
 use crate::trial::rows;
+use crate::units::nanoseconds;
 use crate::wire::auth::Keyring;
 use crate::wire::link::CONNECTION_ROUND_TRIPS;
 use crate::wire::tls::Authority;
 
-/// Time between the decision to start and the epoch, for the word to reach every worker.
-const HEAD_START: Duration = Duration::from_millis(150);
+/// Time between the decision to start and the epoch, for the word to reach every worker and for
+/// each to see what it costs to do nothing.
+const HEAD_START: Duration = Duration::from_millis(300);
 
 /// How late a worker may be with what it should say at a known moment.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -87,7 +93,7 @@ pub async fn run(
     let conducted = tokio::select! {
         biased;
         () = interrupt.cancelled() => None,
-        conducted = conduct(point, trial, &strategies, folder, launcher, &mut crew, watch) => Some(conducted),
+        conducted = conduct(plan, trial, &strategies, folder, launcher, &mut crew, watch) => Some(conducted),
     };
     crew.dismiss().await;
     let outcome = |outcome| {
@@ -111,6 +117,8 @@ pub async fn run(
 /// Everything the workers reported.
 struct Collected {
     epoch: Moment,
+    machine: MachineUse,
+    fault: Option<Fault>,
     emissions: Vec<rows::Emission>,
     source: SourceReport,
     source_process: ProcessUse,
@@ -124,7 +132,7 @@ struct CollectedSubscriber {
 }
 
 async fn conduct(
-    point: &Point,
+    plan: &Plan,
     trial: &Trial,
     strategies: &[&PlannedStrategy],
     folder: &Path,
@@ -133,15 +141,18 @@ async fn conduct(
     watch: &mut (dyn FnMut(Phase) + Send),
 ) -> Result<Collected, Trouble> {
     watch(Phase::Launching);
+    let (point, fault) = (&plan.points[trial.point], plan.fault);
+    let machine = MachineWatch::begin(launcher.program());
+    let busy = BusyMachine::if_asked(fault);
     // Its key stays in this process and ends with the trial.
     let secured = strategies.iter().any(|strategy| strategy.link.tls);
     let authority = secured.then(Authority::new).transpose()?;
     let keyrings: Vec<Keyring> =
         strategies.iter().map(|strategy| Keyring::random(&strategy.name)).collect();
     let source = assigned(point, strategies, &keyrings, authority.as_ref())?;
-    let lanes = launch_source(point, trial, source, folder, launcher, crew).await?;
+    let lanes = launch_source(plan, trial, source, folder, launcher, crew).await?;
     let subscribers = assigned(point, strategies, &keyrings, authority.as_ref())?;
-    launch_subscribers(point, trial, strategies, subscribers, &lanes, launcher, crew).await?;
+    launch_subscribers(plan, trial, subscribers, &lanes, launcher, crew).await?;
 
     let epoch = clock::now().after(HEAD_START);
     let from = epoch.after(point.warm_up);
@@ -150,34 +161,43 @@ async fn conduct(
         worker.tell(&ToWorker::Start { epoch, from, until }).await?;
     }
     watch(Phase::WarmUp);
-    let closed = {
+    let processes = (crew.worker(0).pid(), crew.workers().get(1).map(Worker::pid));
+    let (closed, readings) = {
         let closing = try_join_all(crew.workers().iter_mut().map(|worker| close(worker, until)));
-        let watching = async {
-            tokio::time::sleep(from.since(clock::now())).await;
-            watch(Phase::Window);
-            std::future::pending::<()>().await;
+        let measuring = async {
+            let reading = machine_watch::at_edges(from, until);
+            let meddling = mischief::in_the_middle(fault, trial.index, (from, until), processes);
+            let announcing = async {
+                tokio::time::sleep(from.since(clock::now())).await;
+                watch(Phase::Window);
+                Ok(())
+            };
+            let done = tokio::try_join!(reading, meddling, announcing);
+            done.map(|(readings, (), ())| readings).map_err(Trouble::Timing)
         };
-        tokio::select! {
-            closed = closing => closed?,
-            () = watching => unreachable!("it waits for ever"),
-        }
+        tokio::try_join!(closing, measuring)?
     };
+    drop(busy);
 
     watch(Phase::Draining);
     drain(crew, &closed, point.drain).await?;
     watch(Phase::Collecting);
-    collect(crew, epoch, &closed).await
+    let mut collected = collect(crew, epoch, &closed).await?;
+    let window = nanoseconds(point.window);
+    collected.machine = machine.end(&readings, (window, trial.index), fault);
+    collected.fault = fault;
+    Ok(collected)
 }
 
 async fn launch_source(
-    point: &Point,
+    plan: &Plan,
     trial: &Trial,
     strategies: Vec<StrategyAssignment>,
     folder: &Path,
     launcher: &Launcher,
     crew: &mut Crew,
 ) -> Result<Vec<SocketAddr>, Trouble> {
-    let wanted = strategies.len();
+    let (point, wanted) = (&plan.points[trial.point], strategies.len());
     let source = launcher.launch(crew, "source".to_owned()).await?;
     let source = crew.worker(source);
     let assignment = SourceAssignment {
@@ -188,6 +208,7 @@ async fn launch_source(
         seed: trial.seed,
         emit_for: point.warm_up + point.window,
         strategies,
+        fault: plan.fault,
     };
     source.tell(&ToWorker::Source(assignment)).await?;
     match source.hear("get ready", READY_TIMEOUT).await? {
@@ -197,16 +218,17 @@ async fn launch_source(
 }
 
 async fn launch_subscribers(
-    point: &Point,
+    plan: &Plan,
     trial: &Trial,
-    strategies: &[&PlannedStrategy],
     assigned: Vec<StrategyAssignment>,
     lanes: &[SocketAddr],
     launcher: &Launcher,
     crew: &mut Crew,
 ) -> Result<(), Trouble> {
+    let point = &plan.points[trial.point];
     let mut waiting = Vec::new();
-    for ((strategy, assigned), lane) in strategies.iter().zip(assigned).zip(lanes) {
+    for ((index, assigned), lane) in trial.strategies.iter().zip(assigned).zip(lanes) {
+        let strategy = &point.strategies[*index];
         let who = format!("subscriber of `{}`", strategy.name);
         let worker = launcher.launch(crew, who).await?;
         let assignment = SubscriberAssignment {
@@ -214,6 +236,12 @@ async fn launch_subscribers(
             subscribers: strategy.subscribers,
             source: *lane,
             seed: trial.seed,
+            fault: plan.fault,
+            place: Place {
+                block: trial.block,
+                position: trial.position,
+                strategy: u32::try_from(*index).expect("a scenario has few strategies"),
+            },
         };
         crew.worker(worker).tell(&ToWorker::Subscriber(assignment)).await?;
         waiting.push((worker, ready_timeout(point, strategy)));
@@ -305,7 +333,7 @@ async fn collect(crew: &mut Crew, epoch: Moment, closed: &[Closed]) -> Result<Co
         let FromWorker::SubscriberReport(report) = report else {
             return Err(out_of_turn(worker, &report));
         };
-        let process = process_use(closed, report.memory_peak);
+        let process = process_use(closed, report.memory_peak, report.suffered.clone());
         subscribers.push(CollectedSubscriber { deliveries, report: *report, process });
     }
     let worker = crew.worker(0);
@@ -317,16 +345,18 @@ async fn collect(crew: &mut Crew, epoch: Moment, closed: &[Closed]) -> Result<Co
     if emissions.len() as u64 != closed[0].emitted || source.lanes.len() != subscribers.len() {
         return Err(worker.confused("its report is incomplete".to_owned()));
     }
-    let source_process = process_use(&closed[0], source.memory_peak);
-    Ok(Collected { epoch, emissions, source, source_process, subscribers })
+    let source_process = process_use(&closed[0], source.memory_peak, source.suffered.clone());
+    let (machine, fault) = (MachineUse::default(), None);
+    Ok(Collected { epoch, machine, fault, emissions, source, source_process, subscribers })
 }
 
-fn process_use(closed: &Closed, memory_peak: u64) -> ProcessUse {
+fn process_use(closed: &Closed, memory_peak: u64, suffered: WindowUse) -> ProcessUse {
     ProcessUse {
         memory_peak,
         cpu_ns_inside: closed.cpu_ns_inside,
         cpu_ns_outside: closed.outside.cpu_ns,
         run_queue_ns: closed.outside.run_queue_ns,
+        window: Some(suffered),
     }
 }
 
@@ -384,7 +414,7 @@ fn assemble(
     records: Vec<TrialRecord>,
     collected: Collected,
 ) -> Result<Vec<StrategyResult>, String> {
-    let after_epoch = |moment: Moment| crate::units::nanoseconds(moment.since(collected.epoch));
+    let after_epoch = |moment: Moment| nanoseconds(moment.since(collected.epoch));
     let emissions: Vec<Emission> = collected
         .emissions
         .iter()
@@ -393,7 +423,7 @@ fn assemble(
     let lanes = u32::try_from(collected.source.lanes.len()).expect("a scenario has few strategies");
     let reports = collected.source.lanes.into_iter().zip(collected.subscribers);
     let results = records.into_iter().zip(reports).map(|(mut record, (lane, subscriber))| {
-        let arrivals: Vec<Arrival> = subscriber
+        let mut arrivals: Vec<Arrival> = subscriber
             .deliveries
             .iter()
             .map(|delivery| Arrival {
@@ -404,15 +434,20 @@ fn assemble(
                 copies: delivery.copies,
             })
             .collect();
+        if collected.fault == Some(Fault::OutrunLight) {
+            mischief::outrun(&mut arrivals, &emissions);
+        }
         let ledger = Ledger::join(&emissions, record.strategy.subscribers, &arrivals)
             .map_err(|error| format!("`{}`: {error}", record.strategy.name))?;
         record.measured = Some(Measured {
             tls: lane.tls.or(subscriber.report.tls),
             events: EventCounts::default(),
+            machine: Some(collected.machine.clone()),
             source: SourceSide {
                 window: lane.window,
                 whole: lane.whole,
                 cpu_ns: lane.cpu_ns,
+                idle_cpu_ns: lane.idle_cpu_ns,
                 first_rate_limited: lane.first_rate_limited.map(after_epoch),
                 pacer_cpu_ns: collected.source.pacer_cpu_ns,
                 process: collected.source_process.clone(),
@@ -423,6 +458,8 @@ fn assemble(
                 whole: subscriber.report.whole,
                 cpu_ns: subscriber.report.cpu_ns,
                 refused: subscriber.report.refused,
+                accepted: subscriber.report.accepted,
+                rows: subscriber.deliveries.len() as u64,
                 process: subscriber.process,
             },
             ledger: None,

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -73,6 +73,9 @@ pub enum Trouble {
     /// There are no certificates for TLS.
     #[error(transparent)]
     Insecure(#[from] TlsError),
+    /// A timer of the coordinator, or a fault it was to plant, failed.
+    #[error("the window could not be watched: {0}")]
+    Timing(#[source] std::io::Error),
     /// A worker said something that makes no sense at this point.
     #[error("the {who} did not keep to the protocol: {detail}")]
     Confused {
@@ -105,6 +108,11 @@ impl Launcher {
         let address = listener.local_addr()?;
         let token = format!("{:032x}", rand::random::<u128>());
         Ok(Launcher { program, listener, address, token })
+    }
+
+    /// The program that workers are.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
     }
 
     /// Starts a worker and waits until it has said hello.

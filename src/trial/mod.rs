@@ -6,8 +6,11 @@
 pub mod control;
 pub mod coordinator;
 pub mod crew;
+mod machine_watch;
+mod mischief;
 pub mod rows;
 pub mod run;
 pub mod source_worker;
 pub mod subscriber_worker;
+mod witness;
 pub mod worker;

@@ -38,6 +38,7 @@ pub fn manifest(plan: &Plan) -> Manifest {
         title: plan.title.clone(),
         question: plan.question.clone(),
         overrides: plan.overrides.clone(),
+        injected: plan.fault,
         seed: plan.seed,
         layout: match plan.layout {
             Layout::SideBySide => "side-by-side".to_owned(),

@@ -1,24 +1,30 @@
 //! The worker that is the source: the pacer, the event log and one lane for each strategy.
 
 use std::io::Read;
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
 
 use crate::clock::{self, WallAnchor};
+use crate::counts::Counts;
 use crate::delivery::contract::DeliveryError;
 use crate::event::Encoder;
+use crate::fault::Fault;
 use crate::meter;
+use crate::record::trial::WindowUse;
 use crate::schedule::{Arrivals, DueOffsets, LARGEST_TRACE, TraceError};
 use crate::source::feed::EventWriter;
 use crate::source::lane::{Contents, LaneThread, LaneUse, Window};
 use crate::source::log::{LogReader, event_log};
 use crate::source::pacer::Pacer;
-use crate::timer::Timer;
 use crate::trial::control::{
     Control, FromWorker, LaneReport, SourceAssignment, SourceReport, ToWorker,
 };
 use crate::trial::rows::Emission;
-use crate::trial::worker::{WorkerError, attending, line, out_of_turn, restore, send_rows};
+use crate::trial::witness::Witness;
+use crate::trial::worker::{
+    Timetable, WorkerError, attending, line, out_of_turn, restore, send_rows,
+};
 use crate::wire::routes::Routes;
 use crate::wire::socket::bind_loopback;
 
@@ -37,15 +43,17 @@ pub(crate) async fn run(
     let addresses = lanes.iter().map(|lane| lane.address).collect();
     control.say(&FromWorker::Ready { lanes: addresses }).await?;
 
-    let window = match control.hear().await? {
+    let times = match control.hear().await? {
         ToWorker::Start { epoch, from, until } => {
             pacer.start(epoch);
-            Window { from, until }
+            Timetable::new(epoch, from, until)
         }
         other => return Err(out_of_turn(&other)),
     };
-    let measured = attending(control, measure(&pacer, &mut lanes, window)).await?;
-    let (pacer_cpu_ns, uses) = measured.map_err(WorkerError::system("measuring the window"))?;
+    let witness = witness(&assignment, times.window, &log)?;
+    let measured = attending(control, measure(&pacer, &mut lanes, times)).await?;
+    let (pacer_cpu_ns, suffered, uses) =
+        measured.map_err(WorkerError::system("measuring the window"))?;
     // The schedule ends with the window; what is late is emitted before the log is counted.
     pacer.finished().await.map_err(|error| WorkerError::Nonsense(error.to_string()))?;
     control.say(&FromWorker::Closed { cpu_ns: clock::process_cpu(), emitted: log.len() }).await?;
@@ -60,12 +68,14 @@ pub(crate) async fn run(
     }
     let memory_peak =
         meter::memory_peak().map_err(WorkerError::system("reading the memory peak"))?;
+    let suffered = times.testified(suffered, &witness);
     let reports = finish(&assignment, &mut lanes, uses).await?;
     let emissions = (0..log.len()).filter_map(|index| log.get(index));
     let emissions = emissions.map(|entry| Emission { due: entry.due, emitted: entry.emitted });
     send_rows(control, emissions).await?;
-    let report = SourceReport { lanes: reports, pacer_cpu_ns, memory_peak };
+    let report = SourceReport { lanes: reports, pacer_cpu_ns, memory_peak, suffered };
     control.say(&FromWorker::SourceReport(report)).await?;
+    witness.dismiss();
     for lane in lanes {
         lane.dismiss();
     }
@@ -89,7 +99,39 @@ fn schedule(assignment: &SourceAssignment) -> Result<DueOffsets, WorkerError> {
         }
         _ => None,
     };
-    arrivals.due_offsets(*rate, *seed, *emit_for, trace.as_ref()).map_err(unusable)
+    let due = arrivals.due_offsets(*rate, *seed, *emit_for, trace.as_ref()).map_err(unusable)?;
+    Ok(match assignment.fault {
+        Some(Fault::HalveRate) => Box::new(due.step_by(2)),
+        Some(Fault::BunchEvents) => Box::new(bunched(due)),
+        _ => due,
+    })
+}
+
+/// The same moments, but whoever asks for the next one is held up again and again.
+fn bunched(due: DueOffsets) -> impl Iterator<Item = u64> + Send {
+    let mut next_stall = clock::now();
+    due.inspect(move |_| {
+        if clock::now() >= next_stall {
+            clock::sleep_until(clock::now().after(Duration::from_millis(60)));
+            next_stall = clock::now().after(Duration::from_millis(250));
+        }
+    })
+}
+
+/// Counts the events that were emitted, at random moments of the window.
+fn witness(
+    assignment: &SourceAssignment,
+    window: Window,
+    log: &LogReader,
+) -> Result<Witness, WorkerError> {
+    let log = log.clone();
+    let count = move || {
+        let emitted = log.len();
+        (clock::now(), emitted)
+    };
+    let moments = (assignment.seed, window.from, window.until);
+    Witness::start(moments, assignment.fault, count)
+        .map_err(WorkerError::system("starting a witness"))
 }
 
 async fn start_lanes(
@@ -105,7 +147,7 @@ async fn start_lanes(
         let listener = bind_loopback().await.map_err(WorkerError::system("binding a lane"))?;
         let (contents, line) = (
             Contents { log: log.clone(), writer, seed: assignment.seed },
-            line(assigned)?.guarded(&assigned.keyring),
+            line(assigned, assignment.fault)?.guarded(&assigned.keyring),
         );
         let lane = LaneThread::start(&assigned.name, listener, contents, line, half)
             .map_err(WorkerError::system("starting a lane"))?;
@@ -114,25 +156,20 @@ async fn start_lanes(
     Ok(lanes)
 }
 
-/// Waits for the window to pass and returns the pacer's CPU time in it, and each lane's use.
+/// Waits for the window to pass and returns the pacer's CPU time in it, what the process
+/// suffered, and each lane's use.
 async fn measure(
     pacer: &Pacer,
     lanes: &mut [Lane],
-    window: Window,
-) -> std::io::Result<(u64, Vec<LaneUse>)> {
+    times: Timetable,
+) -> std::io::Result<(u64, WindowUse, Vec<LaneUse>)> {
     for lane in lanes.iter_mut() {
-        lane.measure(window);
+        lane.measure(times.window);
     }
-    let pacing = async {
-        let mut timer = Timer::new()?;
-        timer.sleep_until(window.from).await?;
-        meter::forget_memory_peak()?;
-        let before = meter::scheduled_thread(pacer.thread_id())?.cpu_ns;
-        timer.sleep_until(window.until).await?;
-        Ok(meter::scheduled_thread(pacer.thread_id())?.cpu_ns - before)
-    };
+    let pacing = || Ok(meter::scheduled_thread(pacer.thread_id())?.cpu_ns);
     let lanes = try_join_all(lanes.iter_mut().map(LaneThread::measured));
-    tokio::try_join!(pacing, lanes)
+    let ((suffered, before, after), uses) = tokio::try_join!(times.suffer(pacing), lanes)?;
+    Ok((after - before, suffered, uses))
 }
 
 /// Stops every lane and puts its report together.
@@ -145,11 +182,24 @@ async fn finish(
     for ((lane, used), assigned) in lanes.iter_mut().zip(uses).zip(&assignment.strategies) {
         let strategy = assigned.name.clone();
         lane.stop().await.map_err(|source| WorkerError::Lane { strategy, source })?;
-        let whole = lane.tally.counts();
+        let mut whole = lane.tally.counts();
         let tls = lane.tally.tls();
         let first_rate_limited = lane.tally.first_rate_limited();
-        let LaneUse { window, cpu_ns } = used;
-        reports.push(LaneReport { window, whole, cpu_ns, tls, first_rate_limited });
+        let LaneUse { mut window, cpu_ns, idle_cpu_ns } = used;
+        miscount(assignment.fault, &mut window, &mut whole);
+        let report = LaneReport { window, whole, cpu_ns, idle_cpu_ns, tls, first_rate_limited };
+        reports.push(report);
     }
     Ok(reports)
+}
+
+/// Miscounts on purpose.
+fn miscount(fault: Option<Fault>, window: &mut Counts, whole: &mut Counts) {
+    match fault {
+        Some(Fault::MiscountBytes) => window.bytes_sent += window.bytes_sent / 20 + 200_000,
+        Some(Fault::MiscountConnections) => window.connections += 5,
+        Some(Fault::MiscountExchanges) => whole.useful += 1,
+        Some(Fault::LockOut) => whole.denied += whole.exchanges().div_ceil(40),
+        _ => {}
+    }
 }

@@ -10,15 +10,21 @@ use crate::clock::{self, Moment};
 use crate::counts::Counts;
 use crate::delivery::contract::DeliveryError;
 use crate::event::Sequence;
+use crate::fault::Fault;
 use crate::meter;
 use crate::promise::Promise;
+use crate::record::trial::WindowUse;
+use crate::source::lane::Window;
 use crate::subscriber::inbox::Inbox;
 use crate::subscriber::post::{Epoch, Post, Readiness};
 use crate::timer::Timer;
 use crate::trial::control::{
     Control, FromWorker, SubscriberAssignment, SubscriberReport, ToWorker,
 };
-use crate::trial::worker::{WorkerError, attending, line, out_of_turn, restore, send_rows};
+use crate::trial::witness::Witness;
+use crate::trial::worker::{
+    Timetable, WorkerError, attending, line, out_of_turn, restore, send_rows,
+};
 use crate::wire::tally::Tally;
 
 type Ended = Result<Result<(), DeliveryError>, JoinError>;
@@ -35,8 +41,9 @@ pub(crate) async fn run(
     control: &mut Control,
     assignment: SubscriberAssignment,
 ) -> Result<(), WorkerError> {
-    let inbox = Inbox::new(assignment.subscribers);
-    let line = line(&assignment.strategy)?.presenting(&assignment.strategy.keyring);
+    let SubscriberAssignment { subscribers, fault, place, seed, .. } = assignment;
+    let inbox = Inbox::harmed(subscribers, fault, place, seed);
+    let line = line(&assignment.strategy, fault)?.presenting(&assignment.strategy.keyring);
     let tally = line.tally.clone();
     let (epoch_known, epoch) = Epoch::channel();
     let (ready, readied) = Readiness::channel();
@@ -45,9 +52,9 @@ pub(crate) async fn run(
         inbox: inbox.clone(),
         line,
         source: assignment.source,
-        subscribers: assignment.subscribers,
+        subscribers,
         stop: stop.clone(),
-        seed: assignment.seed,
+        seed,
         ready,
         epoch,
     };
@@ -59,17 +66,27 @@ pub(crate) async fn run(
     await_readiness(control, &mut running, readied).await?;
     control.say(&FromWorker::Ready { lanes: Vec::new() }).await?;
 
-    let window = match control.hear().await? {
+    let times = match control.hear().await? {
         ToWorker::Start { epoch, from, until } => {
             // A half that has ended already is noticed by `running` just below.
             let _ = epoch_known.send(Some(epoch));
-            measure(&tally, from, until)
+            Timetable::new(epoch, from, until)
         }
         other => return Err(out_of_turn(&other)),
     };
-    let measured = attending(control, running.unless_ended(window)).await??;
-    let (window, cpu_ns) = measured.map_err(WorkerError::system("measuring the window"))?;
-    control.say(&FromWorker::Closed { cpu_ns: clock::process_cpu(), emitted: 0 }).await?;
+    let witness = witness(&inbox, seed, fault, times.window)?;
+    let measured = attending(control, running.unless_ended(measure(&tally, times))).await??;
+    let (window, cpu_ns, suffered) =
+        measured.map_err(WorkerError::system("measuring the window"))?;
+    let misread = if fault == Some(Fault::MisreadCpu) { 2 } else { 1 };
+    let closed = FromWorker::Closed { cpu_ns: misread * clock::process_cpu(), emitted: 0 };
+    control.say(&closed).await?;
+    let mut suffered = times.testified(suffered, &witness);
+    // What was spent on the witness is no cost of the strategy.
+    let cpu_ns = cpu_ns.saturating_sub(suffered.witness_cpu_ns);
+    if fault == Some(Fault::FaultPages) {
+        suffered.major_faults += 1_000;
+    }
 
     match control.hear().await? {
         ToWorker::Drain { emitted, deadline } => {
@@ -89,11 +106,25 @@ pub(crate) async fn run(
         ToWorker::Finish => running.finish().await?,
         other => return Err(out_of_turn(&other)),
     }
-    let (deliveries, refused) = inbox.empty();
+    let (mut deliveries, refused) = inbox.empty();
+    let accepted = deliveries.len() as u64;
+    if let Some(harm) = inbox.harm() {
+        harm.alter(&mut deliveries);
+    }
     send_rows(control, deliveries.into_iter()).await?;
-    let whole = tally.counts();
-    let report = SubscriberReport { window, whole, cpu_ns, refused, memory_peak, tls: tally.tls() };
-    Ok(control.say(&FromWorker::SubscriberReport(Box::new(report))).await?)
+    let report = SubscriberReport {
+        window,
+        whole: tally.counts(),
+        cpu_ns,
+        refused,
+        accepted,
+        suffered,
+        memory_peak,
+        tls: tally.tls(),
+    };
+    control.say(&FromWorker::SubscriberReport(Box::new(report))).await?;
+    witness.dismiss();
+    Ok(())
 }
 
 async fn await_readiness(
@@ -107,15 +138,26 @@ async fn await_readiness(
     })
 }
 
+/// Counts the first copies that were accepted, at random moments of the window.
+fn witness(
+    inbox: &Inbox,
+    seed: u64,
+    fault: Option<Fault>,
+    window: Window,
+) -> Result<Witness, WorkerError> {
+    if let Some(harm) = inbox.harm() {
+        harm.window(window.from, window.until);
+    }
+    let inbox = inbox.clone();
+    Witness::start((seed, window.from, window.until), fault, move || inbox.accepted())
+        .map_err(WorkerError::system("starting a witness"))
+}
+
 /// Takes the totals at both edges of the window.
-async fn measure(tally: &Tally, from: Moment, until: Moment) -> io::Result<(Counts, u64)> {
-    let mut timer = Timer::new()?;
-    timer.sleep_until(from).await?;
-    meter::forget_memory_peak()?;
-    let before = (tally.counts(), clock::process_cpu());
-    timer.sleep_until(until).await?;
-    let after = (tally.counts(), clock::process_cpu());
-    Ok((after.0 - before.0, after.1 - before.1))
+async fn measure(tally: &Tally, times: Timetable) -> io::Result<(Counts, u64, WindowUse)> {
+    let totals = || Ok((tally.counts(), clock::process_cpu()));
+    let (suffered, before, after) = times.suffer(totals).await?;
+    Ok((after.0 - before.0, after.1 - before.1, suffered))
 }
 
 /// Waits until everything that can arrive has, at most until the deadline.

@@ -8,16 +8,21 @@ use std::time::Duration;
 use rustix::process::{Signal, set_parent_process_death_signal};
 use tokio::net::TcpStream;
 
-use crate::clock;
+use crate::clock::{self, Moment};
 use crate::delivery::MECHANISMS;
 use crate::delivery::contract::{DeliveryError, Strategy};
+use crate::fault::Fault;
 use crate::meter;
-use crate::source::lane::LaneError;
+use crate::record::trial::WindowUse;
+use crate::source::lane::{LaneError, Window};
+use crate::timer::Timer;
 use crate::trial::control::{
     Control, ControlError, FromWorker, Hello, PROTOCOL, StrategyAssignment, ToWorker,
 };
 use crate::trial::rows::{Row, pieces};
+use crate::trial::witness::Witness;
 use crate::trial::{source_worker, subscriber_worker};
+use crate::units::nanoseconds;
 use crate::wire::link::Line;
 use crate::wire::tls::TlsError;
 
@@ -161,10 +166,94 @@ pub(crate) fn restore(
 }
 
 /// This worker's end of a strategy's link.
-pub(crate) fn line(assignment: &StrategyAssignment) -> Result<Line, WorkerError> {
-    let line = Line::new(assignment.link.clone()).delayed(assignment.rtt);
+pub(crate) fn line(
+    assignment: &StrategyAssignment,
+    fault: Option<Fault>,
+) -> Result<Line, WorkerError> {
+    let short = fault == Some(Fault::ShortRoundTrip);
+    let rtt = assignment.rtt.map(|rtt| if short { rtt.mul_f64(0.8) } else { rtt });
+    let line = Line { fault, ..Line::new(assignment.link.clone()).delayed(rtt) };
     Ok(line.secured(assignment.credentials.as_ref())?)
 }
+
+/// When a worker measures what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timetable {
+    /// When the schedule starts.
+    pub(crate) epoch: Moment,
+    /// What lanes need to know.
+    pub(crate) window: Window,
+}
+
+/// How long before the schedule the span ends in which nothing is to be done.
+const IDLE_MARGIN: Duration = Duration::from_millis(20);
+
+/// How long that span is.
+const IDLE_SPAN: Duration = Duration::from_millis(200);
+
+impl Timetable {
+    pub(crate) fn new(epoch: Moment, from: Moment, until: Moment) -> Timetable {
+        let before = |span: Duration| {
+            Moment::from_nanoseconds(epoch.as_nanoseconds().saturating_sub(nanoseconds(span)))
+        };
+        // A worker that hears late of the start has a shorter span, or none.
+        let idle_from = before(IDLE_MARGIN + IDLE_SPAN).max(clock::now());
+        let idle_until = before(IDLE_MARGIN).max(idle_from);
+        Timetable { epoch, window: Window { idle_from, idle_until, from, until } }
+    }
+
+    /// What the process suffers between the edges of the window, with what `edge` reads at each
+    /// of them; forgets the memory peak at the first one.
+    ///
+    /// What these readings themselves cost lies outside of what `edge` reads.
+    pub(crate) async fn suffer<T>(
+        self,
+        edge: impl Fn() -> std::io::Result<T>,
+    ) -> std::io::Result<(WindowUse, T, T)> {
+        let Window { idle_from, idle_until, from, until } = self.window;
+        let mut timer = Timer::new()?;
+        timer.sleep_until(idle_from).await?;
+        let idle = clock::process_cpu();
+        timer.sleep_until(idle_until).await?;
+        let idle_cpu_ns = clock::process_cpu() - idle;
+        timer.sleep_until(from).await?;
+        meter::forget_memory_peak()?;
+        let before = meter::suffered()?;
+        let opening = edge()?;
+        timer.sleep_until(until).await?;
+        let closing = edge()?;
+        let after = meter::suffered()?;
+        let suffered = WindowUse {
+            run_queue_ns: after.run_queue_ns.saturating_sub(before.run_queue_ns),
+            major_faults: after.major_faults.saturating_sub(before.major_faults),
+            migrations: after
+                .migrations
+                .zip(before.migrations)
+                .map(|(after, before)| after.saturating_sub(before)),
+            idle_cpu_ns,
+            idle_ns: nanoseconds(idle_until.since(idle_from)),
+            ..WindowUse::default()
+        };
+        Ok((suffered, opening, closing))
+    }
+
+    /// Adds what the witness saw.
+    pub(crate) fn testified(self, suffered: WindowUse, witness: &Witness) -> WindowUse {
+        let seen = witness.testify(WITNESS_TIMEOUT);
+        let after_epoch =
+            |(moment, count): &(Moment, u64)| (nanoseconds(moment.since(self.epoch)), *count);
+        WindowUse {
+            witness_cpu_ns: seen.cpu_ns,
+            timer_error_p50: seen.timer_error(50),
+            timer_error_p99: seen.timer_error(99),
+            samples: seen.samples.iter().map(after_epoch).collect(),
+            ..suffered
+        }
+    }
+}
+
+/// How long after the window a witness may be with what it saw.
+const WITNESS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Does something, unless the coordinator hangs up or speaks meanwhile.
 pub(crate) async fn attending<T>(

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::fault::Fault;
 use crate::wire::auth::{Auth, Keyring, Presenter};
 use crate::wire::client::Dial;
 use crate::wire::guard::Guard;
@@ -153,6 +154,8 @@ pub struct Line {
     pub guard: Option<Arc<Guard>>,
     /// What counts exchanges, connections and bytes.
     pub tally: Tally,
+    /// What is made to go wrong on purpose.
+    pub fault: Option<Fault>,
 }
 
 impl Line {

@@ -7,8 +7,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::VIA;
 use http::uri::PathAndQuery;
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -19,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
+use crate::fault::Fault;
 use crate::wire::delay::{Path, delayed};
 use crate::wire::guard::Guard;
 use crate::wire::link::{HttpVersion, Line};
@@ -149,8 +151,15 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let tally = line.tally;
-    let service =
-        service_fn(|request| reply(request, routes.clone(), line.guard.clone(), tally.clone()));
+    let service = service_fn(|mut request: Request<Incoming>| {
+        if line.fault == Some(Fault::Middleman) {
+            request.headers_mut().insert(VIA, HeaderValue::from_static("1.1 planted"));
+        }
+        if is_handled(&request, line.link.http) {
+            tally.middleman();
+        }
+        reply(request, routes.clone(), line.guard.clone(), tally.clone())
+    });
     let stream = TokioIo::new(stream);
     let tasks = Tasks::default();
     let ended = match line.link.http {
@@ -188,6 +197,17 @@ where
     if ended.is_err_and(|error| is_malformed(&error)) {
         tally.exchanged(Outcome::Failed);
     }
+}
+
+/// Whether somebody between the two ends has handled a request: it bears the marks of a proxy, or
+/// is not in the version of HTTP that the link speaks.
+fn is_handled(request: &Request<Incoming>, spoken: HttpVersion) -> bool {
+    let marks = ["via", "forwarded", "x-forwarded-for"];
+    let expected = match spoken {
+        HttpVersion::One => Version::HTTP_11,
+        HttpVersion::Two => Version::HTTP_2,
+    };
+    request.version() != expected || marks.iter().any(|mark| request.headers().contains_key(*mark))
 }
 
 /// Answers a request and counts the exchange.

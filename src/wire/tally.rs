@@ -55,6 +55,7 @@ struct Totals {
     tls: OnceLock<TlsSession>,
     bytes_received: AtomicU64,
     bytes_sent: AtomicU64,
+    middlemen: AtomicU64,
     exchange_ns: AtomicU64,
     exchanges_timed: AtomicU64,
 }
@@ -106,6 +107,11 @@ impl Tally {
     /// Counts events whose delivery was given up.
     pub fn dead_lettered(&self, events: u64) {
         self.0.dead_lettered.fetch_add(events, Relaxed);
+    }
+
+    /// Counts a request that somebody in between has handled.
+    pub(crate) fn middleman(&self) {
+        self.0.middlemen.fetch_add(1, Relaxed);
     }
 
     /// Adds the time from sending a request to holding its whole response.
@@ -161,6 +167,7 @@ impl Tally {
             handshakes_resumed: self.0.handshakes_resumed.load(Relaxed),
             bytes_received: self.0.bytes_received.load(Relaxed),
             bytes_sent: self.0.bytes_sent.load(Relaxed),
+            middlemen: self.0.middlemen.load(Relaxed),
             exchange_ns: self.0.exchange_ns.load(Relaxed),
             exchanges_timed: self.0.exchanges_timed.load(Relaxed),
         }

@@ -1,5 +1,6 @@
 //! Checks of what was delivered, and of what the sample is large enough to say.
 
+use super::limits::BACKLOG;
 use super::{CheckStatus, Finding, blocks, place, strategies, worst};
 use crate::analysis::evidence::Evidence;
 use crate::analysis::summary::LatencySummary;
@@ -13,6 +14,21 @@ pub(super) fn sealed(evidence: &Evidence) -> Finding {
         Finding::new(CheckStatus::Fail, message)
     });
     worst(findings, "the evidence is as it was when the run ended")
+}
+
+/// No fault may have been planted: such a run proves its checks and measures nothing.
+pub(super) fn unharmed(evidence: &Evidence) -> Finding {
+    match &evidence.injected {
+        None => Finding::pass("no fault was planted in the run"),
+        Some(fault) => {
+            let message = format!(
+                "the fault `{fault}` was planted in the run on purpose ({}); it shows what the \
+                 checks notice, and measures nothing",
+                fault.words()
+            );
+            Finding::new(CheckStatus::Fail, message)
+        }
+    }
 }
 
 /// Every planned trial should have been measured: a strategy without any fails the run.
@@ -43,9 +59,6 @@ pub(super) fn complete(evidence: &Evidence) -> Finding {
     finding
 }
 
-/// Share of a window's deliveries that may be added to those under way while it lasts.
-const BACKLOG_WARN: f64 = 0.01;
-
 /// A strategy must keep up: what is still under way when the window closes was not paid for
 /// in it, so a growing backlog makes every figure per event too low.
 ///
@@ -58,7 +71,7 @@ pub(super) fn caught_up(evidence: &Evidence) -> Finding {
         let subscribers = f64::from(strategy.summary.subscribers);
         let wait = strategy.theory.as_ref().map(|theory| theory.form().longest_wait());
         let waiting = block.workload.rate.events_in(wait.unwrap_or_default());
-        let allowed = BACKLOG_WARN * owed + subscribers * (waiting + 3.0 * (waiting + 1.0).sqrt());
+        let allowed = BACKLOG.warn * owed + subscribers * (waiting + 3.0 * (waiting + 1.0).sqrt());
         let grown = after as f64 - before as f64;
         if grown <= allowed {
             return Some(Finding::pass("").judging(grown, allowed));

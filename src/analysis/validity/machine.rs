@@ -1,23 +1,17 @@
 //! Checks of the machine and the meters: do independent readings agree, was there CPU enough?
 
+use std::collections::BTreeMap;
+
+use super::limits::{
+    CPU_READINGS, CPU_SLACK, CPU_SPEED, MEMORY_PRESSURE, MIGRATIONS, NETWORK_TROUBLE, PRESSURE,
+    RECEIVER_BUSY, ROLE_CPU, ROUND_TRIP, RUN_QUEUE, STOLEN, THROTTLED,
+};
+use super::meters::{where_known, windows};
 use super::{CheckStatus, Finding, blocks, worst};
 use crate::analysis::evidence::{Block, Evidence};
 use crate::analysis::words;
-use crate::record::trial::ProcessUse;
+use crate::record::trial::{MachineUse, ProcessUse};
 use crate::units::nanoseconds;
-
-/// CPU readings may differ by this share.
-const CPU_SHARE: f64 = 0.02;
-
-/// CPU readings may differ by this many nanoseconds however short the process: they are taken
-/// at different moments, and threads end in between.
-const CPU_SLACK: f64 = 20e6;
-
-/// Waiting for a CPU, as a share of time, that wake-ups on an idle machine do not reach.
-const STARVED_TELL: f64 = 0.002;
-
-/// Waiting for a CPU, as a share of time, that shows in the tail of latencies.
-const STARVED_WARN: f64 = 0.01;
 
 /// Both sides must have counted the same exchanges over the whole trial. A client may resend
 /// what nobody asked it to, and a connection may die before the other side sees a request.
@@ -51,7 +45,7 @@ pub(super) fn cpu_agrees(evidence: &Evidence) -> Finding {
         processes(block).map(|(side, process)| {
             let (inside, outside) = (process.cpu_ns_inside, process.cpu_ns_outside);
             let difference = inside.abs_diff(outside) as f64;
-            let allowed = CPU_SLACK.max(CPU_SHARE * outside as f64);
+            let allowed = CPU_SLACK.max(CPU_READINGS.warn * outside as f64);
             let status = if difference <= allowed { CheckStatus::Pass } else { CheckStatus::Warn };
             let message = format!(
                 "{place}: the {side} read {} of CPU time of itself, {} were read from outside",
@@ -64,27 +58,237 @@ pub(super) fn cpu_agrees(evidence: &Evidence) -> Finding {
     worst(findings, "CPU time read inside and outside of each process agrees")
 }
 
-/// Processes should not wait for a CPU: the time their threads stood ready, summed, against
-/// the length of warm-up and window. Warns above 1 %, tells above 0.2 %.
+/// Processes should not wait for a CPU: the time their threads stood ready inside the window,
+/// summed, against its length.
 pub(super) fn cpu_starved(evidence: &Evidence) -> Finding {
     let findings = blocks(evidence).flat_map(|(place, _, block)| {
-        let life = nanoseconds(block.workload.warm_up + block.workload.window) as f64;
+        let (warm_up, window) = (block.workload.warm_up, block.workload.window);
         processes(block).map(|(side, process)| {
-            let share = process.run_queue_ns as f64 / life.max(1.0);
-            let (status, limit) = match share {
-                share if share > STARVED_WARN => (CheckStatus::Warn, STARVED_WARN),
-                share if share > STARVED_TELL => (CheckStatus::Info, STARVED_TELL),
-                _ => (CheckStatus::Pass, STARVED_TELL),
+            // A record without readings at the window's edges has those of the whole life.
+            let (waited, span) = match &process.window {
+                Some(inside) => (inside.run_queue_ns, window),
+                None => (process.run_queue_ns, warm_up + window),
             };
-            let message = format!(
-                "{place}: threads of the {side} stood ready without a CPU for {} of the time; \
-                 the run's other processes or other work delayed them, which lengthens the tail",
-                words::percent(share)
-            );
-            Finding::new(status, message).judging(share, limit)
+            let share = waited as f64 / (nanoseconds(span) as f64).max(1.0);
+            Finding::by(RUN_QUEUE, share, || {
+                format!(
+                    "{place}: threads of the {side} stood ready without a CPU for {} of the time; \
+                     the run's other processes or other work delayed them, which lengthens the tail",
+                    words::percent(share)
+                )
+            })
         })
     });
     worst(findings, "no process waited noticeably for a CPU")
+}
+
+/// What the machine did in every block, where it was watched.
+fn machines(evidence: &Evidence) -> impl Iterator<Item = (String, &Block, Option<&MachineUse>)> {
+    blocks(evidence).map(|(place, _, block)| (place, block, block.measured.machine.as_ref()))
+}
+
+/// The hypervisor must not take the CPU away.
+pub(super) fn stolen(evidence: &Evidence) -> Finding {
+    let findings = machines(evidence).map(|(place, _, machine)| {
+        let share = machine?.stolen?;
+        Some(Finding::by(STOLEN, share, || {
+            format!(
+                "{place}: the hypervisor took {} of the CPU time; the tail is partly its own",
+                words::percent(share)
+            )
+        }))
+    });
+    let unknown = "the kernel does not tell what a hypervisor takes";
+    where_known(findings, unknown, "no hypervisor took CPU time")
+}
+
+/// The control group's quota must not stop the processes.
+pub(super) fn throttled(evidence: &Evidence) -> Finding {
+    let findings = machines(evidence).map(|(place, _, machine)| {
+        let time = machine?.throttled_ns? as f64;
+        Some(Finding::by(THROTTLED, time, || {
+            format!(
+                "{place}: the control group's CPU quota stopped all processes for {}",
+                words::time(time)
+            )
+        }))
+    });
+    let unknown = "no control group tells whether it was throttled";
+    where_known(findings, unknown, "no CPU quota stopped the processes")
+}
+
+/// Nobody should wait for a CPU on this machine, whoever it is.
+pub(super) fn pressure(evidence: &Evidence) -> Finding {
+    let findings = machines(evidence).map(|(place, _, machine)| {
+        let share = machine?.pressure?;
+        Some(Finding::by(PRESSURE, share, || {
+            format!(
+                "{place}: some task of this machine waited for a CPU {} of the time",
+                words::percent(share)
+            )
+        }))
+    });
+    let unknown = "the kernel keeps no account of who waits for a CPU (PSI)";
+    where_known(findings, unknown, "hardly any task of this machine waited for a CPU")
+}
+
+/// The CPU must be as fast after a trial as before it.
+pub(super) fn cpu_speed(evidence: &Evidence) -> Finding {
+    let findings = machines(evidence).map(|(place, _, machine)| {
+        let [before, after] = machine?.fixed_work_ns.map(|time| time as f64);
+        let change = (after - before).abs() / before.min(after).max(1.0);
+        Some(Finding::by(CPU_SPEED, change, || {
+            format!(
+                "{place}: the same piece of work took {} before the trial and {} after it; the \
+                 CPU's speed changed, and CPU figures with it",
+                words::time(before),
+                words::time(after)
+            )
+        }))
+    });
+    where_known(findings, "the CPU's speed was not measured", "the CPU was equally fast throughout")
+}
+
+/// Every trial must run under the same kernel, settings, CPUs and program.
+pub(super) fn environment(evidence: &Evidence) -> Finding {
+    let mut first = None;
+    let findings: Vec<Option<Finding>> = machines(evidence)
+        .map(|(place, _, machine)| {
+            let conditions = &machine?.conditions;
+            let first: &BTreeMap<String, String> = first.get_or_insert(conditions);
+            let none = "none".to_owned();
+            let changed = first
+                .keys()
+                .chain(conditions.keys())
+                .find(|key| first.get(*key) != conditions.get(*key));
+            Some(match changed {
+                None => Finding::pass(""),
+                Some(key) => {
+                    let [before, after] =
+                        [first, conditions].map(|known| known.get(key).unwrap_or(&none));
+                    let message = format!(
+                        "{place}: `{key}` is {after}, and was {before} in the first trial; trials \
+                         of one run must have the same conditions"
+                    );
+                    Finding::new(CheckStatus::Fail, message)
+                }
+            })
+        })
+        .collect();
+    let unknown = "the conditions of the trials were not recorded";
+    where_known(findings, unknown, "all trials ran under the same conditions")
+}
+
+/// No process may have waited for memory.
+pub(super) fn memory(evidence: &Evidence) -> Finding {
+    let findings = machines(evidence).map(|(place, block, machine)| {
+        let machine = machine?;
+        let faults: u64 = windows(block).map(|(_, window)| window.major_faults).sum();
+        let (swapped, killed) = (machine.swapped_in?, machine.out_of_memory.unwrap_or(0));
+        // One process ended for want of memory is as bad as it gets.
+        let trouble = faults as f64 + swapped as f64 + 1e6 * killed as f64;
+        Some(Finding::by(MEMORY_PRESSURE, trouble, || {
+            format!(
+                "{place}: {faults} page faults waited for a disk, {swapped} pages came from swap, \
+                 {killed} processes were ended for want of memory"
+            )
+        }))
+    });
+    let unknown = "the kernel does not tell what came from swap";
+    where_known(findings, unknown, "no process waited for memory")
+}
+
+/// No retransmissions and no full listeners, unless the scenario asks for them.
+pub(super) fn network_trouble(evidence: &Evidence) -> Finding {
+    let findings = machines(evidence).map(|(place, _, machine)| {
+        let machine = machine?;
+        let (again, full) = (machine.retransmitted?, machine.overflows.unwrap_or(0));
+        Some(Finding::by(NETWORK_TROUBLE, (again + full) as f64, || {
+            format!(
+                "{place}: {again} TCP segments were sent again and {full} connections turned away \
+                 on this machine; the tail may hold time-outs of 200 ms"
+            )
+        }))
+    });
+    let unknown = "the kernel does not count retransmissions";
+    where_known(findings, unknown, "nothing was sent twice or turned away")
+}
+
+/// No role may be near the limit of its one thread.
+pub(super) fn saturated(evidence: &Evidence) -> Finding {
+    let findings = blocks(evidence).flat_map(|(place, strategy, block)| {
+        let window = (nanoseconds(block.workload.window) as f64).max(1.0);
+        let warm_up = nanoseconds(block.workload.warm_up) as f64;
+        let roles = [
+            ("source's lane", block.measured.source.cpu_ns),
+            ("subscribers", block.measured.subscriber.cpu_ns),
+        ];
+        let cpu = roles.map(|(role, cpu)| {
+            let share = cpu as f64 / window;
+            Finding::by(ROLE_CPU, share, || {
+                format!(
+                    "{place}: the {role} used {} of a CPU; latencies include its own queueing",
+                    words::percent(share)
+                )
+            })
+        });
+        let handles = strategy.summary.settings.pointer("/receiver/handle").is_some();
+        // Whoever is asked to take time is not near a limit of its own.
+        let busy = block.busy_ns.filter(|_| !handles).map(|busy| {
+            let share = busy as f64 / (warm_up + window);
+            Finding::by(RECEIVER_BUSY, share, || {
+                format!(
+                    "{place}: the subscribers had something in hand {} of the time; latencies \
+                     include their own queueing",
+                    words::percent(share)
+                )
+            })
+        });
+        cpu.into_iter().chain(busy).collect::<Vec<_>>()
+    });
+    worst(findings, "no role was near the limit of its thread")
+}
+
+/// Over an injected round trip no exchange is quicker than it.
+pub(super) fn round_trip(evidence: &Evidence) -> Finding {
+    let findings = blocks(evidence).map(|(place, _, block)| {
+        let asked = nanoseconds(block.workload.rtt?) as f64;
+        let sides = [block.measured.source.window, block.measured.subscriber.window];
+        let timed: u64 = sides.iter().map(|side| side.exchanges_timed).sum();
+        let time: u64 = sides.iter().map(|side| side.exchange_ns).sum();
+        let got = (timed > 0).then(|| time as f64 / timed as f64)?;
+        Some(Finding::by(ROUND_TRIP, 1.0 - got / asked, || {
+            format!(
+                "{place}: asked for a round trip of {}, exchanges took {} on average",
+                words::time(asked),
+                words::time(got)
+            )
+        }))
+    });
+    let unknown = "no round trip was injected, or no exchange was timed";
+    where_known(findings, unknown, "no exchange was quicker than the injected round trip")
+}
+
+/// Where processes are pinned they must not move; elsewhere, how often they did.
+pub(super) fn pinning(evidence: &Evidence) -> Finding {
+    let findings = blocks(evidence).flat_map(|(place, _, block)| {
+        let judged = windows(block).map(|(side, window)| {
+            let moves = window.migrations? as f64;
+            if block.is_pinned() {
+                return Some(Finding::by(MIGRATIONS, moves, || {
+                    format!("{place}: the {side} were pinned and changed their CPU {moves} times")
+                }));
+            }
+            let message = format!(
+                "{place}: nothing is pinned; threads of the {side} changed their CPU {moves} times, \
+                 and where they sit moves a loopback round trip between 14 and 60 µs (`pin = true`)"
+            );
+            Some(Finding::new(CheckStatus::Info, message).judging(moves, 0.0))
+        });
+        judged.collect::<Vec<_>>()
+    });
+    let unknown = "the kernel does not count moves between CPUs";
+    where_known(findings, unknown, "pinned processes stayed on their CPUs")
 }
 
 #[cfg(test)]
@@ -93,6 +297,7 @@ mod tests {
     use crate::analysis::evidence::tests::evidence;
     use crate::analysis::evidence::{Block, Evidence};
     use crate::analysis::summary::CheckStatus;
+    use crate::record::trial::MachineUse;
 
     fn changed(change: impl FnOnce(&mut Block)) -> Evidence {
         let mut evidence = evidence();
@@ -146,8 +351,114 @@ mod tests {
             (19_000_000, CheckStatus::Info),
             (91_000_000, CheckStatus::Warn),
         ] {
-            let evidence = changed(|block| block.measured.subscriber.process.run_queue_ns = waited);
+            let evidence = changed(|block| {
+                block.measured.subscriber.process.window = None;
+                block.measured.subscriber.process.run_queue_ns = waited;
+            });
             assert_eq!(cpu_starved(&evidence).status, expected, "{waited}");
         }
+        // The window alone is 8 s; what was waited outside of it does not count.
+        for (waited, expected) in [(15_000_000, CheckStatus::Pass), (81_000_000, CheckStatus::Warn)]
+        {
+            let evidence = changed(|block| {
+                let window = &mut block.measured.subscriber.process.window;
+                window.as_mut().expect("readings").run_queue_ns = waited;
+                block.measured.subscriber.process.run_queue_ns = 900_000_000;
+            });
+            assert_eq!(cpu_starved(&evidence).status, expected, "{waited}");
+        }
+    }
+
+    type Change = fn(&mut Block);
+    type Judge = fn(&Evidence) -> super::Finding;
+
+    /// Each check passes on a sound run and is tripped by one change.
+    #[test]
+    fn what_the_machine_did_trips_the_check_that_is_for_it() {
+        let machine = |change: fn(&mut MachineUse)| {
+            changed(|block| change(block.measured.machine.as_mut().expect("watched")))
+        };
+        let cases: [(Judge, Evidence, CheckStatus); 7] = [
+            (super::stolen, machine(|one| one.stolen = Some(0.05)), CheckStatus::Warn),
+            (super::throttled, machine(|one| one.throttled_ns = Some(1)), CheckStatus::Warn),
+            (super::pressure, machine(|one| one.pressure = Some(0.5)), CheckStatus::Warn),
+            (super::cpu_speed, machine(|one| one.fixed_work_ns[1] *= 2), CheckStatus::Warn),
+            (super::memory, machine(|one| one.out_of_memory = Some(1)), CheckStatus::Fail),
+            (super::network_trouble, machine(|one| one.overflows = Some(1)), CheckStatus::Warn),
+            (
+                super::environment,
+                machine(|one| {
+                    one.conditions.insert("kernel".into(), "6.0.1".into());
+                }),
+                CheckStatus::Fail,
+            ),
+        ];
+        for (check, harmed, expected) in cases {
+            assert_eq!(check(&evidence()).status, CheckStatus::Pass);
+            let finding = check(&harmed);
+            assert_eq!(finding.status, expected, "{}", finding.message);
+        }
+    }
+
+    #[test]
+    fn what_a_machine_does_not_tell_is_no_pass() {
+        let mut silent = evidence();
+        for block in silent.points.iter_mut().flat_map(|point| &mut point.strategies) {
+            for block in &mut block.blocks {
+                block.measured.machine = None;
+            }
+        }
+        let checks: [Judge; 7] = [
+            super::stolen,
+            super::throttled,
+            super::pressure,
+            super::cpu_speed,
+            super::memory,
+            super::network_trouble,
+            super::environment,
+        ];
+        for check in checks {
+            assert_eq!(check(&silent).status, CheckStatus::Unavailable);
+        }
+        assert_eq!(super::round_trip(&evidence()).status, CheckStatus::Unavailable);
+    }
+
+    #[test]
+    fn a_role_near_its_limit_is_noticed() {
+        assert_eq!(super::saturated(&evidence()).status, CheckStatus::Pass);
+        let cases: [(Change, CheckStatus); 4] = [
+            (|block| block.measured.source.cpu_ns = 5_000_000_000, CheckStatus::Warn),
+            (|block| block.measured.subscriber.cpu_ns = 7_500_000_000, CheckStatus::Fail),
+            (|block| block.busy_ns = Some(5_000_000_000), CheckStatus::Warn),
+            (|block| block.busy_ns = Some(8_900_000_000), CheckStatus::Fail),
+        ];
+        for (change, expected) in cases {
+            let finding = super::saturated(&changed(change));
+            assert_eq!(finding.status, expected, "{}", finding.message);
+        }
+        let mut asked = changed(|block| block.busy_ns = Some(8_900_000_000));
+        for strategy in &mut asked.points[0].strategies {
+            strategy.summary.settings = serde_json::json!({ "receiver": { "handle": "20ms" } });
+        }
+        assert_eq!(super::saturated(&asked).status, CheckStatus::Pass);
+    }
+
+    #[test]
+    fn an_exchange_quicker_than_its_round_trip_fails() {
+        // The sample's exchanges take 300 µs.
+        for (rtt, expected) in [(300, CheckStatus::Pass), (320, CheckStatus::Fail)] {
+            let rtt = std::time::Duration::from_micros(rtt);
+            let finding = super::round_trip(&changed(|block| block.workload.rtt = Some(rtt)));
+            assert_eq!(finding.status, expected, "{}", finding.message);
+        }
+    }
+
+    #[test]
+    fn moves_of_unpinned_processes_are_told() {
+        let finding = super::pinning(&evidence());
+        assert_eq!(finding.status, CheckStatus::Info);
+        assert!(
+            finding.message.contains("not pinned") || finding.message.contains("nothing is pinned")
+        );
     }
 }

@@ -5,33 +5,334 @@
 //! with its reason.
 
 mod deliveries;
+pub mod limits;
 mod machine;
+mod meters;
 mod schedule;
 
+use self::limits::Limit;
 use super::evidence::{Block, Evidence, PointEvidence, StrategyEvidence};
 use super::summary::{Check, CheckStatus, Verdict, VerdictStatus};
+use crate::fault::Fault;
 
 /// A check: what it found in a run.
 type CheckFn = fn(&Evidence) -> Finding;
 
-/// Every check with its stable name, in the order of the summary.
-const CHECKS: &[(&str, CheckFn)] = &[
-    ("sealed", deliveries::sealed),
-    ("complete", deliveries::complete),
-    ("schedule-kept", schedule::schedule_kept),
-    ("rate-achieved", schedule::rate_achieved),
-    ("phase-lock", schedule::phase_lock),
-    ("time-order", schedule::time_order),
-    ("ledger", deliveries::ledger),
-    ("caught-up", deliveries::caught_up),
-    ("refused", deliveries::refused),
-    ("credentials", deliveries::credentials),
-    ("recorder", deliveries::recorder),
-    ("enough-samples", deliveries::enough_samples),
-    ("counts-agree", machine::counts_agree),
-    ("cpu-agrees", machine::cpu_agrees),
-    ("cpu-starved", machine::cpu_starved),
-    ("theory", deliveries::theory),
+/// What must trip a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// A fault planted with `--inject`.
+    Fault(Fault),
+    /// Something that needs no fault, in words.
+    Otherwise(&'static str),
+}
+
+/// One check of the list.
+#[derive(Debug)]
+pub struct CheckEntry {
+    /// The family it belongs to; several checks may look at one danger from different sides.
+    pub code: &'static str,
+    /// Its stable name.
+    pub id: &'static str,
+    /// What it demands, in words.
+    pub demand: &'static str,
+    /// What it judges by; none where any difference at all is a finding.
+    pub limits: &'static [Limit],
+    /// What must trip it; a test sees to it.
+    pub proof: Proof,
+    check: CheckFn,
+}
+
+/// Every check, in the order of the summary.
+pub const CHECKS: &[CheckEntry] = &[
+    CheckEntry {
+        code: "V01",
+        id: "schedule-kept",
+        demand: "lag is small against the smallest median latency of the point",
+        limits: &[limits::LAG, limits::MEDIAN_LAG],
+        proof: Proof::Fault(Fault::StallSource),
+        check: schedule::schedule_kept,
+    },
+    CheckEntry {
+        code: "V03",
+        id: "rate-achieved",
+        demand: "the events are exactly those of the schedule, due when it says",
+        limits: &[],
+        proof: Proof::Fault(Fault::HalveRate),
+        check: schedule::rate_achieved,
+    },
+    CheckEntry {
+        code: "V04",
+        id: "caught-up",
+        demand: "no more deliveries are under way when the window closes than when it opened",
+        limits: &[limits::BACKLOG],
+        proof: Proof::Fault(Fault::BlockReceiver),
+        check: deliveries::caught_up,
+    },
+    CheckEntry {
+        code: "V04",
+        id: "not-saturated",
+        demand: "no role is near the limit of its thread, no receiver always has something in hand",
+        limits: &[limits::ROLE_CPU, limits::RECEIVER_BUSY],
+        proof: Proof::Fault(Fault::BurnReceiver),
+        check: machine::saturated,
+    },
+    CheckEntry {
+        code: "V05",
+        id: "cpu-starved",
+        demand: "no process waits for a CPU",
+        limits: &[limits::RUN_QUEUE],
+        proof: Proof::Fault(Fault::BusyMachine),
+        check: machine::cpu_starved,
+    },
+    CheckEntry {
+        code: "V05",
+        id: "cpu-pressure",
+        demand: "hardly any task of the machine waits for a CPU",
+        limits: &[limits::PRESSURE],
+        proof: Proof::Fault(Fault::BusyMachine),
+        check: machine::pressure,
+    },
+    CheckEntry {
+        code: "V05",
+        id: "not-throttled",
+        demand: "no CPU quota stops the processes",
+        limits: &[limits::THROTTLED],
+        proof: Proof::Fault(Fault::ThrottleGroup),
+        check: machine::throttled,
+    },
+    CheckEntry {
+        code: "V06",
+        id: "steal",
+        demand: "no hypervisor takes CPU time",
+        limits: &[limits::STOLEN],
+        proof: Proof::Fault(Fault::StealTime),
+        check: machine::stolen,
+    },
+    CheckEntry {
+        code: "V07",
+        id: "ledger",
+        demand: "owed = delivered + coalesced + lost, no promise is broken, record and ledger agree",
+        limits: &[],
+        proof: Proof::Fault(Fault::DropDelivery),
+        check: deliveries::ledger,
+    },
+    CheckEntry {
+        code: "V07",
+        id: "refused",
+        demand: "subscribers refuse nothing",
+        limits: &[],
+        proof: Proof::Fault(Fault::ForgeDelivery),
+        check: deliveries::refused,
+    },
+    CheckEntry {
+        code: "V07",
+        id: "credentials",
+        demand: "nobody is refused with 401 or 403",
+        limits: &[],
+        proof: Proof::Fault(Fault::LockOut),
+        check: deliveries::credentials,
+    },
+    CheckEntry {
+        code: "V10",
+        id: "enough-samples",
+        demand: "every percentile can be stated",
+        limits: &[],
+        proof: Proof::Otherwise("a window with few events"),
+        check: deliveries::enough_samples,
+    },
+    CheckEntry {
+        code: "V12",
+        id: "time-order",
+        demand: "due, emitted, arrived and usable follow each other",
+        limits: &[],
+        proof: Proof::Fault(Fault::ShiftClock),
+        check: schedule::time_order,
+    },
+    CheckEntry {
+        code: "V12",
+        id: "wall-clock",
+        demand: "nobody sets the wall clock",
+        limits: &[limits::WALL_CLOCK],
+        proof: Proof::Fault(Fault::StepWallClock),
+        check: meters::wall_clock,
+    },
+    CheckEntry {
+        code: "V13",
+        id: "timers",
+        demand: "timers fire when they are asked to",
+        limits: &[limits::TIMER_ERROR],
+        proof: Proof::Fault(Fault::DullTimers),
+        check: meters::timers,
+    },
+    CheckEntry {
+        code: "V14",
+        id: "cpu-agrees",
+        demand: "CPU time read inside and outside of each process agrees",
+        limits: &[limits::CPU_READINGS],
+        proof: Proof::Fault(Fault::MisreadCpu),
+        check: machine::cpu_agrees,
+    },
+    CheckEntry {
+        code: "V15",
+        id: "cpu-speed",
+        demand: "the CPU is as fast after a trial as before it",
+        limits: &[limits::CPU_SPEED],
+        proof: Proof::Fault(Fault::SlowCpu),
+        check: machine::cpu_speed,
+    },
+    CheckEntry {
+        code: "V16",
+        id: "network-path",
+        demand: "always told: what lies between source and subscribers",
+        limits: &[],
+        proof: Proof::Otherwise("any run"),
+        check: meters::network_path,
+    },
+    CheckEntry {
+        code: "V17",
+        id: "phase-lock",
+        demand: "evenly spaced events meet a poll interval at many phases",
+        limits: &[limits::PHASES],
+        proof: Proof::Otherwise("ten evenly spaced events a second, polled every second"),
+        check: schedule::phase_lock,
+    },
+    CheckEntry {
+        code: "V18",
+        id: "littles-law",
+        demand: "throughput × latency is the work in flight that was counted",
+        limits: &[limits::IN_FLIGHT],
+        proof: Proof::Fault(Fault::DoubleLatency),
+        check: meters::littles_law,
+    },
+    CheckEntry {
+        code: "V19",
+        id: "theory",
+        demand: "measurement and closed form agree",
+        limits: &[],
+        proof: Proof::Fault(Fault::DoubleLatency),
+        check: deliveries::theory,
+    },
+    CheckEntry {
+        code: "V20",
+        id: "bytes-agree",
+        demand: "bytes counted are those that crossed the loopback interface",
+        limits: &[limits::BYTES],
+        proof: Proof::Fault(Fault::MiscountBytes),
+        check: meters::bytes_agree,
+    },
+    CheckEntry {
+        code: "V21",
+        id: "counts-agree",
+        demand: "both sides counted the same exchanges",
+        limits: &[],
+        proof: Proof::Fault(Fault::MiscountExchanges),
+        check: machine::counts_agree,
+    },
+    CheckEntry {
+        code: "V21",
+        id: "connections-agree",
+        demand: "connections counted are those that were dialled",
+        limits: &[limits::CONNECTIONS],
+        proof: Proof::Fault(Fault::MiscountConnections),
+        check: meters::connections_agree,
+    },
+    CheckEntry {
+        code: "V22",
+        id: "network-trouble",
+        demand: "nothing is sent twice or turned away",
+        limits: &[limits::NETWORK_TROUBLE],
+        proof: Proof::Fault(Fault::OverflowListener),
+        check: machine::network_trouble,
+    },
+    CheckEntry {
+        code: "V23",
+        id: "recorder",
+        demand: "no latency was clamped by a histogram",
+        limits: &[],
+        proof: Proof::Otherwise("a unit test with a latency above ten minutes"),
+        check: deliveries::recorder,
+    },
+    CheckEntry {
+        code: "V23",
+        id: "rows-kept",
+        demand: "every accepted delivery is recorded",
+        limits: &[limits::LOST_ROWS],
+        proof: Proof::Fault(Fault::LoseRow),
+        check: meters::rows_kept,
+    },
+    CheckEntry {
+        code: "V26",
+        id: "equal-conditions",
+        demand: "strategies differ in what is compared, and not in how they converse",
+        limits: &[],
+        proof: Proof::Otherwise("strategies with and without TLS"),
+        check: meters::equal_conditions,
+    },
+    CheckEntry {
+        code: "V27",
+        id: "environment",
+        demand: "all trials ran under the same kernel, settings, CPUs and program",
+        limits: &[],
+        proof: Proof::Fault(Fault::ChangeEnvironment),
+        check: machine::environment,
+    },
+    CheckEntry {
+        code: "V28",
+        id: "memory",
+        demand: "no process waits for memory",
+        limits: &[limits::MEMORY_PRESSURE],
+        proof: Proof::Fault(Fault::FaultPages),
+        check: machine::memory,
+    },
+    CheckEntry {
+        code: "V29",
+        id: "round-trip",
+        demand: "no exchange is quicker than the injected round trip",
+        limits: &[limits::ROUND_TRIP],
+        proof: Proof::Fault(Fault::ShortRoundTrip),
+        check: machine::round_trip,
+    },
+    CheckEntry {
+        code: "V30",
+        id: "complete",
+        demand: "every planned block was measured",
+        limits: &[],
+        proof: Proof::Fault(Fault::KillSubscriber),
+        check: deliveries::complete,
+    },
+    CheckEntry {
+        code: "V30",
+        id: "unharmed",
+        demand: "no fault was planted in the run on purpose",
+        limits: &[],
+        proof: Proof::Otherwise("any planted fault"),
+        check: deliveries::unharmed,
+    },
+    CheckEntry {
+        code: "V30",
+        id: "sealed",
+        demand: "the evidence is as it was when the run ended",
+        limits: &[],
+        proof: Proof::Otherwise("a byte of the ledger that was changed"),
+        check: deliveries::sealed,
+    },
+    CheckEntry {
+        code: "V31",
+        id: "no-middleman",
+        demand: "nobody stands between source and subscribers",
+        limits: &[limits::MIDDLEMEN],
+        proof: Proof::Fault(Fault::Middleman),
+        check: meters::no_middleman,
+    },
+    CheckEntry {
+        code: "V32",
+        id: "pinning",
+        demand: "pinned processes stay on their CPUs",
+        limits: &[limits::MIGRATIONS],
+        proof: Proof::Fault(Fault::Migrate),
+        check: machine::pinning,
+    },
 ];
 
 /// What a check found.
@@ -52,6 +353,18 @@ impl Finding {
         Finding::new(CheckStatus::Pass, message)
     }
 
+    /// What this machine does not tell; it is not a pass.
+    fn unavailable(message: impl Into<String>) -> Finding {
+        Finding::new(CheckStatus::Unavailable, message)
+    }
+
+    /// A figure judged by a limit, with words for where it is above it.
+    fn by(limit: Limit, value: f64, message: impl FnOnce() -> String) -> Finding {
+        let (status, crossed) = limit.judge(value);
+        let message = if status == CheckStatus::Pass { String::new() } else { message() };
+        Finding::new(status, message).judging(value, crossed)
+    }
+
     /// The same finding with its figure and limit.
     fn judging(self, value: f64, limit: f64) -> Finding {
         Finding { judged: Some((value, limit)), ..self }
@@ -62,16 +375,19 @@ impl Finding {
 pub(crate) fn judge(evidence: &Evidence) -> Verdict {
     let checks: Vec<Check> = CHECKS
         .iter()
-        .map(|(id, check)| {
-            let Finding { status, message, judged } = check(evidence);
+        .map(|entry| {
+            let Finding { status, message, judged } = (entry.check)(evidence);
             let (value, limit) = judged.unzip();
-            Check { id: (*id).to_owned(), status, message, value, limit }
+            let (code, id) = (entry.code.to_owned(), entry.id.to_owned());
+            Check { code, id, status, message, value, limit }
         })
         .collect();
     let status = match checks.iter().map(|check| check.status).max() {
         Some(CheckStatus::Fail) => VerdictStatus::Invalid,
         Some(CheckStatus::Warn) => VerdictStatus::Caveats,
-        Some(CheckStatus::Pass | CheckStatus::Info) | None => VerdictStatus::Valid,
+        Some(CheckStatus::Pass | CheckStatus::Unavailable | CheckStatus::Info) | None => {
+            VerdictStatus::Valid
+        }
     };
     Verdict { status, checks }
 }
@@ -168,8 +484,21 @@ mod tests {
     }
 
     #[test]
+    fn limits_rise_and_every_one_has_a_reason() {
+        for limit in CHECKS.iter().flat_map(|entry| entry.limits) {
+            let stated: Vec<f64> = [limit.tell, limit.warn, limit.fail]
+                .into_iter()
+                .filter(|value| value.is_finite())
+                .collect();
+            assert!(!stated.is_empty() && stated.is_sorted(), "{limit:?}");
+            assert!(limit.reason.len() > 20 && !limit.figure.is_empty(), "{limit:?}");
+        }
+        assert!(CHECKS.windows(2).all(|pair| pair[0].code <= pair[1].code), "in order of codes");
+    }
+
+    #[test]
     fn names_are_unique() {
-        let mut names: Vec<&str> = CHECKS.iter().map(|(id, _)| *id).collect();
+        let mut names: Vec<&str> = CHECKS.iter().map(|entry| entry.id).collect();
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), CHECKS.len());

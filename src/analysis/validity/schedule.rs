@@ -2,29 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use super::limits::{LAG, LAG_FLOOR, MEDIAN_LAG, PHASE_PARTS, PHASES, PHASES_ENOUGH};
 use super::{CheckStatus, Finding, blocks, worst};
 use crate::analysis::evidence::{Evidence, PointEvidence, due_offsets};
 use crate::analysis::words;
 use crate::schedule::Arrivals;
 use crate::units::nanoseconds;
-
-/// High lag as a share of the fastest median above which the tail of the fastest strategy is
-/// partly the harness's own.
-const LAG_WARN: f64 = 0.10;
-
-/// High lag as a multiple of the fastest median above which the source had stalled: events
-/// then waited longer to be emitted than ten deliveries take.
-const LAG_FAIL: f64 = 10.0;
-
-/// Median lag as a share of the fastest median above which that median is the harness's own.
-const MEDIAN_LAG_FAIL: f64 = 0.5;
-
-/// Lag that a sleeping thread has on an idle machine, in nanoseconds.
-///
-/// Against a strategy whose median is itself a few hundred microseconds, such a lag is a large
-/// share and still no fault of the run: it is part of every strategy's latency alike, so no
-/// comparison is bent by more than this. It is said, and not warned of.
-const LAG_FLOOR: f64 = 200_000.0;
 
 /// The source must keep its schedule: high lag against the fastest median at the same point.
 ///
@@ -47,12 +30,12 @@ fn lag_against_fastest(point: &PointEvidence) -> Option<Finding> {
     let median = strategies.iter().filter_map(|one| one.summary.lag.p50).max();
     let fastest_ns = (fastest as f64).max(1.0);
     let (ratio, median_ratio) = (lag as f64 / fastest_ns, median.unwrap_or(0) as f64 / fastest_ns);
-    let (status, value, limit) = match (ratio, median_ratio) {
-        (_, own) if own > MEDIAN_LAG_FAIL => (CheckStatus::Fail, own, MEDIAN_LAG_FAIL),
-        (high, _) if high > LAG_FAIL => (CheckStatus::Fail, high, LAG_FAIL),
-        (high, _) if high <= LAG_WARN => (CheckStatus::Pass, high, LAG_WARN),
-        (high, _) if lag as f64 <= LAG_FLOOR => (CheckStatus::Info, high, LAG_WARN),
-        (high, _) => (CheckStatus::Warn, high, LAG_WARN),
+    let (status, value, limit) = match (MEDIAN_LAG.judge(median_ratio), LAG.judge(ratio)) {
+        ((CheckStatus::Fail, limit), _) => (CheckStatus::Fail, median_ratio, limit),
+        (_, (CheckStatus::Warn, limit)) if lag as f64 <= LAG_FLOOR => {
+            (CheckStatus::Info, ratio, limit)
+        }
+        (_, (status, limit)) => (status, ratio, limit),
     };
     let mut message = format!(
         "the source was late: lag has a median of {} and a p{} of {}, {} of the fastest median of \
@@ -96,19 +79,13 @@ pub(super) fn rate_achieved(evidence: &Evidence) -> Finding {
     worst(findings, "every event of the schedule was emitted, and no other")
 }
 
-/// Parts a poll interval is divided into to tell phases apart.
-const PHASES: u64 = 1_000;
-
-/// Distinct phases below which results depend on where the first poll fell.
-const PHASES_ENOUGH: usize = 30;
-
 /// Events must fall all over the poll interval. Evenly spaced ones whose gap is a multiple or
 /// a fraction of it meet the beat at a few phases only, so that each block measures where its
 /// first poll happened to fall.
 pub(super) fn phase_lock(evidence: &Evidence) -> Finding {
     let findings = blocks(evidence).filter_map(|(place, strategy, block)| {
         let every = nanoseconds(strategy.theory.as_ref()?.form().period()?);
-        let part = every.div_ceil(PHASES);
+        let part = every.div_ceil(PHASE_PARTS);
         if part == 0 || block.workload.arrivals != Arrivals::Constant {
             return None;
         }
@@ -122,8 +99,7 @@ pub(super) fn phase_lock(evidence: &Evidence) -> Finding {
              depend on where the first poll falls; use `arrivals = \"poisson\"`",
             phases.len()
         );
-        let (value, limit) = (phases.len() as f64, PHASES_ENOUGH as f64);
-        Some(Finding::new(CheckStatus::Warn, message).judging(value, limit))
+        Some(Finding::by(PHASES, (PHASES_ENOUGH - phases.len()) as f64, || message))
     });
     worst(findings, "events are not locked to a poll interval")
 }
