@@ -57,7 +57,7 @@ impl Checks {
 
 fn entry(check: &CheckEntry) -> Entry {
     let (fault, tripped_by) = match check.proof {
-        Proof::Fault(fault) => (Some(fault.name()), fault.words()),
+        Proof::Fault { fault, .. } => (Some(fault.name()), fault.words()),
         Proof::Otherwise(words) => (None, words),
     };
     let limits = check.limits.iter().map(judged).collect();

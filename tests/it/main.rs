@@ -14,6 +14,8 @@ mod documents;
 mod faults;
 /// Requests at random against the mock source alone.
 mod fuzz;
+/// Every check, tripped by the fault that it is for.
+mod injections;
 /// Killed, hanging and interrupted processes.
 mod kill;
 /// Which room may use which: the table in `ARCHITECTURE.md`, held against the code.

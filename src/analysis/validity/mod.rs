@@ -21,10 +21,20 @@ type CheckFn = fn(&Evidence) -> Finding;
 /// What must trip a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
-    /// A fault planted with `--inject`.
-    Fault(Fault),
+    /// A fault planted with `--inject`, under these settings (`--set`).
+    Fault {
+        /// The fault.
+        fault: Fault,
+        /// What of a usual scenario must be different for it to show.
+        with: &'static [&'static str],
+    },
     /// Something that needs no fault, in words.
     Otherwise(&'static str),
+}
+
+/// The proof by a fault under usual settings.
+const fn planted(fault: Fault) -> Proof {
+    Proof::Fault { fault, with: &[] }
 }
 
 /// One check of the list.
@@ -50,7 +60,7 @@ pub const CHECKS: &[CheckEntry] = &[
         id: "schedule-kept",
         demand: "lag is small against the smallest median latency of the point",
         limits: &[limits::LAG, limits::MEDIAN_LAG],
-        proof: Proof::Fault(Fault::StallSource),
+        proof: planted(Fault::StallSource),
         check: schedule::schedule_kept,
     },
     CheckEntry {
@@ -58,7 +68,7 @@ pub const CHECKS: &[CheckEntry] = &[
         id: "rate-achieved",
         demand: "the events are exactly those of the schedule, due when it says",
         limits: &[],
-        proof: Proof::Fault(Fault::HalveRate),
+        proof: planted(Fault::HalveRate),
         check: schedule::rate_achieved,
     },
     CheckEntry {
@@ -66,7 +76,7 @@ pub const CHECKS: &[CheckEntry] = &[
         id: "caught-up",
         demand: "no more deliveries are under way when the window closes than when it opened",
         limits: &[limits::BACKLOG],
-        proof: Proof::Fault(Fault::BlockReceiver),
+        proof: Proof::Fault { fault: Fault::BlockReceiver, with: &["events.rate=300/s"] },
         check: deliveries::caught_up,
     },
     CheckEntry {
@@ -74,7 +84,7 @@ pub const CHECKS: &[CheckEntry] = &[
         id: "not-saturated",
         demand: "no role is near the limit of its thread, no receiver always has something in hand",
         limits: &[limits::ROLE_CPU, limits::RECEIVER_BUSY],
-        proof: Proof::Fault(Fault::BurnReceiver),
+        proof: Proof::Fault { fault: Fault::BurnReceiver, with: &["events.rate=130/s"] },
         check: machine::saturated,
     },
     CheckEntry {
@@ -82,7 +92,7 @@ pub const CHECKS: &[CheckEntry] = &[
         id: "cpu-starved",
         demand: "no process waits for a CPU",
         limits: &[limits::RUN_QUEUE],
-        proof: Proof::Fault(Fault::BusyMachine),
+        proof: planted(Fault::BusyMachine),
         check: machine::cpu_starved,
     },
     CheckEntry {
@@ -90,7 +100,7 @@ pub const CHECKS: &[CheckEntry] = &[
         id: "cpu-pressure",
         demand: "hardly any task of the machine waits for a CPU",
         limits: &[limits::PRESSURE],
-        proof: Proof::Fault(Fault::BusyMachine),
+        proof: planted(Fault::BusyMachine),
         check: machine::pressure,
     },
     CheckEntry {
@@ -98,7 +108,7 @@ pub const CHECKS: &[CheckEntry] = &[
         id: "not-throttled",
         demand: "no CPU quota stops the processes",
         limits: &[limits::THROTTLED],
-        proof: Proof::Fault(Fault::ThrottleGroup),
+        proof: planted(Fault::ThrottleGroup),
         check: machine::throttled,
     },
     CheckEntry {
@@ -106,7 +116,7 @@ pub const CHECKS: &[CheckEntry] = &[
         id: "steal",
         demand: "no hypervisor takes CPU time",
         limits: &[limits::STOLEN],
-        proof: Proof::Fault(Fault::StealTime),
+        proof: planted(Fault::StealTime),
         check: machine::stolen,
     },
     CheckEntry {
@@ -114,7 +124,7 @@ pub const CHECKS: &[CheckEntry] = &[
         id: "ledger",
         demand: "owed = delivered + coalesced + lost, no promise is broken, record and ledger agree",
         limits: &[],
-        proof: Proof::Fault(Fault::DropDelivery),
+        proof: planted(Fault::DropDelivery),
         check: deliveries::ledger,
     },
     CheckEntry {
@@ -122,7 +132,7 @@ pub const CHECKS: &[CheckEntry] = &[
         id: "refused",
         demand: "subscribers refuse nothing",
         limits: &[],
-        proof: Proof::Fault(Fault::ForgeDelivery),
+        proof: planted(Fault::ForgeDelivery),
         check: deliveries::refused,
     },
     CheckEntry {
@@ -130,7 +140,7 @@ pub const CHECKS: &[CheckEntry] = &[
         id: "credentials",
         demand: "nobody is refused with 401 or 403",
         limits: &[],
-        proof: Proof::Fault(Fault::LockOut),
+        proof: planted(Fault::LockOut),
         check: deliveries::credentials,
     },
     CheckEntry {
@@ -146,7 +156,7 @@ pub const CHECKS: &[CheckEntry] = &[
         id: "time-order",
         demand: "due, emitted, arrived and usable follow each other",
         limits: &[],
-        proof: Proof::Fault(Fault::ShiftClock),
+        proof: planted(Fault::ShiftClock),
         check: schedule::time_order,
     },
     CheckEntry {
@@ -154,7 +164,7 @@ pub const CHECKS: &[CheckEntry] = &[
         id: "wall-clock",
         demand: "nobody sets the wall clock",
         limits: &[limits::WALL_CLOCK],
-        proof: Proof::Fault(Fault::StepWallClock),
+        proof: planted(Fault::StepWallClock),
         check: meters::wall_clock,
     },
     CheckEntry {
@@ -162,7 +172,7 @@ pub const CHECKS: &[CheckEntry] = &[
         id: "timers",
         demand: "timers fire when they are asked to",
         limits: &[limits::TIMER_ERROR],
-        proof: Proof::Fault(Fault::DullTimers),
+        proof: planted(Fault::DullTimers),
         check: meters::timers,
     },
     CheckEntry {
@@ -170,7 +180,7 @@ pub const CHECKS: &[CheckEntry] = &[
         id: "cpu-agrees",
         demand: "CPU time read inside and outside of each process agrees",
         limits: &[limits::CPU_READINGS],
-        proof: Proof::Fault(Fault::MisreadCpu),
+        proof: planted(Fault::MisreadCpu),
         check: machine::cpu_agrees,
     },
     CheckEntry {
@@ -178,7 +188,7 @@ pub const CHECKS: &[CheckEntry] = &[
         id: "cpu-speed",
         demand: "the CPU is as fast after a trial as before it",
         limits: &[limits::CPU_SPEED],
-        proof: Proof::Fault(Fault::SlowCpu),
+        proof: planted(Fault::SlowCpu),
         check: machine::cpu_speed,
     },
     CheckEntry {
@@ -202,7 +212,7 @@ pub const CHECKS: &[CheckEntry] = &[
         id: "littles-law",
         demand: "throughput × latency is the work in flight that was counted",
         limits: &[limits::IN_FLIGHT],
-        proof: Proof::Fault(Fault::DoubleLatency),
+        proof: planted(Fault::DoubleLatency),
         check: meters::littles_law,
     },
     CheckEntry {
@@ -210,7 +220,7 @@ pub const CHECKS: &[CheckEntry] = &[
         id: "theory",
         demand: "measurement and closed form agree",
         limits: &[],
-        proof: Proof::Fault(Fault::DoubleLatency),
+        proof: planted(Fault::DoubleLatency),
         check: deliveries::theory,
     },
     CheckEntry {
@@ -218,7 +228,7 @@ pub const CHECKS: &[CheckEntry] = &[
         id: "bytes-agree",
         demand: "bytes counted are those that crossed the loopback interface",
         limits: &[limits::BYTES],
-        proof: Proof::Fault(Fault::MiscountBytes),
+        proof: planted(Fault::MiscountBytes),
         check: meters::bytes_agree,
     },
     CheckEntry {
@@ -226,7 +236,7 @@ pub const CHECKS: &[CheckEntry] = &[
         id: "counts-agree",
         demand: "both sides counted the same exchanges",
         limits: &[],
-        proof: Proof::Fault(Fault::MiscountExchanges),
+        proof: planted(Fault::MiscountExchanges),
         check: machine::counts_agree,
     },
     CheckEntry {
@@ -234,7 +244,7 @@ pub const CHECKS: &[CheckEntry] = &[
         id: "connections-agree",
         demand: "connections counted are those that were dialled",
         limits: &[limits::CONNECTIONS],
-        proof: Proof::Fault(Fault::MiscountConnections),
+        proof: planted(Fault::MiscountConnections),
         check: meters::connections_agree,
     },
     CheckEntry {
@@ -242,7 +252,7 @@ pub const CHECKS: &[CheckEntry] = &[
         id: "network-trouble",
         demand: "nothing is sent twice or turned away",
         limits: &[limits::NETWORK_TROUBLE],
-        proof: Proof::Fault(Fault::OverflowListener),
+        proof: planted(Fault::OverflowListener),
         check: machine::network_trouble,
     },
     CheckEntry {
@@ -258,7 +268,7 @@ pub const CHECKS: &[CheckEntry] = &[
         id: "rows-kept",
         demand: "every accepted delivery is recorded",
         limits: &[limits::LOST_ROWS],
-        proof: Proof::Fault(Fault::LoseRow),
+        proof: planted(Fault::LoseRow),
         check: meters::rows_kept,
     },
     CheckEntry {
@@ -274,7 +284,10 @@ pub const CHECKS: &[CheckEntry] = &[
         id: "environment",
         demand: "all trials ran under the same kernel, settings, CPUs and program",
         limits: &[],
-        proof: Proof::Fault(Fault::ChangeEnvironment),
+        proof: Proof::Fault {
+            fault: Fault::ChangeEnvironment,
+            with: &["run.repeats=2", "run.duration=1s"],
+        },
         check: machine::environment,
     },
     CheckEntry {
@@ -282,7 +295,7 @@ pub const CHECKS: &[CheckEntry] = &[
         id: "memory",
         demand: "no process waits for memory",
         limits: &[limits::MEMORY_PRESSURE],
-        proof: Proof::Fault(Fault::FaultPages),
+        proof: planted(Fault::FaultPages),
         check: machine::memory,
     },
     CheckEntry {
@@ -290,7 +303,7 @@ pub const CHECKS: &[CheckEntry] = &[
         id: "round-trip",
         demand: "no exchange is quicker than the injected round trip",
         limits: &[limits::ROUND_TRIP],
-        proof: Proof::Fault(Fault::ShortRoundTrip),
+        proof: Proof::Fault { fault: Fault::ShortRoundTrip, with: &["network.rtt=40ms"] },
         check: machine::round_trip,
     },
     CheckEntry {
@@ -298,7 +311,7 @@ pub const CHECKS: &[CheckEntry] = &[
         id: "complete",
         demand: "every planned block was measured",
         limits: &[],
-        proof: Proof::Fault(Fault::KillSubscriber),
+        proof: planted(Fault::KillSubscriber),
         check: deliveries::complete,
     },
     CheckEntry {
@@ -322,7 +335,7 @@ pub const CHECKS: &[CheckEntry] = &[
         id: "no-middleman",
         demand: "nobody stands between source and subscribers",
         limits: &[limits::MIDDLEMEN],
-        proof: Proof::Fault(Fault::Middleman),
+        proof: planted(Fault::Middleman),
         check: meters::no_middleman,
     },
     CheckEntry {
@@ -330,7 +343,7 @@ pub const CHECKS: &[CheckEntry] = &[
         id: "pinning",
         demand: "pinned processes stay on their CPUs",
         limits: &[limits::MIGRATIONS],
-        proof: Proof::Fault(Fault::Migrate),
+        proof: planted(Fault::Migrate),
         check: machine::pinning,
     },
 ];
