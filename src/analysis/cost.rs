@@ -61,12 +61,46 @@ pub(crate) fn bytes(blocks: &[&Measured], delivered: u64) -> WireBytes {
     WireBytes { to_source, from_source, per_event: per_event(to_source + from_source, delivered) }
 }
 
-/// CPU time of both sides, without the pacer's.
-pub(crate) fn cpu(blocks: &[&Measured], delivered: u64) -> Cpu {
-    let source = total(blocks, |measured| measured.source.cpu_ns);
-    let subscriber = total(blocks, |measured| measured.subscriber.cpu_ns);
-    let rounded = (source + subscriber + delivered / 2).checked_div(delivered);
-    Cpu { source, subscriber, per_event: rounded }
+/// CPU time of both sides, without the pacer's and the witness's, and what they use while idle.
+pub(crate) fn cpu(blocks: &[Reading<'_>], delivered: u64) -> Cpu {
+    let sum = |figure: fn(&Measured) -> u64| {
+        blocks.iter().map(|(measured, _)| figure(measured)).sum::<u64>()
+    };
+    let source = sum(|measured| measured.source.cpu_ns);
+    let subscriber = sum(|measured| measured.subscriber.cpu_ns);
+    let rounded = |total: u64| (total + delivered / 2).checked_div(delivered);
+    let idle_source = idle(blocks, |measured| {
+        let span = measured.source.process.window.as_ref()?.idle_ns;
+        Some((measured.source.idle_cpu_ns, span))
+    });
+    let idle_subscriber = idle(blocks, |measured| {
+        let window = measured.subscriber.process.window.as_ref()?;
+        Some((window.idle_cpu_ns, window.idle_ns))
+    });
+    let above = idle_source.zip(idle_subscriber).and_then(|(source_idle, subscriber_idle)| {
+        rounded(source.saturating_sub(source_idle) + subscriber.saturating_sub(subscriber_idle))
+    });
+    Cpu {
+        source,
+        subscriber,
+        per_event: rounded(source + subscriber),
+        idle_source,
+        idle_subscriber,
+        per_event_above_idle: above,
+    }
+}
+
+/// A measured block and the length of its window in nanoseconds.
+pub(crate) type Reading<'a> = (&'a Measured, u64);
+
+/// What a side uses while idle, as CPU time and the span it was used in, made as long as the
+/// windows of all blocks.
+fn idle(blocks: &[Reading<'_>], figure: impl Fn(&Measured) -> Option<(u64, u64)>) -> Option<u64> {
+    let scaled = |(measured, window): &Reading<'_>| {
+        let (cpu, span) = figure(measured).filter(|(_, span)| *span > 0)?;
+        u64::try_from(u128::from(cpu) * u128::from(*window) / u128::from(span)).ok()
+    };
+    blocks.iter().map(scaled).sum()
 }
 
 /// The largest resident memory of any block.
@@ -112,8 +146,13 @@ mod tests {
         let bytes = bytes(&blocks, 100);
         assert_eq!((bytes.to_source, bytes.from_source), (2_000, 18_000));
         assert_eq!(bytes.per_event, Some(200.0));
-        assert_eq!(cpu(&blocks, 10).per_event, Some(200));
         assert_eq!(connections(&blocks).opened, 6);
+        let blocks = [(&first, 8_000_000_000), (&first, 8_000_000_000)];
+        let used = cpu(&blocks, 10);
+        assert_eq!(used.per_event, Some(200));
+        // In a span of 200 ms the sample's lane used 20 µs, its subscribers 40 µs.
+        assert_eq!((used.idle_source, used.idle_subscriber), (Some(1_600_000), Some(3_200_000)));
+        assert_eq!(used.per_event_above_idle, Some(0));
     }
 
     #[test]
@@ -122,6 +161,9 @@ mod tests {
         assert_eq!(requests(&[&measured], 0, None).per_event, None);
         assert_eq!(bytes(&[], 0).per_event, None);
         assert_eq!(cpu(&[], 0).per_event, None);
+        let mut silent = measured;
+        silent.subscriber.process.window = None;
+        assert_eq!(cpu(&[(&silent, 1)], 1).idle_subscriber, None);
     }
 
     #[test]

@@ -341,6 +341,8 @@ fn read_histogram(
 fn summarise_blocks(strategy: &StrategyRecord, blocks: &[Block], planned: u32) -> StrategySummary {
     let events = sum_events(blocks);
     let measured: Vec<&Measured> = blocks.iter().map(|block| &block.measured).collect();
+    let windows: Vec<cost::Reading<'_>> =
+        blocks.iter().map(|block| (&block.measured, nanoseconds(block.workload.window))).collect();
     StrategySummary {
         name: strategy.name.clone(),
         mechanism: strategy.mechanism.clone(),
@@ -355,7 +357,7 @@ fn summarise_blocks(strategy: &StrategyRecord, blocks: &[Block], planned: u32) -
         messages: cost::messages(&measured),
         connections: cost::connections(&measured),
         bytes: cost::bytes(&measured, events.delivered),
-        cpu: cost::cpu(&measured, events.delivered),
+        cpu: cost::cpu(&windows, events.delivered),
         memory: cost::memory(&measured),
         model: None,
     }

@@ -367,6 +367,14 @@ pub struct Cpu {
     pub subscriber: u64,
     /// Both divided by delivered events, rounded.
     pub per_event: Option<u64>,
+    /// What the lane would have used over the windows had there been nothing to do: what it used
+    /// in a quiet span before each trial's schedule, made as long as the window. `null` where
+    /// there was no such span.
+    pub idle_source: Option<u64>,
+    /// The same of the subscribers' process.
+    pub idle_subscriber: Option<u64>,
+    /// Both sides above their idle baselines, divided by delivered events, rounded.
+    pub per_event_above_idle: Option<u64>,
 }
 
 /// Largest resident memory of any block, in bytes.

@@ -31,6 +31,7 @@ const COST: &[Column] = &[
     ("connections opened", |s| count(s.connections.opened)),
     ("CPU/event, source", |s| wording::time_per_event(s.cpu.source, s)),
     ("CPU/event, subscriber", |s| wording::time_per_event(s.cpu.subscriber, s)),
+    ("CPU/event above idle, both", wording::above_idle),
     ("memory, source", |s| escape(&wording::source_memory(s))),
     ("memory, subscriber", |s| bytes(s.memory.subscriber_peak as f64)),
 ];

@@ -161,7 +161,14 @@ fn slow_poll() -> StrategySummary {
         messages: Messages { total: 0 },
         connections: Connections { opened: 3, handshakes: 0, resumed: 0, tls: None },
         bytes: WireBytes { to_source: 4_200, from_source: 634_800, per_event: Some(1331.25) },
-        cpu: Cpu { source: 9_600_000, subscriber: 14_400_000, per_event: Some(50_000) },
+        cpu: Cpu {
+            source: 9_600_000,
+            subscriber: 14_400_000,
+            per_event: Some(50_000),
+            idle_source: Some(400_000),
+            idle_subscriber: Some(800_000),
+            per_event_above_idle: Some(50_000 - 2_500),
+        },
         memory: Memory { source_peak: 8_704_000, subscriber_peak: 7_120_000, source_lanes: 3 },
         model: Some(Model {
             latency_mean: Some(500_600_000),
@@ -201,7 +208,14 @@ fn quick_poll() -> StrategySummary {
     };
     strategy.bytes =
         WireBytes { to_source: 16_800, from_source: 652_000, per_event: Some(1393.33) };
-    strategy.cpu = Cpu { source: 16_800_000, subscriber: 24_000_000, per_event: Some(85_000) };
+    strategy.cpu = Cpu {
+        source: 16_800_000,
+        subscriber: 24_000_000,
+        per_event: Some(85_000),
+        idle_source: Some(400_000),
+        idle_subscriber: Some(800_000),
+        per_event_above_idle: Some(85_000 - 2_500),
+    };
     strategy.model = Some(Model {
         latency_mean: Some(125_600_000),
         latency_p50: Some(125_600_000),
@@ -244,7 +258,14 @@ fn webhook() -> StrategySummary {
     };
     strategy.bytes =
         WireBytes { to_source: 81_600, from_source: 867_000, per_event: Some(1984.52) };
-    strategy.cpu = Cpu { source: 38_240_000, subscriber: 28_680_000, per_event: Some(140_000) };
+    strategy.cpu = Cpu {
+        source: 38_240_000,
+        subscriber: 28_680_000,
+        per_event: Some(140_000),
+        idle_source: Some(400_000),
+        idle_subscriber: Some(800_000),
+        per_event_above_idle: Some(140_000 - 2_500),
+    };
     strategy.memory.subscriber_peak = 7_404_000;
     strategy.model = Some(Model {
         latency_mean: None,

@@ -49,6 +49,7 @@ const GROUPS: &[&[Column]] = &[
     &[
         ("CPU/event", "source", |s| wording::time_per_event(s.cpu.source, s)),
         ("", "subscriber", |s| wording::time_per_event(s.cpu.subscriber, s)),
+        ("", "above idle", wording::above_idle),
     ],
     &[
         ("peak memory", "source", wording::source_memory),

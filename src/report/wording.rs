@@ -119,6 +119,11 @@ pub(super) fn time_per_event(spent: u64, strategy: &StrategySummary) -> String {
     or_absent(each, duration)
 }
 
+/// CPU time of both sides above what they use while idle, for each delivered event.
+pub(super) fn above_idle(strategy: &StrategySummary) -> String {
+    or_absent(strategy.cpu.per_event_above_idle, nanoseconds)
+}
+
 /// The share of requests that carried no event.
 pub(super) fn empty_share(strategy: &StrategySummary) -> String {
     or_absent(share(strategy.requests.empty, strategy.requests.total), |share| share)

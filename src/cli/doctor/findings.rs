@@ -130,9 +130,9 @@ const QUESTIONS: &[Question] = &[
         spoils: "everything: the control group's quota stops all processes at once",
         remedy: "raise or remove the CPU quota of the container",
         judge: |machine| {
-            let times = machine.throttled?;
-            let severity = if times > 0 { Severity::Mind } else { Severity::Well };
-            Some((severity, format!("{times} throttled periods so far")))
+            let time = machine.throttled?;
+            let severity = if time > 0 { Severity::Mind } else { Severity::Well };
+            Some((severity, format!("throttled for {} ms so far", time.div_ceil(1_000_000))))
         },
     },
     Question {

@@ -5,9 +5,10 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use procfs::{Current, CurrentSI};
+use procfs::Current;
 
 use crate::clock;
+use crate::machine;
 use crate::meter;
 use crate::record::environment::Environment;
 use crate::units::nanoseconds;
@@ -38,7 +39,7 @@ pub(super) struct Machine {
     pub(super) proxies: Vec<&'static str>,
     /// Free bytes where results are written.
     pub(super) disk: Option<u64>,
-    /// Periods in which the control group was throttled so far.
+    /// Time that the control group was throttled so far, in nanoseconds.
     pub(super) throttled: Option<u64>,
 }
 
@@ -49,9 +50,9 @@ const PROXY_VARIABLES: [&str; 6] =
 impl Machine {
     /// Looks at the machine for about half a second.
     pub(super) fn examine(results: &Path) -> Machine {
-        let before = cpu_times();
+        let before = machine::cpu_ticks();
         let timed = std::thread::spawn(time_sleeps).join().ok();
-        let after = cpu_times();
+        let after = machine::cpu_ticks();
         let (overshoot, run_queue) = timed.unzip();
         Machine {
             environment: Environment::capture(),
@@ -68,9 +69,7 @@ impl Machine {
                 .filter(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
                 .collect(),
             disk: free_bytes(results).ok(),
-            throttled: fs::read_to_string("/sys/fs/cgroup/cpu.stat")
-                .ok()
-                .and_then(|statistics| throttled(&statistics)),
+            throttled: machine::throttled(),
         }
     }
 }
@@ -94,15 +93,6 @@ fn time_sleeps() -> ((u64, u64), Option<f64>) {
     ((late[SLEEPS / 2], late[SLEEPS * 99 / 100]), queue)
 }
 
-/// Ticks of all CPUs: stolen, and altogether.
-fn cpu_times() -> Option<(u64, u64)> {
-    let total = procfs::KernelStats::current().ok()?.total;
-    let stolen = total.steal.unwrap_or_default();
-    let parts = [total.user, total.nice, total.system, total.idle];
-    let more = [total.iowait, total.irq, total.softirq].into_iter().flatten();
-    Some((stolen, parts.into_iter().chain(more).sum::<u64>() + stolen))
-}
-
 fn share_stolen(before: (u64, u64), after: (u64, u64)) -> Option<f64> {
     let all = after.1.checked_sub(before.1).filter(|all| *all > 0)?;
     Some(after.0.saturating_sub(before.0) as f64 / all as f64)
@@ -119,11 +109,6 @@ fn ports(range: &str) -> Option<u32> {
     (last >= first).then(|| last - first + 1)
 }
 
-/// `nr_throttled` of a control group's CPU statistics.
-fn throttled(statistics: &str) -> Option<u64> {
-    statistics.lines().find_map(|line| line.strip_prefix("nr_throttled "))?.trim().parse().ok()
-}
-
 /// Free bytes of the file system that holds a folder, or would hold it.
 fn free_bytes(folder: &Path) -> io::Result<u64> {
     let folder = std::path::absolute(folder)?;
@@ -134,7 +119,7 @@ fn free_bytes(folder: &Path) -> io::Result<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Machine, ports, share_stolen, throttled};
+    use super::{Machine, ports, share_stolen};
     use std::path::Path;
 
     #[test]
@@ -150,8 +135,6 @@ mod tests {
     fn the_kernel_s_files_are_read_as_they_are_written() {
         assert_eq!(ports("32768\t60999\n"), Some(28_232));
         assert_eq!(ports("1"), None);
-        assert_eq!(throttled("usage_usec 5\nnr_periods 9\nnr_throttled 3\n"), Some(3));
-        assert_eq!(throttled("usage_usec 5\n"), None);
         assert_eq!(share_stolen((5, 100), (15, 200)), Some(0.1));
         assert_eq!(share_stolen((5, 100), (5, 100)), None);
     }
