@@ -2,6 +2,7 @@
 
 use super::evidence::{Evidence, PointEvidence, gather};
 use super::figures::PointFigures;
+use super::paired::{Pairing, paired};
 use super::ratios::comparisons;
 use super::summary::{PointSummary, SUMMARY_SCHEMA, ScenarioSummary, Summary, Tool};
 use super::validity;
@@ -53,23 +54,31 @@ pub enum AnalysisError {
     },
 }
 
+/// How a manifest says that strategies shared a source.
+const SIDE_BY_SIDE: &str = "side-by-side";
+
 /// Analyses a run: every point, strategy and block it planned, measured or not.
 ///
 /// # Errors
 ///
 /// When files are damaged or records do not belong to the manifest.
 pub fn analyse(run: &Run) -> Result<Analysis, AnalysisError> {
-    let (evidence, figures) = gather_all(run)?;
+    let (evidence, mut figures) = gather_all(run)?;
     let verdict = validity::judge(&evidence);
+    validity::mark_unsettled(&evidence, &mut figures);
     let complete = evidence
         .points
         .iter()
         .flat_map(|point| &point.strategies)
         .all(|strategy| strategy.unended == 0);
-    let points = evidence.points.into_iter().map(|point| PointSummary {
-        parameters: point.parameters,
-        comparisons: comparisons(&point.strategies),
-        strategies: point.strategies.into_iter().map(|strategy| strategy.summary).collect(),
+    let points = evidence.points.into_iter().map(|point| {
+        let comparisons = comparisons(&point.strategies);
+        PointSummary {
+            parameters: point.parameters,
+            paired: paired(&point.strategies, &comparisons),
+            comparisons,
+            strategies: point.strategies.into_iter().map(|strategy| strategy.summary).collect(),
+        }
     });
     let manifest = &run.manifest;
     let summary = Summary {
@@ -106,15 +115,18 @@ pub(crate) fn gather_all(run: &Run) -> Result<(Evidence, Vec<PointFigures>), Ana
             end: nanoseconds(point.workload.warm_up + point.workload.window),
             strategies: Vec::new(),
         };
+        let paired = run.manifest.layout == SIDE_BY_SIDE && point.strategies.len() > 1;
+        let mut pairing = paired.then(Pairing::default);
         for strategy in &point.strategies {
             let of_strategy = |record: &&TrialRecord| {
                 record.point == index && record.strategy.name == strategy.name
             };
             let records: Vec<&TrialRecord> = run.records.iter().filter(of_strategy).collect();
             refuse_twice(&records)?;
-            let (strategy, curves) = gather(run, point, strategy, &records)?;
+            let (strategy, curves) = gather(run, point, strategy, &records, pairing.as_mut())?;
             gathered.strategies.push(strategy);
             drawn.strategies.push(curves);
+            pairing.iter_mut().for_each(Pairing::next_strategy);
         }
         evidence.points.push(gathered);
         figures.push(drawn);

@@ -89,6 +89,7 @@ impl Curves {
             ecdf_model: predicted.and_then(model_curve),
             percentiles: percentiles(blocks),
             timeline: self.timeline(),
+            unsettled: None,
         }
     }
 

@@ -5,10 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::cost;
 use super::curves::Curves;
 use super::figures::StrategyFigures;
+use super::gaps::{GapFit, Gaps};
 use super::latency::{Distribution, Quantile, summarise, summarise_lag};
-use super::model::Observed;
+use super::model::{Observed, WaitFit};
+use super::paired::{EventLatencies, PairedBlock, Pairing};
+use super::phases::{PhaseFit, Phases};
+use super::series::{Course, Series};
 use super::summary::{Events, StrategySummary};
 use super::tide::{InFlight, Tide};
+use super::validity::limits::CORRELATION;
 use crate::fault::Fault;
 use crate::promise::Promise;
 use crate::record::error::RecordError;
@@ -53,6 +58,8 @@ pub(crate) struct StrategyEvidence {
     pub(crate) unended: u32,
     /// The highest of p99, p95, p90 and p50 of lag that the sample supports, with its share.
     pub(crate) lag_high: Option<(f64, u64)>,
+    /// How a poll's waits are distributed beside its closed form.
+    pub(crate) waits: Option<WaitFit>,
 }
 
 /// One measured trial of a strategy.
@@ -83,12 +90,36 @@ pub(crate) struct Block {
     pub(crate) latency: BlockLatency,
     /// Latencies clamped by a histogram that had to stand in for the ledger.
     pub(crate) clamped: u64,
+    /// Distinct events that were delivered, as far as quantiles go.
+    pub(crate) events: u64,
+    /// What the latencies did in the course of the window.
+    pub(crate) course: Course,
+    /// Whether events were emitted as far apart as planned.
+    pub(crate) gaps: Option<GapFit>,
+    /// Where in a poll's interval events were due, where the strategy has a steady beat.
+    pub(crate) phases: Option<PhaseFit>,
+    /// The block beside the first strategy's, event by event.
+    pub(crate) paired: Option<PairedBlock>,
 }
 
 impl Block {
     /// Whether the processes of the trial were pinned to CPUs.
     pub(crate) fn is_pinned(&self) -> bool {
         false
+    }
+
+    /// The effective sample size, at most the distinct events: many subscribers are late with
+    /// the same event together.
+    pub(crate) fn effective(&self) -> Option<u64> {
+        self.course.effective.map(|effective| effective.min(self.events))
+    }
+
+    /// Events that count when a quantile needs ten beyond it: the effective ones where events
+    /// are strongly correlated.
+    pub(crate) fn support(&self) -> u64 {
+        let effective = self.effective().unwrap_or(self.events);
+        let correlated = self.events as f64 > CORRELATION.warn * effective as f64;
+        if correlated { effective } else { self.events }
     }
 }
 
@@ -119,6 +150,8 @@ struct Reading {
     block: Block,
     latency: Distribution,
     lag: Distribution,
+    /// Event by event; none without a ledger.
+    events: EventLatencies,
 }
 
 /// The records of one strategy at one point, sorted by what can be done with them.
@@ -128,7 +161,8 @@ struct Sorted<'a> {
     unended: u32,
 }
 
-/// Gathers the evidence of one strategy and draws its curves; `records` are its own.
+/// Gathers the evidence of one strategy and draws its curves; `records` are its own. Where
+/// strategies ran side by side, `pairing` holds the events of the first one.
 ///
 /// # Errors
 ///
@@ -138,6 +172,7 @@ pub(crate) fn gather(
     point: &PlannedPoint,
     strategy: &StrategyRecord,
     records: &[&TrialRecord],
+    mut pairing: Option<&mut Pairing>,
 ) -> Result<(StrategyEvidence, StrategyFigures), RecordError> {
     let sorted = sort(records, run.manifest.blocks);
     let trace = run.trace(&point.workload.arrivals)?;
@@ -151,9 +186,13 @@ pub(crate) fn gather(
             Some(ledger) => read_ledger(record, measured, &ledger, trace, &mut curves),
             None => read_histogram(run, record, measured, trace, &mut curves)?,
         };
-        let latency = BlockLatency::of(&reading.latency);
-        blocks.push(Block { latency, ..reading.block });
-        latencies.push(reading.latency);
+        let pairing = pairing.as_deref_mut();
+        let paired = pairing.and_then(|pairing| pairing.meet(record.trial, reading.events));
+        let events = reading.latency.events();
+        let block = Block { events, paired, ..reading.block };
+        let latency = reading.latency.of_events(block.support());
+        blocks.push(Block { latency: BlockLatency::of(&latency), ..block });
+        latencies.push(latency);
         lags.push(reading.lag);
     }
     let lag = Distribution::pooled(&lags);
@@ -166,16 +205,19 @@ pub(crate) fn gather(
     let pooled = Distribution::pooled(&latencies);
     let mut summary = summarise_blocks(strategy, &blocks, run.manifest.blocks);
     summary.latency = summarise(&latencies, &pooled);
+    summary.latency.effective = blocks.iter().map(Block::effective).sum();
     summary.lag = lag;
     let observed = Observed::of(&summary, strategy, &point.workload, &blocks);
     let predicted = observed.as_ref().map(Observed::predicted_latency);
+    let support = blocks.iter().map(Block::support).sum();
+    let waits = observed.as_ref().and_then(|observed| observed.waits(&pooled, support));
     summary.model = observed.as_ref().map(Observed::compare);
     let emitted = summary.events.emitted;
     let figures = curves.finish(&strategy.name, emitted, predicted.as_ref(), &latencies, &pooled);
     let Sorted { excluded, unended, .. } = sorted;
     let (theory, promise) = (strategy.theory.clone(), strategy.promise);
     Ok((
-        StrategyEvidence { summary, theory, promise, blocks, excluded, unended, lag_high },
+        StrategyEvidence { summary, theory, promise, blocks, excluded, unended, lag_high, waits },
         figures,
     ))
 }
@@ -212,15 +254,22 @@ fn window(workload: &Workload) -> std::ops::Range<u64> {
 /// A block before its moments are looked at.
 fn block_of(record: &TrialRecord, measured: &Measured, trace: Option<&Trace>) -> Block {
     let workload = &record.workload;
-    let scheduled =
-        due_offsets(workload, trace).filter(|due| window(workload).contains(due)).count();
+    let period = record.strategy.theory.as_ref().and_then(|theory| theory.form().period());
+    let mut phases = period.map(|period| Phases::new(nanoseconds(period)));
+    let mut scheduled = 0_u64;
+    for due in due_offsets(workload, trace).filter(|due| window(workload).contains(due)) {
+        scheduled += 1;
+        if let Some(phases) = &mut phases {
+            phases.note(due);
+        }
+    }
     Block {
         number: record.block,
         trial: record.trial,
         workload: workload.clone(),
         measured: measured.clone(),
         recount: None,
-        scheduled: scheduled as u64 * u64::from(record.strategy.subscribers),
+        scheduled: scheduled * u64::from(record.strategy.subscribers),
         on_schedule: true,
         backwards: 0,
         under_way: None,
@@ -228,6 +277,11 @@ fn block_of(record: &TrialRecord, measured: &Measured, trace: Option<&Trace>) ->
         busy_ns: None,
         latency: BlockLatency::default(),
         clamped: 0,
+        events: 0,
+        course: Course::default(),
+        gaps: None,
+        phases: phases.and_then(|phases| phases.fit(&workload.arrivals)),
+        paired: None,
     }
 }
 
@@ -237,6 +291,51 @@ pub(crate) fn due_offsets(workload: &Workload, trace: Option<&Trace>) -> DueOffs
     let until = workload.warm_up + workload.window;
     let due = workload.arrivals.due_offsets(workload.rate, workload.seed, until, trace);
     due.expect("records of other arrivals than their point's are refused")
+}
+
+/// What is kept of the events due in the window, filled row by row.
+struct Window {
+    latencies: Series,
+    lags: Vec<u64>,
+    gaps: Gaps,
+    events: EventLatencies,
+}
+
+impl Window {
+    fn new(record: &TrialRecord) -> Window {
+        let form = record.strategy.theory.as_ref().map(Theory::form);
+        Window {
+            latencies: Series::new(&record.workload, form),
+            lags: Vec::new(),
+            gaps: Gaps::new(record.workload.rate),
+            events: EventLatencies::default(),
+        }
+    }
+
+    /// An event, with its lag unless that is negative.
+    fn event(&mut self, due: u64, emitted: u64) {
+        self.gaps.note(due, emitted);
+        self.lags.extend(emitted.checked_sub(due));
+    }
+
+    /// A delivery of an event, with its latency if it arrived.
+    fn delivery(&mut self, sequence: u64, due: u64, latency: Option<u64>) {
+        self.events.note(sequence, latency);
+        if let Some(latency) = latency {
+            self.latencies.note(due, latency);
+        }
+    }
+
+    fn reading(self, block: Block) -> Reading {
+        let block = Block { course: self.latencies.course(), gaps: self.gaps.fit(), ..block };
+        let events = self.lags.len() as u64;
+        Reading {
+            block,
+            latency: Distribution::of_values(self.latencies.into_values()).of_events(events),
+            lag: Distribution::of_values(self.lags),
+            events: self.events,
+        }
+    }
 }
 
 fn read_ledger(
@@ -254,19 +353,18 @@ fn read_ledger(
     let newest = if coalesces { ledger.newest() } else { BTreeMap::new() };
     let complete = record.strategy.promise.complete;
     let mut schedule = due_offsets(&record.workload, trace);
-    let (mut latencies, mut lags) = (Vec::new(), Vec::new());
+    let mut counted = Window::new(record);
     let mut under_way = [0, 0];
     let mut tide = Tide::new(measured, record.strategy.subscribers);
     for row in 0..ledger.rows() {
-        let due = ledger.due[row];
-        let counted = window.contains(&due);
+        let (due, emitted) = (ledger.due[row], ledger.emitted[row]);
+        let counts = window.contains(&due);
         if row == 0 || ledger.sequence[row - 1] != ledger.sequence[row] {
             tide.emitted(ledger.emitted[row]);
             block.on_schedule &= schedule.next().is_some_and(|at| at.abs_diff(due) <= ROUNDING);
-            match ledger.emitted[row].checked_sub(due) {
-                Some(lag) if counted => lags.push(lag),
-                Some(_) => {}
-                None => block.backwards += 1,
+            block.backwards += u64::from(emitted < due);
+            if counts {
+                counted.event(due, emitted);
             }
         }
         for (edge, waiting) in [window.start, window.end].into_iter().zip(&mut under_way) {
@@ -278,32 +376,24 @@ fn read_ledger(
             };
             *waiting += u64::from(due < edge && late);
         }
-        let (Some(arrived), Some(usable)) = (ledger.arrived[row], ledger.usable[row]) else {
-            continue;
-        };
-        tide.delivered(ledger.subscriber[row], arrived, usable);
-        block.backwards += u64::from(arrived < ledger.emitted[row]);
-        block.backwards += u64::from(usable < arrived);
-        match usable.checked_sub(due) {
-            Some(latency) => {
-                curves.note(due, latency);
-                if counted {
-                    latencies.push(latency);
-                }
-            }
-            None => block.backwards += 1,
+        let latency = ledger.usable[row].and_then(|usable| usable.checked_sub(due));
+        if counts {
+            counted.delivery(ledger.sequence[row], due, latency);
+        }
+        if let Some(latency) = latency {
+            curves.note(due, latency);
+        }
+        if let (Some(arrived), Some(usable)) = (ledger.arrived[row], ledger.usable[row]) {
+            tide.delivered(ledger.subscriber[row], arrived, usable);
+            let moments = [(emitted, arrived), (arrived, usable), (due, usable)];
+            block.backwards += moments.iter().filter(|(first, then)| then < first).count() as u64;
         }
     }
     block.on_schedule &= schedule.next().is_none();
     block.under_way = Some(under_way);
     block.in_flight = tide.in_flight();
     block.busy_ns = Some(tide.busy_ns());
-    let events = lags.len() as u64;
-    Reading {
-        block,
-        latency: Distribution::of_values(latencies).of_events(events),
-        lag: Distribution::of_values(lags),
-    }
+    counted.reading(block)
 }
 
 fn read_histogram(
@@ -334,7 +424,7 @@ fn read_histogram(
     block.clamped = log.totals(Tag::Latency).clamped;
     let lag = distribution(Tag::Lag)?;
     let latency = distribution(Tag::Latency)?.of_events(lag.count());
-    Ok(Reading { block, latency, lag })
+    Ok(Reading { block, latency, lag, events: EventLatencies::default() })
 }
 
 /// Everything but latency, lag and theory.

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 pub struct PointFigures {
     /// The swept parameters, as written in the scenario; empty without a sweep.
     pub parameters: BTreeMap<String, String>,
-    /// Time before the measured window, in nanoseconds.
+    /// Time before the measured window, in nanoseconds. What is due in it is in the timelines
+    /// only, and excluded from every other figure.
     pub warm_up: u64,
     /// Warm-up and window together, in nanoseconds.
     pub end: u64,
@@ -30,6 +31,9 @@ pub struct StrategyFigures {
     pub percentiles: Vec<(f64, u64)>,
     /// Latency over the time at which events were due, warm-up included, pooled over the blocks.
     pub timeline: Vec<TimelineBin>,
+    /// Where latency changed although the warm-up was over, if it did, in nanoseconds after the
+    /// trial's epoch. What came before is *not* excluded: the check `warm-up` warns of it.
+    pub unsettled: Option<u64>,
 }
 
 /// The latencies of events due in one stretch of a trial.

@@ -53,6 +53,11 @@ impl Quantile {
         u64::try_from(rank).expect("a quantile is below one").max(1)
     }
 
+    /// The fewest values of which ten are expected beyond the quantile.
+    pub(crate) fn least_support(self) -> u64 {
+        (BEYOND * MILLION).div_ceil(MILLION - u64::from(self.0))
+    }
+
     /// Whether at least ten values of `count` are expected beyond the quantile.
     pub(crate) fn is_supported_by(self, count: u64) -> bool {
         let beyond = u128::from(count) * u128::from(MILLION - u64::from(self.0));
@@ -132,6 +137,11 @@ impl Distribution {
         Distribution { events: events.min(self.totals.count), ..self }
     }
 
+    /// Distinct events behind the values.
+    pub(crate) fn events(&self) -> u64 {
+        self.events
+    }
+
     /// The number of values.
     pub(crate) fn count(&self) -> u64 {
         self.totals.count
@@ -161,6 +171,12 @@ impl Distribution {
             return None;
         }
         self.at_rank(quantile.rank(count)).map(|(value, _)| value)
+    }
+
+    /// How many values are at most as great as a value.
+    pub(crate) fn at_most(&self, value: u64) -> u64 {
+        let above = self.steps.partition_point(|(step, _)| *step <= value);
+        above.checked_sub(1).map_or(0, |last| self.steps[last].1)
     }
 
     /// The value at a rank counted from one, and how many values are at most as great.
@@ -200,6 +216,7 @@ pub(crate) fn summarise(blocks: &[Distribution], pooled: &Distribution) -> Laten
     };
     LatencySummary {
         count: pooled.count(),
+        effective: None,
         mean: pooled.mean(),
         min: pooled.min(),
         p50: over_blocks(blocks, Quantile::P50),
@@ -251,6 +268,7 @@ mod tests {
         ] {
             assert!(quantile.is_supported_by(count));
             assert!(!quantile.is_supported_by(count - 1));
+            assert_eq!(quantile.least_support(), count);
             let too_few = Distribution::of_values((1..count).collect());
             assert_eq!(too_few.quantile(quantile), None);
         }

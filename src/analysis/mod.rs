@@ -8,13 +8,21 @@ pub mod figures;
 pub mod summary;
 
 mod blocks;
+mod change;
 mod cost;
 mod curves;
+mod effective;
 mod evidence;
+mod gaps;
 mod latency;
 mod model;
+mod paired;
+mod phases;
+mod probability;
 mod ratios;
+mod series;
 mod tide;
+mod trend;
 pub mod validity;
 mod words;
 

@@ -120,6 +120,8 @@ pub struct PointSummary {
     pub strategies: Vec<StrategySummary>,
     /// Every strategy beside the first, measure by measure.
     pub comparisons: Vec<Comparison>,
+    /// Every strategy beside the first, event by event; empty unless they ran side by side.
+    pub paired: Vec<Paired>,
 }
 
 /// How many times one strategy is another, paired block by block.
@@ -153,6 +155,44 @@ pub struct RatioInterval {
     pub low: f64,
     /// Its greatest ratio.
     pub high: f64,
+    /// How sure it is: at least 0.95.
+    pub confidence: f64,
+}
+
+/// What one strategy took of each event beside another that was offered it at the same moment:
+/// arms that ran at once, a cross-check of the ratios over blocks. Times are nanoseconds.
+///
+/// An event's latency is the mean over its subscribers; only events that every subscriber of
+/// both strategies got are compared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Paired {
+    /// The strategy.
+    pub strategy: String,
+    /// What it is paired with: the scenario's first strategy.
+    pub baseline: String,
+    /// Blocks that both were measured in, in the same trial.
+    pub blocks: u32,
+    /// Events compared, over all blocks.
+    pub events: u64,
+    /// The median over blocks of each block's median difference: strategy less baseline.
+    pub difference: i64,
+    /// An interval of order statistics; `null` with fewer than six blocks.
+    pub interval: Option<DifferenceInterval>,
+    /// The share of the events that the strategy brought sooner.
+    pub sooner: f64,
+    /// Set where it contradicts the ratio of the medians over blocks.
+    pub note: Option<String>,
+}
+
+/// An interval that holds the true median difference, in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DifferenceInterval {
+    /// Its least difference.
+    pub low: i64,
+    /// Its greatest difference.
+    pub high: i64,
     /// How sure it is: at least 0.95.
     pub confidence: f64,
 }
@@ -231,7 +271,8 @@ pub struct Events {
 /// A distribution of latency, in nanoseconds.
 ///
 /// Quantiles are the median over blocks of each block's own quantile; a quantile is `null`
-/// where a block holds fewer than ten events beyond it. The p-quantile of n values is the least
+/// where a block holds fewer than ten events beyond it, or ten independent ones where events
+/// follow each other closely. The p-quantile of n values is the least
 /// value that at least p·n of them do not exceed (nearest rank). Mean, least and greatest are
 /// over all delivered events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -239,6 +280,10 @@ pub struct Events {
 pub struct LatencySummary {
     /// Delivered events.
     pub count: u64,
+    /// How many independent events say as much, by the variance of the means of parts of each
+    /// window, summed over the blocks; at most as many as there are distinct events. `null` where
+    /// a block is too short to tell.
+    pub effective: Option<u64>,
     /// Arithmetic mean.
     pub mean: Option<u64>,
     /// Least.

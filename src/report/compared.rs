@@ -1,8 +1,8 @@
 //! The strategies beside the first one, in words.
 
-use crate::analysis::summary::{Comparison, Difference, PointSummary};
+use crate::analysis::summary::{Comparison, Difference, Paired, PointSummary};
 
-use super::quantity::{counted, ratio};
+use super::quantity::{counted, duration, ratio};
 use super::wording;
 
 /// What is said of one strategy: its name, and a sentence.
@@ -11,9 +11,15 @@ pub(super) struct Said {
     pub(super) sentence: String,
 }
 
-/// The strategy that the others of a point are compared with, and what is said of them; `None`
-/// if nothing was compared.
-pub(super) fn compared(point: &PointSummary) -> Option<(String, Vec<Said>)> {
+/// Every way in which the strategies of a point were compared with the first: a heading, and
+/// what is said of each.
+pub(super) fn sections(point: &PointSummary) -> Vec<(String, Vec<Said>)> {
+    [block_by_block(point), event_by_event(point)].into_iter().flatten().collect()
+}
+
+/// The strategies beside the first one by the ratios of their blocks; `None` if nothing was
+/// compared.
+fn block_by_block(point: &PointSummary) -> Option<(String, Vec<Said>)> {
     let baseline = wording::one_line(&point.comparisons.first()?.baseline);
     let others = point.strategies.iter().skip(1);
     let said = others.filter_map(|strategy| {
@@ -31,7 +37,45 @@ pub(super) fn compared(point: &PointSummary) -> Option<(String, Vec<Said>)> {
             sentence: format!("{} ({basis})", measures.join(", ")),
         })
     });
-    Some((baseline, said.collect()))
+    Some((format!("Beside `{baseline}`, block by block"), said.collect()))
+}
+
+/// The strategies beside the first one by the differences of single events; `None` unless they
+/// ran side by side.
+fn event_by_event(point: &PointSummary) -> Option<(String, Vec<Said>)> {
+    let baseline = wording::one_line(&point.paired.first()?.baseline);
+    let said = |pair: &Paired| Said {
+        strategy: wording::one_line(&pair.strategy),
+        sentence: in_events(pair),
+    };
+    let heading = format!("Beside `{baseline}`, event by event, while both ran (a cross-check)");
+    Some((heading, point.paired.iter().map(said).collect()))
+}
+
+fn in_events(pair: &Paired) -> String {
+    let size = |nanoseconds: i64| duration(nanoseconds.unsigned_abs() as f64);
+    let signed = |nanoseconds: i64| {
+        let sign = if nanoseconds < 0 { "−" } else { "+" };
+        format!("{sign}{}", size(nanoseconds))
+    };
+    let blocks = counted(pair.blocks.into(), "block");
+    let basis = match &pair.interval {
+        None => format!("{blocks}: too few for an interval"),
+        Some(interval) => format!(
+            "{} to {}, {:.1} %, {blocks}",
+            signed(interval.low),
+            signed(interval.high),
+            interval.confidence * 100.0
+        ),
+    };
+    let way = if pair.difference < 0 { "sooner" } else { "later" };
+    let note = pair.note.as_ref().map_or(String::new(), |note| format!("; {note}"));
+    format!(
+        "{} {way} in the median ({basis}), sooner with {:.1} % of {}{note}",
+        size(pair.difference),
+        pair.sooner * 100.0,
+        counted(pair.events, "event")
+    )
 }
 
 fn measure(pair: &Comparison) -> String {
@@ -54,8 +98,10 @@ fn measure(pair: &Comparison) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{compared, measure};
-    use crate::analysis::summary::{Comparison, Difference, RatioInterval};
+    use super::{block_by_block, event_by_event, in_events, measure};
+    use crate::analysis::summary::{
+        Comparison, Difference, DifferenceInterval, Paired, RatioInterval,
+    };
     use crate::report::sample;
 
     fn pair(difference: Difference, interval: Option<RatioInterval>) -> Comparison {
@@ -88,10 +134,47 @@ mod tests {
     #[test]
     fn every_other_strategy_is_named_once() {
         let summary = sample::summary();
-        let (baseline, said) = compared(&summary.points[0]).expect("three strategies");
-        assert_eq!(baseline, summary.points[0].strategies[0].name);
+        let (heading, said) = block_by_block(&summary.points[0]).expect("three strategies");
+        assert_eq!(heading, "Beside `poll every second`, block by block");
         let names: Vec<&str> = said.iter().map(|said| said.strategy.as_str()).collect();
         assert_eq!(names, ["poll every 250 ms", "webhook"]);
         assert!(said[0].sentence.contains("3 blocks: too few"), "{}", said[0].sentence);
+    }
+
+    #[test]
+    fn events_are_told_with_their_interval_and_what_contradicts_it() {
+        let mut pair = Paired {
+            strategy: "webhook".to_owned(),
+            baseline: "poll".to_owned(),
+            blocks: 10,
+            events: 4_000,
+            difference: -123_000_000,
+            interval: Some(DifferenceInterval {
+                low: -130_000_000,
+                high: 1_500,
+                confidence: 0.9785,
+            }),
+            sooner: 0.9915,
+            note: Some("it differs".to_owned()),
+        };
+        assert_eq!(
+            in_events(&pair),
+            "123 ms sooner in the median (−130 ms to +1.50 µs, 97.9 %, 10 blocks), sooner with \
+             99.2 % of 4,000 events; it differs"
+        );
+        (pair.difference, pair.interval, pair.note) = (5_000, None, None);
+        assert_eq!(
+            in_events(&pair),
+            "5.00 µs later in the median (10 blocks: too few for an interval), sooner with 99.2 % \
+             of 4,000 events"
+        );
+    }
+
+    #[test]
+    fn strategies_that_ran_one_after_the_other_have_no_events_in_common() {
+        let mut summary = sample::summary();
+        assert_eq!(event_by_event(&summary.points[0]).expect("side by side").1.len(), 2);
+        summary.points[0].paired.clear();
+        assert!(event_by_event(&summary.points[0]).is_none());
     }
 }

@@ -91,6 +91,7 @@ const COLUMNS: &[Column] = &[
     ("model_requests", |row| cell(model(row).and_then(|model| model.requests))),
     ("model_empty", |row| cell(model(row).and_then(|model| model.empty))),
     ("model_agrees", |row| cell(model(row).and_then(|model| model.agrees))),
+    ("latency_effective", |row| cell(row.strategy.latency.effective)),
 ];
 
 /// Writes a heading line and one line for each point and strategy.

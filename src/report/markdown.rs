@@ -16,6 +16,7 @@ const LATENCY: &[Column] = &[
     ("p99", |s| or_absent(s.latency.p99, nanoseconds)),
     ("max", |s| or_absent(s.latency.max, nanoseconds)),
     ("events delivered", |s| count(s.events.delivered)),
+    ("effective", |s| or_absent(s.latency.effective, count)),
     ("events lost", |s| match s.events.lost {
         0 => "0".to_owned(),
         lost => format!("**{}**", count(lost)),
@@ -51,7 +52,8 @@ verified, parsed and deduplicated. The harness's own lateness (**lag**: emitted 
 4. CPU time is read from the system for each side inside the window; the pacer, which emits the \
 events, is excluded.
 5. Quantiles are the median over blocks of each block's own quantile, and withheld where a block \
-holds fewer than ten events beyond them. “Per event” divides by delivered events.
+holds fewer than ten events beyond them. “Effective” is how many independent events say as much as \
+those that were delivered. “Per event” divides by delivered events.
 ";
 
 /// Writes the report; charts are linked as SVG, relative to it.
@@ -138,8 +140,8 @@ fn figures(point: &PointSummary, folder: &str) -> Vec<String> {
         blocks.push("What it cost:".to_owned());
         blocks.push(comparison(point, COST));
     }
-    if let Some((baseline, said)) = compared::compared(point) {
-        blocks.push(format!("Beside `{}`, block by block:", escape(&baseline)));
+    for (heading, said) in compared::sections(point) {
+        blocks.push(format!("{}:", escape(&heading)));
         let line = |said: compared::Said| {
             format!("- **{}**: {}", escape(&said.strategy), escape(&said.sentence))
         };

@@ -58,7 +58,12 @@ mod tests {
     fn point(pairs: &[(&str, &str)]) -> PointSummary {
         let parameters =
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        PointSummary { parameters, strategies: Vec::new(), comparisons: Vec::new() }
+        PointSummary {
+            parameters,
+            strategies: Vec::new(),
+            comparisons: Vec::new(),
+            paired: Vec::new(),
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::analysis::figures::{PointFigures, StrategyFigures, TimelineBin};
 use crate::analysis::summary::{
     Check, CheckStatus, Comparison, Connections, Cpu, Difference, Events, Lag, LatencyIntervals,
-    LatencySummary, Memory, Messages, Model, PointSummary, Requests, SUMMARY_SCHEMA,
+    LatencySummary, Memory, Messages, Model, Paired, PointSummary, Requests, SUMMARY_SCHEMA,
     ScenarioSummary, StrategySummary, Summary, Tool, Verdict, VerdictStatus, WireBytes,
 };
 
@@ -37,6 +37,7 @@ pub(super) fn summary() -> Summary {
             parameters: BTreeMap::new(),
             strategies: vec![slow_poll(), quick_poll(), webhook()],
             comparisons: comparisons(),
+            paired: paired(),
         }],
     }
 }
@@ -59,6 +60,21 @@ fn comparisons() -> Vec<Comparison> {
         })
     };
     ratios.into_iter().flat_map(measures).collect()
+}
+
+/// The same events, one by one.
+fn paired() -> Vec<Paired> {
+    let of = |strategy: &str, difference, sooner| Paired {
+        strategy: strategy.to_owned(),
+        baseline: "poll every second".to_owned(),
+        blocks: 3,
+        events: 478,
+        difference,
+        interval: None,
+        sooner,
+        note: None,
+    };
+    vec![of("poll every 250 ms", -374_000_000, 0.861), of("webhook", -502_100_000, 0.998)]
 }
 
 /// The curves of the run's one point.
@@ -104,6 +120,7 @@ pub(super) fn all_lost(name: &str) -> (StrategySummary, StrategyFigures) {
         ecdf_model: None,
         percentiles: Vec::new(),
         timeline: Vec::new(),
+        unsettled: None,
     };
     (strategy, figures)
 }
@@ -130,6 +147,7 @@ fn slow_poll() -> StrategySummary {
         events: Events { emitted: 480, delivered: 480, ..Events::default() },
         latency: LatencySummary {
             count: 480,
+            effective: Some(471),
             mean: Some(503_214_000),
             min: Some(1_204_000),
             p50: Some(504_100_000),
@@ -141,23 +159,7 @@ fn slow_poll() -> StrategySummary {
             ci95: LatencyIntervals::default(),
         },
         lag: Lag { p50: Some(61_000), p99: None, max: Some(182_000) },
-        requests: Requests {
-            total: 24,
-            useful: 24,
-            empty: 0,
-            not_modified: 0,
-            rate_limited: 0,
-            failed: 0,
-            retried: 0,
-            streams: 0,
-            first_rate_limited: None,
-            quota_used: None,
-            overhead: 0,
-            denied: 0,
-            dead_lettered: 0,
-            beats_missed: 0,
-            per_event: Some(0.05),
-        },
+        requests: Requests { total: 24, useful: 24, per_event: Some(0.05), ..Requests::default() },
         messages: Messages { total: 0 },
         connections: Connections { opened: 3, handshakes: 0, resumed: 0, tls: None },
         bytes: WireBytes { to_source: 4_200, from_source: 634_800, per_event: Some(1331.25) },
@@ -188,6 +190,7 @@ fn quick_poll() -> StrategySummary {
     strategy.settings = json!({ "every": "250ms", "beat": "fixed-rate" });
     strategy.latency = LatencySummary {
         count: 480,
+        effective: Some(455),
         mean: Some(127_410_000),
         min: Some(802_000),
         p50: Some(127_300_000),
@@ -237,6 +240,7 @@ fn webhook() -> StrategySummary {
         Events { emitted: 480, delivered: 478, lost: 2, duplicated: 1, ..Events::default() };
     strategy.latency = LatencySummary {
         count: 478,
+        effective: None,
         mean: Some(1_402_000),
         min: Some(611_000),
         p50: Some(1_100_000),
@@ -313,7 +317,8 @@ fn curves(
             TimelineBin { at, p50: whole(quantile(middle)), max }
         })
         .collect();
-    StrategyFigures { name: name.to_owned(), ecdf, ecdf_model, percentiles, timeline }
+    let name = name.to_owned();
+    StrategyFigures { name, ecdf, ecdf_model, percentiles, timeline, unsettled: None }
 }
 
 #[expect(

@@ -201,15 +201,17 @@ fn list_lines(columns: &[Column], strategies: &[StrategySummary]) -> Vec<String>
     lines
 }
 
-/// The strategies beside the first one, paired block by block.
+/// The strategies beside the first one, paired block by block and event by event.
 fn compared(point: &PointSummary, terminal: Terminal) -> Vec<String> {
-    let Some((baseline, said)) = compared::compared(point) else { return Vec::new() };
-    let mut lines = vec![format!("Beside `{baseline}`, block by block")];
-    for said in said {
-        let line = format!("  {}: {}", said.strategy, said.sentence);
-        lines.extend(wrapped(&line, terminal.width, "    "));
+    let mut lines = Vec::new();
+    for (heading, said) in compared::sections(point) {
+        lines.extend(wrapped(&heading, terminal.width, "  "));
+        for said in said {
+            let line = format!("  {}: {}", said.strategy, said.sentence);
+            lines.extend(wrapped(&line, terminal.width, "    "));
+        }
+        lines.push(String::new());
     }
-    lines.push(String::new());
     lines
 }
 

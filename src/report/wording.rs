@@ -174,6 +174,14 @@ pub(super) fn remarks(strategy: &StrategySummary) -> Option<String> {
             format!("{} {} {what}", count(found), if found == 1 { one } else { many })
         })
         .collect();
+    if let Some(effective) = strategy.latency.effective {
+        // Many subscribers are late with the same event together, which is no remark.
+        let events = events.delivered / u64::from(strategy.subscribers.max(1));
+        if effective < events / 2 {
+            let (events, worth) = (counted(events, "event"), count(effective));
+            remarks.push(format!("{events} say as much as {worth} independent ones"));
+        }
+    }
     if strategy.blocks < strategy.blocks_planned {
         let (blocks, planned) = (strategy.blocks, strategy.blocks_planned);
         remarks.insert(0, format!("only {blocks} of {planned} planned blocks were measured"));

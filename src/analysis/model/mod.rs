@@ -12,6 +12,7 @@
 
 #[cfg(test)]
 mod tests;
+mod waits;
 
 use std::time::Duration;
 
@@ -23,11 +24,13 @@ use crate::record::trial::StrategyRecord;
 use crate::schedule::Arrivals;
 use crate::theory::latency::Latency;
 use crate::theory::prediction::{Count, Prediction, Quantity};
-use crate::theory::{Conditions, Form, SLACK};
+use crate::theory::{Conditions, Form, SLACK, Theory};
 use crate::units::nanoseconds;
 
+pub(crate) use self::waits::WaitFit;
+
 /// Independent waits below which a mean is not judged.
-const ENOUGH: f64 = 30.0;
+pub(crate) const ENOUGH: f64 = 30.0;
 
 /// Gaps in a window from which on a part of a gap more does not matter.
 const MANY_GAPS: f64 = 30.0;
@@ -41,6 +44,8 @@ pub(crate) struct Observed<'a> {
     conditions: Conditions,
     /// Whether the time of an exchange is known, or nothing depends on it.
     exchange_known: bool,
+    /// Whether it is polled at intervals, so that waits are spread evenly over them.
+    polled: bool,
     /// Measured trials.
     blocks: f64,
     summary: &'a StrategySummary,
@@ -61,7 +66,8 @@ impl<'a> Observed<'a> {
         workload: &PlannedWorkload,
         blocks: &[Block],
     ) -> Option<Observed<'a>> {
-        let form = strategy.theory.as_ref()?.form();
+        let theory = strategy.theory.as_ref()?;
+        let form = theory.form();
         let exchange = mean_exchange(blocks);
         let conditions = Conditions {
             rate: workload.rate,
@@ -78,6 +84,7 @@ impl<'a> Observed<'a> {
             predicted: form.predict(&conditions),
             conditions,
             exchange_known: exchange.is_some() || form.holds(),
+            polled: matches!(theory, Theory::IntervalPoll(_)),
             blocks: blocks.len() as f64,
             summary,
         })

@@ -1,9 +1,8 @@
-//! Checks of what was delivered, and of what the sample is large enough to say.
+//! Checks of what was delivered.
 
 use super::limits::BACKLOG;
 use super::{CheckStatus, Finding, blocks, place, strategies, worst};
 use crate::analysis::evidence::Evidence;
-use crate::analysis::summary::LatencySummary;
 
 /// What was measured must be as it was when the run ended.
 ///
@@ -173,34 +172,6 @@ pub(super) fn recorder(evidence: &Evidence) -> Finding {
     worst(findings, "no latency was clamped")
 }
 
-/// A quantile needs ten events beyond it in every block; says which are withheld.
-pub(super) fn enough_samples(evidence: &Evidence) -> Finding {
-    let findings = strategies(evidence).map(|(point, strategy)| {
-        let withheld = withheld(&strategy.summary.latency);
-        if withheld.is_empty() {
-            return Finding::pass("");
-        }
-        let message = format!(
-            "{}: too few events in a block for {}; a percentile needs ten events beyond it",
-            place(point, strategy),
-            withheld.join(", ")
-        );
-        Finding::new(CheckStatus::Info, message)
-    });
-    worst(findings, "every percentile has at least ten events beyond it in every block")
-}
-
-fn withheld(latency: &LatencySummary) -> Vec<&'static str> {
-    let quantiles = [
-        ("p50", latency.p50),
-        ("p90", latency.p90),
-        ("p95", latency.p95),
-        ("p99", latency.p99),
-        ("p99.9", latency.p999),
-    ];
-    quantiles.into_iter().filter(|(_, value)| value.is_none()).map(|(name, _)| name).collect()
-}
-
 /// Measurements should agree with the closed forms that describe the strategies.
 pub(super) fn theory(evidence: &Evidence) -> Finding {
     let findings = strategies(evidence).map(|(point, strategy)| {
@@ -228,9 +199,7 @@ pub(super) fn theory(evidence: &Evidence) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        caught_up, complete, credentials, enough_samples, ledger, recorder, refused, sealed, theory,
-    };
+    use super::{caught_up, complete, credentials, ledger, recorder, refused, sealed, theory};
     use crate::analysis::evidence::tests::{evidence, evidence_of};
     use crate::analysis::evidence::{Block, Evidence};
     use crate::analysis::summary::CheckStatus;
@@ -381,19 +350,6 @@ mod tests {
     fn clamped_latencies_fail() {
         assert_eq!(recorder(&evidence()).status, CheckStatus::Pass);
         assert_eq!(recorder(&changed(|block| block.clamped = 1)).status, CheckStatus::Fail);
-    }
-
-    #[test]
-    fn withheld_percentiles_are_listed() {
-        let finding = enough_samples(&evidence());
-        assert_eq!(finding.status, CheckStatus::Info);
-        assert!(finding.message.contains("p95, p99, p99.9"), "{}", finding.message);
-        let mut rich = evidence();
-        for strategy in &mut rich.points[0].strategies {
-            let latency = &mut strategy.summary.latency;
-            (latency.p95, latency.p99, latency.p999) = (Some(1), Some(1), Some(1));
-        }
-        assert_eq!(enough_samples(&rich).status, CheckStatus::Pass);
     }
 
     #[test]

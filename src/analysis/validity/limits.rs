@@ -69,7 +69,8 @@ pub const PHASE_PARTS: u64 = 1_000;
 
 /// Phases of a beat that evenly spaced events never meet.
 pub const PHASES: Limit = Limit {
-    figure: "phases short of 30, of the 1,000 a poll interval is divided into",
+    figure: "phases short of 30, of the 1,000 a poll interval is divided into, that evenly spaced \
+             events meet",
     tell: NEVER,
     warn: 0.0,
     fail: NEVER,
@@ -79,6 +80,136 @@ pub const PHASES: Limit = Limit {
 
 /// Distinct phases that are enough.
 pub const PHASES_ENOUGH: usize = 30;
+
+/// The chance of a false alarm of [`LOCKED`] in a run, shared between all its blocks.
+pub const LOCKED_CHANCE: f64 = 0.001;
+
+/// Phases at which events are due, against even ones.
+pub const LOCKED: Limit = Limit {
+    figure: "distance of the phases of a block's events from even ones (Kolmogorov), as a \
+             multiple of what chance exceeds in one run of a thousand",
+    tell: NEVER,
+    warn: 1.0,
+    fail: NEVER,
+    reason: "events that know nothing of the beat fall anywhere in it; recorded moments may be \
+             rounded to it",
+};
+
+/// The chance of a false alarm of [`UNEVEN_WAITS`] for each poll.
+pub const UNEVEN_CHANCE: f64 = 0.001;
+
+/// Waits of a poll, against its closed form.
+pub const UNEVEN_WAITS: Limit = Limit {
+    figure: "distance of a poll's waits from the distribution of its closed form (Kolmogorov), \
+             beyond 0.2 ms of timers, as a multiple of what chance exceeds in one of a thousand",
+    tell: NEVER,
+    warn: 1.0,
+    fail: NEVER,
+    reason: "twenty polls then cry wolf in one run of fifty, and a beat that is 2 % slow shows \
+             from 12,000 events on",
+};
+
+/// Gaps between events that were cut short.
+pub const HALVED: Limit = Limit {
+    figure: "gaps of 5 ms or more that became less than half as long, as a share",
+    tell: NEVER,
+    warn: 0.001,
+    fail: 0.01,
+    reason: "above one in a thousand p99.9 is made of events that came in bunches after a stall, \
+             above one in a hundred p99 is",
+};
+
+/// Gaps of a block that chance may cut: a single late wake-up before an event that happens to
+/// follow closely is no bunch.
+pub const HALVED_FEW: u64 = 1;
+
+/// Gaps between events, against the planned ones.
+pub const SPACING: Limit = Limit {
+    figure: "greatest difference between the shares of gaps up to some length, planned and \
+             emitted, beyond what moving each by 1 ms explains",
+    tell: NEVER,
+    warn: 0.01,
+    fail: NEVER,
+    reason: "above one in a hundred the tail sees other spacings than were asked for",
+};
+
+/// The chance of a false alarm of [`DRIFT`], shared between all strategies and points of a run:
+/// a sweep must not warn because it is long.
+pub const DRIFT_CHANCE: f64 = 0.01;
+
+/// The chance that a run is failed for a drift that is none.
+pub const DRIFT_CHANCE_FAIL: f64 = 0.001;
+
+/// What latency may drift by at all, in nanoseconds: a thread's wake-up costs more or less by as
+/// much, as caches and an idle CPU's sleep have it.
+pub const DRIFT_FLOOR: f64 = 20_000.0;
+
+/// Latency that changes within the window.
+pub const DRIFT: Limit = Limit {
+    figure: "change of latency within the window as a share of its median, where chance has it in \
+             less than one run of a hundred",
+    tell: NEVER,
+    warn: 0.05,
+    fail: 0.20,
+    reason: "above 5 % p50 depends on how long the window is; above 20 % a figure says more of the \
+             window than of the strategy",
+};
+
+/// The change of latency with a trial's place in its block is judged below this chance.
+pub const ORDER_CHANCE: f64 = 0.01;
+
+/// Latency that changes with a trial's place in its block.
+pub const ORDER: Limit = Limit {
+    figure: "change of latency from a block's first trial to its last, as a share, where chance \
+             has it in less than one run of a hundred",
+    tell: 0.0,
+    warn: 0.05,
+    fail: NEVER,
+    reason: "the order is random, so no strategy is favoured; but above 5 % it widens every \
+             interval that blocks give",
+};
+
+/// Delivered events for each independent one.
+pub const CORRELATION: Limit = Limit {
+    figure: "delivered events for each independent one",
+    tell: NEVER,
+    warn: 4.0,
+    fail: NEVER,
+    reason: "chance alone takes it above 4 in less than one block of ten thousand; above, one \
+             episode made many events late together, and quantiles need more of them",
+};
+
+/// Independent events of a correlated sample.
+pub const EFFECTIVE: Limit = Limit {
+    figure: "independent events short of 100, where events are correlated",
+    tell: NEVER,
+    warn: NEVER,
+    fail: 0.0,
+    reason: "fewer are a handful of episodes, and p50 itself cannot be told to a tenth",
+};
+
+/// Independent events that are enough.
+pub const EFFECTIVE_ENOUGH: f64 = 100.0;
+
+/// An interval of p50 over blocks.
+pub const WIDTH_P50: Limit = Limit {
+    figure: "half of the width of the interval of p50 over blocks, as a share of p50",
+    tell: 0.05,
+    warn: 0.20,
+    fail: NEVER,
+    reason: "above 5 % differences of a tenth cannot be seen; above 20 % the figure is good for \
+             its order of magnitude only",
+};
+
+/// An interval of p99 over blocks.
+pub const WIDTH_P99: Limit = Limit {
+    figure: "half of the width of the interval of p99 over blocks, as a share of p99",
+    tell: 0.10,
+    warn: 0.20,
+    fail: NEVER,
+    reason: "the tail needs a hundred times the events to be as sure as the middle; above 20 % the \
+             figure is good for its order of magnitude only",
+};
 
 /// Deliveries a window may leave behind, as a share of those owed.
 pub const BACKLOG: Limit = Limit {

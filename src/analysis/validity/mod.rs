@@ -4,11 +4,17 @@
 //! invalid, one that warns leaves it with caveats. A threshold is stated where it is judged,
 //! with its reason.
 
+mod beats;
+mod bunching;
 mod deliveries;
 pub mod limits;
 mod machine;
 mod meters;
+mod samples;
 mod schedule;
+mod steadiness;
+
+pub(crate) use self::steadiness::mark_unsettled;
 
 use self::limits::Limit;
 use super::evidence::{Block, Evidence, PointEvidence, StrategyEvidence};
@@ -62,6 +68,14 @@ pub const CHECKS: &[CheckEntry] = &[
         limits: &[limits::LAG, limits::MEDIAN_LAG],
         proof: planted(Fault::StallSource),
         check: schedule::schedule_kept,
+    },
+    CheckEntry {
+        code: "V02",
+        id: "no-bursts",
+        demand: "events are emitted as far apart as planned",
+        limits: &[limits::HALVED, limits::SPACING],
+        proof: planted(Fault::BunchEvents),
+        check: bunching::no_bursts,
     },
     CheckEntry {
         code: "V03",
@@ -144,12 +158,47 @@ pub const CHECKS: &[CheckEntry] = &[
         check: deliveries::credentials,
     },
     CheckEntry {
+        code: "V08",
+        id: "warm-up",
+        demand: "latency does not change once the warm-up is over",
+        limits: &[limits::DRIFT],
+        proof: planted(Fault::SlowStart),
+        check: steadiness::warm_up,
+    },
+    CheckEntry {
+        code: "V08",
+        id: "stationary",
+        demand: "latency neither rises nor falls in the course of the window",
+        limits: &[limits::DRIFT],
+        proof: planted(Fault::RampDelay),
+        check: steadiness::stationary,
+    },
+    CheckEntry {
+        code: "V09",
+        id: "independent",
+        demand: "latencies do not follow each other",
+        limits: &[limits::CORRELATION, limits::EFFECTIVE],
+        proof: planted(Fault::WanderingDelay),
+        check: samples::independent,
+    },
+    CheckEntry {
         code: "V10",
         id: "enough-samples",
         demand: "every percentile can be stated",
         limits: &[],
         proof: Proof::Otherwise("a window with few events"),
-        check: deliveries::enough_samples,
+        check: samples::enough_samples,
+    },
+    CheckEntry {
+        code: "V11",
+        id: "precise",
+        demand: "intervals over blocks are narrow",
+        limits: &[limits::WIDTH_P50, limits::WIDTH_P99],
+        proof: Proof::Fault {
+            fault: Fault::UnevenBlocks,
+            with: &["run.repeats=6", "run.duration=1s"],
+        },
+        check: samples::precise,
     },
     CheckEntry {
         code: "V12",
@@ -202,10 +251,10 @@ pub const CHECKS: &[CheckEntry] = &[
     CheckEntry {
         code: "V17",
         id: "phase-lock",
-        demand: "evenly spaced events meet a poll interval at many phases",
-        limits: &[limits::PHASES],
+        demand: "events do not meet a poll interval at the same phases",
+        limits: &[limits::PHASES, limits::LOCKED],
         proof: Proof::Otherwise("ten evenly spaced events a second, polled every second"),
-        check: schedule::phase_lock,
+        check: beats::phase_lock,
     },
     CheckEntry {
         code: "V18",
@@ -222,6 +271,14 @@ pub const CHECKS: &[CheckEntry] = &[
         limits: &[],
         proof: planted(Fault::DoubleLatency),
         check: deliveries::theory,
+    },
+    CheckEntry {
+        code: "V19",
+        id: "uniform-wait",
+        demand: "the waits of a poll are spread evenly over its interval",
+        limits: &[limits::UNEVEN_WAITS],
+        proof: Proof::Fault { fault: Fault::BiasBeat, with: &["events.rate=6000/s"] },
+        check: beats::uniform_wait,
     },
     CheckEntry {
         code: "V20",
@@ -270,6 +327,17 @@ pub const CHECKS: &[CheckEntry] = &[
         limits: &[limits::LOST_ROWS],
         proof: planted(Fault::LoseRow),
         check: meters::rows_kept,
+    },
+    CheckEntry {
+        code: "V25",
+        id: "order-effect",
+        demand: "a trial is no slower for being later in its block",
+        limits: &[limits::ORDER],
+        proof: Proof::Fault {
+            fault: Fault::HeatUp,
+            with: &["run.layout=solo", "run.repeats=10", "run.duration=1s"],
+        },
+        check: steadiness::order_effect,
     },
     CheckEntry {
         code: "V26",

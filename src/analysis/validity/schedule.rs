@@ -1,13 +1,9 @@
 //! Checks of the schedule: were the events emitted as asked, and does time run forwards?
 
-use std::collections::BTreeSet;
-
-use super::limits::{LAG, LAG_FLOOR, MEDIAN_LAG, PHASE_PARTS, PHASES, PHASES_ENOUGH};
+use super::limits::{LAG, LAG_FLOOR, MEDIAN_LAG};
 use super::{CheckStatus, Finding, blocks, worst};
-use crate::analysis::evidence::{Evidence, PointEvidence, due_offsets};
+use crate::analysis::evidence::{Evidence, PointEvidence};
 use crate::analysis::words;
-use crate::schedule::Arrivals;
-use crate::units::nanoseconds;
 
 /// The source must keep its schedule: high lag against the fastest median at the same point.
 ///
@@ -79,31 +75,6 @@ pub(super) fn rate_achieved(evidence: &Evidence) -> Finding {
     worst(findings, "every event of the schedule was emitted, and no other")
 }
 
-/// Events must fall all over the poll interval. Evenly spaced ones whose gap is a multiple or
-/// a fraction of it meet the beat at a few phases only, so that each block measures where its
-/// first poll happened to fall.
-pub(super) fn phase_lock(evidence: &Evidence) -> Finding {
-    let findings = blocks(evidence).filter_map(|(place, strategy, block)| {
-        let every = nanoseconds(strategy.theory.as_ref()?.form().period()?);
-        let part = every.div_ceil(PHASE_PARTS);
-        if part == 0 || block.workload.arrivals != Arrivals::Constant {
-            return None;
-        }
-        let phases: BTreeSet<u64> =
-            due_offsets(&block.workload, None).map(|due| due % every / part).collect();
-        if phases.len() >= PHASES_ENOUGH {
-            return None;
-        }
-        let message = format!(
-            "{place}: evenly spaced events meet the poll interval at {} phases only; results \
-             depend on where the first poll falls; use `arrivals = \"poisson\"`",
-            phases.len()
-        );
-        Some(Finding::by(PHASES, (PHASES_ENOUGH - phases.len()) as f64, || message))
-    });
-    worst(findings, "events are not locked to a poll interval")
-}
-
 /// No moment may lie before the one it follows: due, emitted, arrived, usable.
 pub(super) fn time_order(evidence: &Evidence) -> Finding {
     let findings = blocks(evidence).map(|(place, _, block)| match block.backwards {
@@ -121,11 +92,9 @@ pub(super) fn time_order(evidence: &Evidence) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::{phase_lock, rate_achieved, schedule_kept, time_order};
+    use super::{rate_achieved, schedule_kept, time_order};
     use crate::analysis::evidence::tests::evidence;
     use crate::analysis::summary::CheckStatus;
-    use crate::schedule::Arrivals;
-    use crate::units::Rate;
 
     #[test]
     fn lag_is_judged_against_the_fastest_median_above_a_floor() {
@@ -173,19 +142,6 @@ mod tests {
         let mut misplaced = evidence();
         misplaced.points[0].strategies[0].blocks[0].on_schedule = false;
         assert_eq!(rate_achieved(&misplaced).status, CheckStatus::Fail);
-    }
-
-    #[test]
-    fn evenly_spaced_events_that_meet_the_beat_warn() {
-        assert_eq!(phase_lock(&evidence()).status, CheckStatus::Pass);
-        for (rate, expected) in [(20.0, CheckStatus::Warn), (19.7, CheckStatus::Pass)] {
-            let mut evidence = evidence();
-            for block in &mut evidence.points[0].strategies[0].blocks {
-                block.workload.arrivals = Arrivals::Constant;
-                block.workload.rate = Rate::per_second(rate).expect("a rate");
-            }
-            assert_eq!(phase_lock(&evidence).status, expected, "{rate}");
-        }
     }
 
     #[test]

@@ -19,8 +19,6 @@ pub(super) struct Card<'a> {
     pub(super) canvas: Canvas,
     /// Everything above is taken.
     pub(super) y: f32,
-    /// Room to leave between the title of the vertical axis and the plot.
-    pub(super) headroom: f32,
     notes: Vec<String>,
 }
 
@@ -65,7 +63,7 @@ impl<'a> Card<'a> {
     /// Begins a card with its heading; `units` says what lengths and positions mean.
     pub(super) fn open(view: &View<'a>, id: &'static str, title: &str, units: &str) -> Card<'a> {
         let canvas = Canvas::new(id, title.to_owned());
-        let mut card = Card { view: *view, canvas, y: 16.0, headroom: 0.0, notes: Vec::new() };
+        let mut card = Card { view: *view, canvas, y: 16.0, notes: Vec::new() };
         card.paragraph(title, 2, TITLE_SIZE, Weight::Medium, INK);
         card.y += 2.0;
         card.paragraph(&view.name(), 1, TEXT_SIZE, Weight::Regular, INK);
@@ -158,7 +156,7 @@ impl<'a> Card<'a> {
         self.y += 20.0;
         let place = (MARGIN, self.y - 3.0);
         self.canvas.text(Text::new(place, &y.title, TEXT_SIZE).medium().coloured(INK_SOFT));
-        self.y += 10.0 + self.headroom;
+        self.y += 10.0;
         let frame = Frame { corner: (left, self.y), size: (right - left, height), x, y };
         self.rows(&frame);
         self.columns(&frame);

@@ -4,14 +4,12 @@ use crate::analysis::figures::TimelineBin;
 
 use super::Chart;
 use super::axis::Axis;
-use super::canvas::{Canvas, Text};
+use super::canvas::Canvas;
 use super::card::{Card, Entry, Frame, Sample};
 use super::curve::{self, Series};
-use super::style::{INK_SOFT, PLOT_HEIGHT, SHADE, SMALL_SIZE};
+use super::style::{INK_SOFT, PLOT_HEIGHT, SHADE};
 use super::view::View;
-
-/// Room above the plot for the name of the warm-up.
-const HEADROOM: f32 = 20.0;
+use crate::report::quantity;
 
 pub(super) const CHART: Chart = Chart {
     name: "latency-over-time",
@@ -36,13 +34,24 @@ fn draw(view: &View<'_>) -> Canvas {
     let greatest = "thin: greatest of each stretch".to_owned();
     let thin = Sample::Line(INK_SOFT.with_alpha(0.6), 1.2);
     entries.push(Entry { label: greatest, sample: thin });
+    if curves.warm_up > 0 {
+        let excluded = "shaded: warm-up, excluded from every figure".to_owned();
+        entries.push(Entry { label: excluded, sample: Sample::Block(SHADE) });
+    }
+    if series.iter().any(|series| series.figures.unsettled.is_some()) {
+        let late = "dashed: latency changed after the warm-up".to_owned();
+        entries.push(Entry { label: late, sample: Sample::Dashes(INK_SOFT) });
+    }
     card.legend(&entries);
-    card.headroom = if curves.warm_up > 0 { HEADROOM } else { 0.0 };
     let frame = card.frame(PLOT_HEIGHT, x, y);
     shade_warm_up(&mut card.canvas, &frame, curves.warm_up as f64);
     for series in &series {
         card.canvas.group(&series.strategy.name, |canvas| {
             draw_greatest(canvas, &frame, series);
+            if let Some(x) = series.figures.unsettled.and_then(|at| frame.column(at as f64)) {
+                let (top, bottom) = (frame.corner.1, frame.corner.1 + frame.size.1);
+                canvas.dashed(vec![(x, top), (x, bottom)], series.pen().colour, 1.7);
+            }
             let bins = series.figures.timeline.iter();
             let places = bins.map(|bin| frame.place(bin.at as f64, bin.p50 as f64));
             for stretch in curve::unbroken(places) {
@@ -53,7 +62,20 @@ fn draw(view: &View<'_>) -> Canvas {
     let zeros = |bin: &TimelineBin| usize::from(bin.p50 == 0) + usize::from(bin.max == 0);
     curve::account_for_zeros(&mut card, bins().map(zeros).sum());
     curve::account(&mut card, view, &series);
+    account_for_changes(&mut card, &series);
     card.finish()
+}
+
+/// Says what a dashed line is the end of.
+fn account_for_changes(card: &mut Card<'_>, series: &[Series<'_>]) {
+    for series in series {
+        let Some(at) = series.figures.unsettled else { continue };
+        let (name, at) = (&series.strategy.name, quantity::nanoseconds(at));
+        card.note(format!(
+            "“{name}” took other times until {at} after the trial began, which is in its figures \
+             as far as it is in the window."
+        ));
+    }
 }
 
 fn draw_greatest(canvas: &mut Canvas, frame: &Frame, series: &Series<'_>) {
@@ -68,12 +90,9 @@ fn draw_greatest(canvas: &mut Canvas, frame: &Frame, series: &Series<'_>) {
     }
 }
 
-/// Shades the warm-up under the curves, and above them says what it is.
+/// Shades the warm-up under the curves.
 fn shade_warm_up(canvas: &mut Canvas, frame: &Frame, warm_up: f64) {
     let Some(right) = frame.column(warm_up).filter(|_| warm_up > 0.0) else { return };
-    let (left, top) = (frame.corner.0, frame.corner.1 - HEADROOM);
-    let size = (right - left, frame.size.1 + HEADROOM);
-    canvas.rectangle((left, top), size, SHADE.with_alpha(0.75));
-    let label = Text::new((left + 4.0, top + 14.0), "warm-up, not counted", SMALL_SIZE);
-    canvas.text(label.coloured(INK_SOFT));
+    let (left, top) = frame.corner;
+    canvas.rectangle((left, top), (right - left, frame.size.1), SHADE);
 }

@@ -1,0 +1,54 @@
+//! The distribution of a poll's waits, beside the uniform one of its closed form.
+
+use super::Observed;
+use crate::analysis::latency::Distribution;
+use crate::theory::latency::Latency;
+use crate::units::nanoseconds;
+
+/// What timers and the way to the subscriber may err by, in nanoseconds: a sleeping thread's
+/// wake-up, and as much of an exchange as is not half of it.
+const TIMER: u64 = 200_000;
+
+/// Shares at which the two distributions are compared.
+const STEPS: u32 = 1_000;
+
+/// How far measured waits are from the closed form's.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct WaitFit {
+    /// The distribution that the form claims.
+    pub(crate) claimed: Latency,
+    /// The greatest difference in the share of deliveries up to some latency (Kolmogorov),
+    /// beyond what moving each latency by a timer's error explains.
+    pub(crate) distance: f64,
+    /// The share the form claims where the difference is greatest.
+    pub(crate) at: f64,
+    /// Independent waits behind the measured distribution.
+    pub(crate) waits: f64,
+}
+
+impl Observed<'_> {
+    /// How far the latencies of all blocks are from the form's; `support` is how many distinct
+    /// events they are of. `None` unless the form is a poll's, whose waits are uniform however
+    /// events are spaced, and a delivery and an exchange were measured.
+    pub(crate) fn waits(&self, latency: &Distribution, support: u64) -> Option<WaitFit> {
+        let claimed = self.predicted_latency();
+        let count = latency.count() as f64;
+        let known = self.polled && self.exchange_known && latency.count() > 0;
+        if !known || claimed.max()? <= claimed.min() {
+            return None;
+        }
+        let (mut distance, mut at) = (0.0, 0.0);
+        for step in 1..=STEPS {
+            let share = f64::from(step) / f64::from(STEPS);
+            let edge = nanoseconds(claimed.quantile(share)?);
+            let at_most = |edge| latency.at_most(edge) as f64 / count;
+            let more = at_most(edge.saturating_sub(TIMER)) - share;
+            let less = share - at_most(edge.saturating_add(TIMER));
+            if more.max(less) > distance {
+                (distance, at) = (more.max(less), share);
+            }
+        }
+        let waits = self.independent_waits().min(support as f64);
+        Some(WaitFit { claimed, distance, at, waits })
+    }
+}
