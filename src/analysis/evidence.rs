@@ -413,17 +413,14 @@ fn read_histogram(
     for interval in log.intervals() {
         curves.note_interval(&interval.map_err(damaged)?);
     }
-    let distribution = |tag| {
-        let merged = log.merged(tag).map_err(damaged)?;
-        Ok(Distribution::of_histogram(&merged, log.totals(tag)))
-    };
+    let distribution = |tag| Distribution::of_histogram(log.merged(tag), log.totals(tag));
     block.backwards = [Tag::Latency, Tag::Lag, Tag::WarmUpLatency, Tag::WarmUpLag]
         .map(|tag| log.totals(tag).backwards)
         .iter()
         .sum();
     block.clamped = log.totals(Tag::Latency).clamped;
-    let lag = distribution(Tag::Lag)?;
-    let latency = distribution(Tag::Latency)?.of_events(lag.count());
+    let lag = distribution(Tag::Lag);
+    let latency = distribution(Tag::Latency).of_events(lag.count());
     Ok(Reading { block, latency, lag, events: EventLatencies::default() })
 }
 

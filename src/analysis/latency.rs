@@ -65,54 +65,34 @@ impl Quantile {
     }
 }
 
-/// Sorted values with how often each occurred, and their exact totals.
+/// Sorted values and their exact totals.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Distribution {
-    /// Values in rising order, each with the number of values up to and including it.
-    steps: Vec<(u64, u64)>,
+    values: Values,
     totals: Totals,
     /// Distinct events behind the values.
     events: u64,
 }
 
-impl Distribution {
-    /// The distribution of some values, exactly.
-    pub(crate) fn of_values(values: Vec<u64>) -> Distribution {
-        let mut totals = Totals::default();
-        for value in &values {
-            totals.add(0, *value);
-        }
-        Distribution::of_counts(values.into_iter().map(|value| (value, 1)).collect(), totals)
-    }
+/// Values in rising order.
+#[derive(Clone, Debug)]
+enum Values {
+    /// Each for itself. Of ten million latencies to the nanosecond hardly two are equal, so that
+    /// counts would double the memory.
+    Each(Vec<u64>),
+    /// Each value that a histogram tells apart, with the number of values up to and including it.
+    Counted(Vec<(u64, u64)>),
+}
 
-    /// The distribution in a histogram, to its precision; a value stands for the highest it
-    /// may have been, as in every `HdrHistogram` tool. Totals are exact.
-    pub(crate) fn of_histogram(histogram: &Histogram<u64>, totals: Totals) -> Distribution {
-        let value = |value| histogram.highest_equivalent(value).clamp(totals.min, totals.max);
-        let counts = histogram
-            .iter_recorded()
-            .map(|step| (value(step.value_iterated_to()), step.count_at_value()))
-            .collect();
-        Distribution::of_counts(counts, totals)
+impl Default for Values {
+    fn default() -> Values {
+        Values::Each(Vec::new())
     }
+}
 
-    /// All values of several distributions together.
-    pub(crate) fn pooled(parts: &[Distribution]) -> Distribution {
-        let mut totals = Totals::default();
-        let mut counts = Vec::with_capacity(parts.iter().map(|part| part.steps.len()).sum());
-        for part in parts {
-            add_totals(&mut totals, &part.totals);
-            let mut before = 0;
-            for (value, cumulative) in &part.steps {
-                counts.push((*value, cumulative - before));
-                before = *cumulative;
-            }
-        }
-        Distribution::of_counts(counts, totals)
-    }
-
-    fn of_counts(mut counts: Vec<(u64, u64)>, totals: Totals) -> Distribution {
-        // Stable, because it merges parts that are already sorted.
+impl Values {
+    /// Sorts values that come with how often each occurred.
+    fn of_counts(mut counts: Vec<(u64, u64)>) -> Values {
         counts.sort_by_key(|(value, _)| *value);
         counts.dedup_by(|next, kept| {
             let same = next.0 == kept.0;
@@ -126,9 +106,79 @@ impl Distribution {
             cumulative += *count;
             *count = cumulative;
         }
-        counts.shrink_to_fit();
-        let events = totals.count;
-        Distribution { steps: counts, totals, events }
+        Values::Counted(counts)
+    }
+
+    fn each(&self) -> Option<&[u64]> {
+        match self {
+            Values::Each(values) => Some(values),
+            Values::Counted(_) => None,
+        }
+    }
+
+    /// Every value with how often it occurred; equal values may follow each other.
+    fn counts(&self) -> Vec<(u64, u64)> {
+        match self {
+            Values::Each(values) => values.iter().map(|value| (*value, 1)).collect(),
+            Values::Counted(steps) => {
+                let mut before = 0;
+                let count = |(value, upto): &(u64, u64)| {
+                    let count = upto - before;
+                    before = *upto;
+                    (*value, count)
+                };
+                steps.iter().map(count).collect()
+            }
+        }
+    }
+}
+
+impl Distribution {
+    /// The distribution of some values, exactly.
+    pub(crate) fn of_values(mut values: Vec<u64>) -> Distribution {
+        let mut totals = Totals::default();
+        for value in &values {
+            totals.add(0, *value);
+        }
+        values.sort_unstable();
+        Distribution::new(Values::Each(values), totals)
+    }
+
+    /// The distribution in a histogram, to its precision; a value stands for the highest it
+    /// may have been, as in every `HdrHistogram` tool. Totals are exact.
+    pub(crate) fn of_histogram(histogram: &Histogram<u64>, totals: Totals) -> Distribution {
+        let value = |value| histogram.highest_equivalent(value).clamp(totals.min, totals.max);
+        let counts = histogram
+            .iter_recorded()
+            .map(|step| (value(step.value_iterated_to()), step.count_at_value()))
+            .collect();
+        Distribution::new(Values::of_counts(counts), totals)
+    }
+
+    /// All values of several distributions together.
+    pub(crate) fn pooled(parts: &[Distribution]) -> Distribution {
+        let mut totals = Totals::default();
+        for part in parts {
+            add_totals(&mut totals, &part.totals);
+        }
+        let exact: Option<Vec<&[u64]>> = parts.iter().map(|part| part.values.each()).collect();
+        let values = match exact {
+            Some(parts) => {
+                let mut values = parts.concat();
+                #[expect(
+                    clippy::stable_sort_primitive,
+                    reason = "the stable sort merges parts that are already sorted"
+                )]
+                values.sort();
+                Values::Each(values)
+            }
+            None => Values::of_counts(parts.iter().flat_map(|part| part.values.counts()).collect()),
+        };
+        Distribution::new(values, totals)
+    }
+
+    fn new(values: Values, totals: Totals) -> Distribution {
+        Distribution { values, totals, events: totals.count }
     }
 
     /// Says how many distinct events the values are of. Many subscribers are late with the same
@@ -181,8 +231,18 @@ impl Distribution {
 
     /// The value at a rank counted from one, and how many values are at most as great.
     pub(crate) fn at_rank(&self, rank: u64) -> Option<(u64, u64)> {
-        let step = self.steps.partition_point(|(_, cumulative)| *cumulative < rank);
-        self.steps.get(step).copied()
+        match &self.values {
+            Values::Each(values) => {
+                let index = usize::try_from(rank.max(1) - 1).ok()?;
+                let value = *values.get(index)?;
+                let equal = values[index..].partition_point(|other| *other == value);
+                Some((value, (index + equal) as u64))
+            }
+            Values::Counted(steps) => {
+                let step = steps.partition_point(|(_, cumulative)| *cumulative < rank);
+                steps.get(step).copied()
+            }
+        }
     }
 }
 
@@ -246,7 +306,17 @@ pub(crate) fn summarise_lag(pooled: &Distribution) -> Lag {
 mod tests {
     use super::{Distribution, Quantile, over_blocks, summarise};
     use crate::record::histogram::{Totals, empty};
+    use hdrhistogram::Histogram;
     use proptest::prelude::*;
+
+    fn recorded(values: &[u64]) -> (Histogram<u64>, Totals) {
+        let (mut histogram, mut totals) = (empty(), Totals::default());
+        for value in values {
+            histogram.record(*value).expect("within bounds");
+            totals.add(0, *value);
+        }
+        (histogram, totals)
+    }
 
     #[test]
     fn quantiles_are_nearest_ranks() {
@@ -285,12 +355,7 @@ mod tests {
     #[test]
     fn a_histogram_gives_what_the_values_give_to_three_digits() {
         let values: Vec<u64> = (1..=5_000).map(|value| value * value * 37).collect();
-        let mut histogram = empty();
-        let mut totals = Totals::default();
-        for value in &values {
-            histogram.record(*value).expect("within bounds");
-            totals.add(0, *value);
-        }
+        let (histogram, totals) = recorded(&values);
         let exact = Distribution::of_values(values);
         let rounded = Distribution::of_histogram(&histogram, totals);
         for quantile in Quantile::GRID {
@@ -325,21 +390,27 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn pooling_is_the_same_as_sorting_everything(
-            parts in prop::collection::vec(prop::collection::vec(0_u64..50, 0..60), 0..5)
-        ) {
-            let mut all: Vec<u64> = parts.concat();
-            all.sort_unstable();
-            let parts: Vec<_> = parts.into_iter().map(Distribution::of_values).collect();
-            let pooled = Distribution::pooled(&parts);
-            prop_assert_eq!(pooled.count(), all.len() as u64);
-            for (rank, value) in (1..).zip(&all) {
-                let at_most = all.partition_point(|other| other <= value) as u64;
-                prop_assert_eq!(pooled.at_rank(rank), Some((*value, at_most)));
-            }
-            prop_assert_eq!(pooled.min(), all.first().copied());
-            prop_assert_eq!(pooled.max(), all.last().copied());
-        }
-    }
+           #[test]
+           fn pooling_is_the_same_as_sorting_everything(
+               parts in prop::collection::vec(prop::collection::vec(0_u64..50, 0..60), 0..5),
+               histograms in prop::collection::vec(0_usize..5, 0..3),
+           ) {
+               let mut all: Vec<u64> = parts.concat();
+               all.sort_unstable();
+               // Values so small are exact in a histogram too; parts may be of either kind.
+               let part = |(index, values): (usize, Vec<u64>)| {
+                   if histograms.contains(&index) { let (histogram, totals) = recorded(&values);
+    Distribution::of_histogram(&histogram, totals) } else { Distribution::of_values(values) }
+               };
+               let parts: Vec<_> = parts.into_iter().enumerate().map(part).collect();
+               let pooled = Distribution::pooled(&parts);
+               prop_assert_eq!(pooled.count(), all.len() as u64);
+               for (rank, value) in (1..).zip(&all) {
+                   let at_most = all.partition_point(|other| other <= value) as u64;
+                   prop_assert_eq!(pooled.at_rank(rank), Some((*value, at_most)));
+               }
+               prop_assert_eq!(pooled.min(), all.first().copied());
+               prop_assert_eq!(pooled.max(), all.last().copied());
+           }
+       }
 }

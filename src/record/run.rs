@@ -143,7 +143,7 @@ impl Run {
         }
         let found = files_below(&self.root)?;
         for (relative, expected) in self.manifest.files.iter().filter(|(path, _)| chosen(path)) {
-            if !found.contains(relative) {
+            if found.binary_search(relative).is_err() {
                 differences.push(format!("`{relative}` is missing"));
                 continue;
             }
