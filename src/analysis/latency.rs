@@ -225,8 +225,13 @@ impl Distribution {
 
     /// How many values are at most as great as a value.
     pub(crate) fn at_most(&self, value: u64) -> u64 {
-        let above = self.steps.partition_point(|(step, _)| *step <= value);
-        above.checked_sub(1).map_or(0, |last| self.steps[last].1)
+        match &self.values {
+            Values::Each(values) => values.partition_point(|other| *other <= value) as u64,
+            Values::Counted(steps) => {
+                let above = steps.partition_point(|(step, _)| *step <= value);
+                above.checked_sub(1).map_or(0, |last| steps[last].1)
+            }
+        }
     }
 
     /// The value at a rank counted from one, and how many values are at most as great.
