@@ -6,6 +6,7 @@ use super::cost;
 use super::curves::Curves;
 use super::figures::StrategyFigures;
 use super::latency::{Distribution, Quantile, summarise, summarise_lag};
+use super::limit;
 use super::model::Observed;
 use super::summary::{Events, StrategySummary};
 use super::tide::{InFlight, Tide};
@@ -81,6 +82,9 @@ pub(crate) struct Block {
     pub(crate) busy_ns: Option<u64>,
     /// The block's own latency.
     pub(crate) latency: BlockLatency,
+    /// The median time from emission until usable: latency without lag. `None` without a ledger
+    /// or with too few events.
+    pub(crate) delivery_p50: Option<u64>,
     /// Latencies clamped by a histogram that had to stand in for the ledger.
     pub(crate) clamped: u64,
 }
@@ -169,7 +173,9 @@ pub(crate) fn gather(
     summary.lag = lag;
     let observed = Observed::of(&summary, strategy, &point.workload, &blocks);
     let predicted = observed.as_ref().map(Observed::predicted_latency);
+    let waits = observed.as_ref().map(Observed::independent_waits);
     summary.model = observed.as_ref().map(Observed::compare);
+    summary.limit = limit::summarise(strategy, &blocks, waits);
     let emitted = summary.events.emitted;
     let figures = curves.finish(&strategy.name, emitted, predicted.as_ref(), &latencies, &pooled);
     let Sorted { excluded, unended, .. } = sorted;
@@ -227,6 +233,7 @@ fn block_of(record: &TrialRecord, measured: &Measured, trace: Option<&Trace>) ->
         in_flight: None,
         busy_ns: None,
         latency: BlockLatency::default(),
+        delivery_p50: None,
         clamped: 0,
     }
 }
@@ -298,6 +305,7 @@ fn read_ledger(
     block.under_way = Some(under_way);
     block.in_flight = tide.in_flight();
     block.busy_ns = Some(tide.busy_ns());
+    block.delivery_p50 = limit::delivery_p50(ledger, &window);
     let events = lags.len() as u64;
     Reading {
         block,
@@ -360,6 +368,7 @@ fn summarise_blocks(strategy: &StrategyRecord, blocks: &[Block], planned: u32) -
         cpu: cost::cpu(&windows, events.delivered),
         memory: cost::memory(&measured),
         model: None,
+        limit: None,
     }
 }
 

@@ -12,6 +12,7 @@ mod cost;
 mod curves;
 mod evidence;
 mod latency;
+mod limit;
 mod model;
 mod ratios;
 mod tide;

@@ -138,7 +138,7 @@ pub(crate) async fn hear_after_calibration(
                 let calibration = match started {
                     Ok(thread) => {
                         calibrating = Some(thread);
-                        attending(control, told).await?.unwrap_or_else(|error| failed(error))
+                        attending(control, told).await?.unwrap_or_else(failed)
                     }
                     Err(error) => failed(error),
                 };

@@ -5,6 +5,7 @@
 //! with its reason.
 
 mod deliveries;
+mod floor;
 pub mod limits;
 mod machine;
 mod meters;
@@ -222,6 +223,14 @@ pub const CHECKS: &[CheckEntry] = &[
         limits: &[],
         proof: planted(Fault::DoubleLatency),
         check: deliveries::theory,
+    },
+    CheckEntry {
+        code: "V19",
+        id: "faster-than-limit",
+        demand: "no strategy is faster than raw sockets between the same processes",
+        limits: &[limits::FASTER],
+        proof: planted(Fault::OutrunLight),
+        check: floor::faster_than_limit,
     },
     CheckEntry {
         code: "V20",
