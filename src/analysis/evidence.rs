@@ -7,6 +7,7 @@ use super::curves::Curves;
 use super::figures::StrategyFigures;
 use super::gaps::{GapFit, Gaps};
 use super::latency::{Distribution, Quantile, summarise, summarise_lag};
+use super::limit;
 use super::model::{Observed, WaitFit};
 use super::paired::{EventLatencies, PairedBlock, Pairing};
 use super::phases::{PhaseFit, Phases};
@@ -88,6 +89,9 @@ pub(crate) struct Block {
     pub(crate) busy_ns: Option<u64>,
     /// The block's own latency.
     pub(crate) latency: BlockLatency,
+    /// The median time from emission until usable: latency without lag. `None` without a ledger
+    /// or with too few events.
+    pub(crate) delivery_p50: Option<u64>,
     /// Latencies clamped by a histogram that had to stand in for the ledger.
     pub(crate) clamped: u64,
     /// Distinct events that were delivered, as far as quantiles go.
@@ -212,6 +216,8 @@ pub(crate) fn gather(
     let support = blocks.iter().map(Block::support).sum();
     let waits = observed.as_ref().and_then(|observed| observed.waits(&pooled, support));
     summary.model = observed.as_ref().map(Observed::compare);
+    let independent = observed.as_ref().map(Observed::independent_waits);
+    summary.limit = limit::summarise(strategy, &blocks, independent);
     let emitted = summary.events.emitted;
     let figures = curves.finish(&strategy.name, emitted, predicted.as_ref(), &latencies, &pooled);
     let Sorted { excluded, unended, .. } = sorted;
@@ -276,6 +282,7 @@ fn block_of(record: &TrialRecord, measured: &Measured, trace: Option<&Trace>) ->
         in_flight: None,
         busy_ns: None,
         latency: BlockLatency::default(),
+        delivery_p50: None,
         clamped: 0,
         events: 0,
         course: Course::default(),
@@ -393,6 +400,7 @@ fn read_ledger(
     block.under_way = Some(under_way);
     block.in_flight = tide.in_flight();
     block.busy_ns = Some(tide.busy_ns());
+    block.delivery_p50 = limit::delivery_p50(ledger, &window);
     counted.reading(block)
 }
 
@@ -447,6 +455,7 @@ fn summarise_blocks(strategy: &StrategyRecord, blocks: &[Block], planned: u32) -
         cpu: cost::cpu(&windows, events.delivered),
         memory: cost::memory(&measured),
         model: None,
+        limit: None,
     }
 }
 

@@ -15,6 +15,7 @@ mod effective;
 mod evidence;
 mod gaps;
 mod latency;
+mod limit;
 mod model;
 mod paired;
 mod phases;

@@ -247,6 +247,8 @@ pub struct StrategySummary {
     pub memory: Memory,
     /// What theory expects.
     pub model: Option<Model>,
+    /// What raw sockets allow, measured in the same processes and blocks; `null` if they were not.
+    pub limit: Option<Limit>,
 }
 
 /// What became of the deliveries due inside the window.
@@ -452,4 +454,42 @@ pub struct Model {
     pub agrees: Option<bool>,
     /// What the form is and where the measurement stands.
     pub note: String,
+}
+
+/// The physical limit: what raw TCP sockets took between the processes of the same trials, and
+/// what the strategy took beyond it. All times are nanoseconds.
+///
+/// Medians are medians over blocks of each block's own; intervals are of at least 95 %, from order
+/// statistics over blocks, and `null` with fewer than six of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limit {
+    /// Blocks in which raw sockets were measured.
+    pub blocks: u32,
+    /// One way on a connection that is kept, from the start of the write to the end of the read.
+    pub one_way_p50: u64,
+    /// The same until a short answer has been read.
+    pub round_trip_p50: u64,
+    /// One way on a connection of its own, from the start of the connect.
+    pub new_connection_p50: u64,
+    /// The median that the mechanism would have if its exchanges were raw ones, injected distance
+    /// included; `null` without a closed form.
+    pub latency_p50: Option<u64>,
+    /// The strategy's own median, usable minus emitted: latency without the harness's lag; `null`
+    /// where it is not known.
+    pub delivery_p50: Option<u64>,
+    /// `delivery_p50` less `latency_p50`, taken block by block.
+    pub overhead_p50: Option<i64>,
+    /// The interval of `overhead_p50`.
+    pub overhead_ci95: Option<[i64; 2]>,
+    /// `delivery_p50` over `latency_p50`, taken block by block.
+    pub ratio: Option<f64>,
+    /// The interval of `ratio`.
+    pub ratio_ci95: Option<[f64; 2]>,
+    /// What chance alone may add to the median of so many waits: an overhead that is smaller, to
+    /// either side, is none. Zero where no event waits by design.
+    pub noise: Option<u64>,
+    /// A median below this is impossible: the quickest raw transfer of all blocks, and what chance
+    /// may take off waits.
+    pub floor: Option<u64>,
 }

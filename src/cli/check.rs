@@ -178,7 +178,7 @@ How close to a webhook can polling get, and at what price?
 trials    3 at 1 point, in 3 blocks, strategies side by side
 seed      1
 arrivals  poisson
-time      about 45s
+time      about 49s
 expected  3600 events, 7236 requests
           6 connections open at once
 ";

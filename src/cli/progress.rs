@@ -165,6 +165,7 @@ fn position(from: Duration, until: Duration, began: Moment) -> Duration {
 fn word(phase: Phase) -> &'static str {
     match phase {
         Phase::Launching => "starting processes",
+        Phase::Calibrating => "measuring raw sockets",
         Phase::WarmUp => "warming up",
         Phase::Window => "measuring",
         Phase::Draining => "waiting for outstanding events",

@@ -12,6 +12,7 @@ pub mod histogram;
 pub mod intervals;
 pub mod join;
 pub mod ledger;
+pub mod limit;
 pub mod manifest;
 pub mod parquet_file;
 pub mod run;

@@ -15,6 +15,7 @@ use super::error::RecordError;
 use super::folder::RunFolder;
 use super::join::{Arrival, Emission};
 use super::ledger::Ledger;
+use super::limit::{Calibration, Limit, Transfers};
 use super::manifest::{Manifest, PlannedPoint, PlannedWorkload, RunStatus, ToolRecord};
 use super::trial::{
     EventCounts, MachineUse, Measured, Outcome, ProcessUse, SourceSide, StrategyRecord,
@@ -352,8 +353,22 @@ fn measured(exchanges: &[Exchange], polls: bool) -> Measured {
             rows: 0,
             process: process(9 << 20),
         },
+        limit: Some(Calibration::Measured(limit())),
         ledger: None,
         histogram: String::new(),
+    }
+}
+
+/// Raw transfers that take less than half of a way.
+fn limit() -> Limit {
+    let transfers = |p50| Transfers { count: 20, min: p50 / 2, p50, p99: 2 * p50 };
+    Limit {
+        rate: Rate::per_second(25.0).expect("a possible rate"),
+        arrivals: Arrivals::Poisson,
+        message: Bytes(1024),
+        one_way: transfers(60_000),
+        round_trip: transfers(80_000),
+        new_connection: transfers(180_000),
     }
 }
 

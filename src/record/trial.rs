@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::counts::{Counts, TlsSession};
 use crate::promise::Promise;
+use crate::record::limit::Calibration;
 use crate::schedule::Arrivals;
 use crate::theory::Theory;
 use crate::units::{Bytes, Rate, duration_text, some_duration_text};
@@ -115,6 +116,9 @@ pub struct Measured {
     /// What the machine did meanwhile; the same for all strategies of a trial.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<MachineUse>,
+    /// What raw sockets took between the trial's processes; the same for all its strategies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Calibration>,
     /// Where the per-event ledger is, relative to the run folder; absent when the trial
     /// delivered more rows than are kept.
     pub ledger: Option<String>,

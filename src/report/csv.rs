@@ -6,7 +6,7 @@
 //! takes a text that begins with `=`, `+`, `-` or `@` for a formula, so such a text is
 //! preceded by an apostrophe.
 
-use crate::analysis::summary::{PointSummary, StrategySummary, Summary};
+use crate::analysis::summary::{Limit, PointSummary, StrategySummary, Summary};
 
 use super::wording;
 
@@ -92,6 +92,21 @@ const COLUMNS: &[Column] = &[
     ("model_empty", |row| cell(model(row).and_then(|model| model.empty))),
     ("model_agrees", |row| cell(model(row).and_then(|model| model.agrees))),
     ("latency_effective", |row| cell(row.strategy.latency.effective)),
+    ("limit_one_way_p50_ns", |row| cell(row.strategy.limit.map(|limit| limit.one_way_p50))),
+    ("limit_round_trip_p50_ns", |row| cell(row.strategy.limit.map(|limit| limit.round_trip_p50))),
+    ("limit_new_connection_p50_ns", |row| {
+        cell(row.strategy.limit.map(|limit| limit.new_connection_p50))
+    }),
+    ("limit_latency_p50_ns", |row| limited(row, |limit| limit.latency_p50)),
+    ("limit_delivery_p50_ns", |row| limited(row, |limit| limit.delivery_p50)),
+    ("limit_overhead_p50_ns", |row| limited(row, |limit| limit.overhead_p50)),
+    ("limit_overhead_ci95_low_ns", |row| limited(row, |limit| limit.overhead_ci95.map(|ci| ci[0]))),
+    ("limit_overhead_ci95_high_ns", |row| {
+        limited(row, |limit| limit.overhead_ci95.map(|ci| ci[1]))
+    }),
+    ("limit_noise_ns", |row| limited(row, |limit| limit.noise)),
+    ("limit_ratio", |row| limited(row, |limit| limit.ratio)),
+    ("limit_floor_ns", |row| limited(row, |limit| limit.floor)),
 ];
 
 /// Writes a heading line and one line for each point and strategy.
@@ -113,6 +128,11 @@ pub fn summary(summary: &Summary) -> String {
 
 fn model<'a>(row: &Row<'a>) -> Option<&'a crate::analysis::summary::Model> {
     row.strategy.model.as_ref()
+}
+
+/// A figure of the physical limit, where there is one.
+fn limited<T: ToString>(row: &Row<'_>, read: fn(&Limit) -> Option<T>) -> String {
+    cell(row.strategy.limit.as_ref().and_then(read))
 }
 
 fn parameters(point: &PointSummary) -> String {

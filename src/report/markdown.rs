@@ -43,6 +43,21 @@ const INTERVALS: &[Column] = &[
     ("p99", |s| or_absent(s.latency.ci95.p99, wording::interval)),
 ];
 
+/// Shown where raw sockets were measured.
+const LIMITS: &[Column] = &[
+    ("raw one way", |s| or_absent(s.limit.map(|limit| limit.one_way_p50), nanoseconds)),
+    ("raw round trip", |s| or_absent(s.limit.map(|limit| limit.round_trip_p50), nanoseconds)),
+    ("raw new connection", |s| {
+        or_absent(s.limit.map(|limit| limit.new_connection_p50), nanoseconds)
+    }),
+    ("limit", |s| or_absent(s.limit.and_then(|limit| limit.latency_p50), nanoseconds)),
+    ("measured, without lag", |s| {
+        or_absent(s.limit.and_then(|limit| limit.delivery_p50), nanoseconds)
+    }),
+    ("overhead", wording::overhead),
+    ("times the limit", wording::times_limit),
+];
+
 /// How numbers are made, for readers who meet only this report.
 const METHOD: &str = "\
 1. Every strategy is offered the same events at the same planned moments.
@@ -136,6 +151,11 @@ fn figures(point: &PointSummary, folder: &str) -> Vec<String> {
             blocks
                 .push("Confidence intervals of latency, of at least 95 %, over blocks:".to_owned());
             blocks.push(comparison(point, INTERVALS));
+        }
+        if wording::has_limits(std::slice::from_ref(point)) {
+            blocks.push("The physical limit, all medians:".to_owned());
+            blocks.push(comparison(point, LIMITS));
+            blocks.push(format!("Here {}.", wording::LIMIT));
         }
         blocks.push("What it cost:".to_owned());
         blocks.push(comparison(point, COST));

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::analysis::figures::{PointFigures, StrategyFigures, TimelineBin};
 use crate::analysis::summary::{
     Check, CheckStatus, Comparison, Connections, Cpu, Difference, Events, Lag, LatencyIntervals,
-    LatencySummary, Memory, Messages, Model, Paired, PointSummary, Requests, SUMMARY_SCHEMA,
+    LatencySummary, Limit, Memory, Messages, Model, Paired, PointSummary, Requests, SUMMARY_SCHEMA,
     ScenarioSummary, StrategySummary, Summary, Tool, Verdict, VerdictStatus, WireBytes,
 };
 
@@ -111,6 +111,7 @@ pub(super) fn all_lost(name: &str) -> (StrategySummary, StrategyFigures) {
     strategy.name = name.to_owned();
     strategy.events = Events { emitted: 480, lost: 480, ..Events::default() };
     strategy.latency = LatencySummary::default();
+    strategy.limit = Some(limit(84_000, None, 0));
     strategy.requests = Requests { total: 480, failed: 480, ..Requests::default() };
     strategy.bytes.per_event = None;
     strategy.cpu.per_event = None;
@@ -181,6 +182,27 @@ fn slow_poll() -> StrategySummary {
             agrees: Some(true),
             note: "uniform wait of up to one interval".to_owned(),
         }),
+        limit: Some(limit(500_084_000, Some((504_018_000, 1.008)), 45_640_000)),
+    }
+}
+
+/// A limit of a median of so many nanoseconds, beside a median and how many times the limit it is,
+/// give or take what chance adds to waits.
+fn limit(latency_p50: u64, delivery: Option<(u64, f64)>, noise: u64) -> Limit {
+    let nanoseconds = |time: u64| i64::try_from(time).expect("short");
+    Limit {
+        blocks: 3,
+        one_way_p50: 84_000,
+        round_trip_p50: 109_000,
+        new_connection_p50: 243_000,
+        latency_p50: Some(latency_p50),
+        delivery_p50: delivery.map(|(p50, _)| p50),
+        overhead_p50: delivery.map(|(p50, _)| nanoseconds(p50) - nanoseconds(latency_p50)),
+        overhead_ci95: None,
+        ratio: delivery.map(|(_, ratio)| ratio),
+        ratio_ci95: None,
+        noise: Some(noise),
+        floor: Some(latency_p50.saturating_sub(70_000 + 5 * noise / 2)),
     }
 }
 
@@ -219,6 +241,7 @@ fn quick_poll() -> StrategySummary {
         idle_subscriber: Some(800_000),
         per_event_above_idle: Some(85_000 - 2_500),
     };
+    strategy.limit = Some(limit(125_084_000, Some((140_200_000, 1.121)), 11_410_000));
     strategy.model = Some(Model {
         latency_mean: Some(125_600_000),
         latency_p50: Some(125_600_000),
@@ -270,6 +293,7 @@ fn webhook() -> StrategySummary {
         idle_subscriber: Some(800_000),
         per_event_above_idle: Some(140_000 - 2_500),
     };
+    strategy.limit = Some(limit(84_000, Some((1_021_000, 12.15)), 0));
     strategy.memory.subscriber_peak = 7_404_000;
     strategy.model = Some(Model {
         latency_mean: None,

@@ -57,6 +57,12 @@ const GROUPS: &[&[Column]] = &[
     ],
 ];
 
+/// Shown where raw sockets were measured; behind the latency.
+const LIMITS: &[Column] = &[
+    ("limit", "p50", |s| or_absent(s.limit.and_then(|limit| limit.latency_p50), nanoseconds)),
+    ("overhead", "p50", wording::overhead),
+];
+
 /// Shown where there are enough blocks for any of them.
 const INTERVALS: &[Column] = &[
     ("95 % intervals of the median block", "mean", |s| {
@@ -106,7 +112,9 @@ fn point_tables(point: &PointSummary, terminal: Terminal) -> Vec<String> {
         return vec!["No strategy was measured.".to_owned(), String::new()];
     }
     let intervals = wording::has_intervals(point).then_some(&INTERVALS);
-    let groups = || GROUPS.iter().chain(intervals);
+    let limits = wording::has_limits(std::slice::from_ref(point)).then_some(&LIMITS);
+    let (latency, others) = GROUPS.split_at(1);
+    let groups = || latency.iter().chain(limits).chain(others).chain(intervals);
     let all: Vec<Column> = groups().copied().flatten().copied().collect();
     if width(&all, &point.strategies) <= terminal.width {
         return table_lines(&all, &point.strategies, terminal);
@@ -273,6 +281,9 @@ fn legend(summary: &Summary, terminal: Terminal) -> Vec<String> {
     if strategies().any(|s| s.lag.max.is_some()) {
         notes.push("lag is how late the harness emitted events; every latency contains it");
     }
+    if wording::has_limits(&summary.points) {
+        notes.push(wording::LIMIT);
+    }
     if strategies().any(|s| s.subscribers > 1) {
         notes.push("an event counts once for each subscriber it is owed to");
     }
@@ -354,7 +365,7 @@ mod tests {
     use super::{Terminal, summary};
     use crate::report::sample;
 
-    const WIDE: Terminal = Terminal { width: 180, colour: false };
+    const WIDE: Terminal = Terminal { width: 200, colour: false };
     const USUAL: Terminal = Terminal { width: 100, colour: false };
     const NARROW: Terminal = Terminal { width: 60, colour: false };
 
@@ -364,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn a_usual_terminal_stacks_two_tables() {
+    fn a_usual_terminal_stacks_tables() {
         insta::assert_snapshot!(summary(&sample::summary(), USUAL));
     }
 
@@ -415,7 +426,7 @@ mod tests {
         lost.points[0].strategies = vec![sample::all_lost("webhook").0];
         let text = summary(&lost, WIDE);
         let row = text.lines().find(|line| line.starts_with("webhook")).expect("a row");
-        assert_eq!(row.matches('—').count(), 9, "{row}");
+        assert_eq!(row.matches('—').count(), 10, "{row}");
         assert!(row.contains("480 !"));
     }
 

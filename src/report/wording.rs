@@ -140,6 +140,34 @@ pub(super) fn interval([low, high]: [u64; 2]) -> String {
     format!("{} to {}", nanoseconds(low), nanoseconds(high))
 }
 
+/// What a strategy's median takes beyond what raw sockets allow; `≈ 0` if chance explains it.
+pub(super) fn overhead(strategy: &StrategySummary) -> String {
+    let figures = strategy.limit.and_then(|limit| Some((limit.overhead_p50?, limit.noise?)));
+    or_absent(figures, |(overhead, noise)| {
+        let size = overhead.unsigned_abs();
+        if size < noise {
+            return "≈ 0".to_owned();
+        }
+        format!("{}{}", if overhead < 0 { "−" } else { "" }, nanoseconds(size))
+    })
+}
+
+/// How many times a strategy's median is what raw sockets allow.
+pub(super) fn times_limit(strategy: &StrategySummary) -> String {
+    or_absent(strategy.limit.and_then(|limit| limit.ratio), |times| format!("{} ×", ratio(times)))
+}
+
+/// Whether raw sockets were measured for any strategy of these points.
+pub(super) fn has_limits(points: &[PointSummary]) -> bool {
+    points.iter().flat_map(|point| &point.strategies).any(|strategy| strategy.limit.is_some())
+}
+
+/// What a limit and an overhead are.
+pub(super) const LIMIT: &str = "limit is the median that raw sockets would allow, measured between the same processes in the \
+     same blocks; overhead is what the strategy's own median, without lag, takes beyond it (≈ 0 if \
+     chance explains it); on one host most of a raw transfer is its reader waking up, and a \
+     strategy wakes more threads than one";
+
 /// Whether any strategy of the point has a confidence interval.
 pub(super) fn has_intervals(point: &PointSummary) -> bool {
     let mut intervals = point.strategies.iter().map(|strategy| &strategy.latency.ci95);

@@ -42,8 +42,9 @@ pub const DRAIN_MARGIN: Duration = Duration::from_secs(2);
 /// The longest injected round trip: beyond it are only links to other planets.
 pub const LONGEST_RTT: Duration = Duration::from_secs(1);
 
-/// What starting and ending a trial's processes is expected to take.
-pub const TRIAL_OVERHEAD: Duration = Duration::from_secs(1);
+/// What starting and ending a trial's processes is expected to take, and 1.6 s in which raw
+/// sockets are measured between them.
+pub const TRIAL_OVERHEAD: Duration = Duration::from_millis(2_600);
 
 /// How long after the window outstanding events are waited for, at most.
 pub(crate) fn drain(reading: &Reading) -> Duration {

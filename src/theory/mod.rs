@@ -141,6 +141,9 @@ pub struct Conditions {
     pub server: Duration,
     /// Round trips that set a connection up before each exchange: 0 if connections are kept.
     pub set_up: u32,
+    /// From sending a request to its arrival, set-up of its connection included, where that was
+    /// measured by itself; otherwise all ways of an exchange are taken to be equally long.
+    pub request_way: Option<Duration>,
 }
 
 impl Conditions {
@@ -158,8 +161,12 @@ impl Conditions {
     /// One way of the network: half a round trip, of which an exchange is one and one more for
     /// each that sets its connection up.
     pub(crate) fn one_way(&self, server: Duration) -> Duration {
+        let travelling = self.exchange.saturating_sub(server);
+        if let Some(there) = self.request_way {
+            return travelling.saturating_sub(there);
+        }
         let trips = self.set_up.saturating_add(1).saturating_mul(2);
-        self.exchange.saturating_sub(server) / trips
+        travelling / trips
     }
 
     /// From a read of the source to its answer's arrival, the smallest latency of a poller: the
@@ -171,7 +178,7 @@ impl Conditions {
     /// From sending a request to its arrival: set-up and one way.
     pub(crate) fn there(&self, server: Duration) -> Duration {
         let ways = self.set_up.saturating_mul(2).saturating_add(1);
-        self.one_way(server).saturating_mul(ways)
+        self.request_way.unwrap_or_else(|| self.one_way(server).saturating_mul(ways))
     }
 
     /// The same with exchanges that take longer by what timers and scheduling may add.
@@ -201,6 +208,7 @@ impl Conditions {
             rtt: None,
             server: Duration::ZERO,
             set_up: 0,
+            request_way: None,
         }
     }
 }

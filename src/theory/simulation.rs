@@ -94,6 +94,7 @@ impl World {
             rtt: Some(seconds(2.0 * self.way)),
             server: seconds(self.server),
             set_up: self.set_up,
+            request_way: None,
         }
     }
 

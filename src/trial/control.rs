@@ -13,6 +13,7 @@ use tokio_util::codec::{Framed, LinesCodec};
 use crate::clock::Moment;
 use crate::counts::{Counts, TlsSession};
 use crate::fault::Fault;
+use crate::record::limit::Calibration;
 use crate::record::trial::WindowUse;
 use crate::schedule::Arrivals;
 use crate::subscriber::harm::Place;
@@ -22,7 +23,7 @@ use crate::wire::link::Link;
 use crate::wire::tls::Credentials;
 
 /// The version of this conversation; both ends must speak the same.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// The longest message, in bytes.
 pub const LONGEST_MESSAGE: usize = 1 << 20;
@@ -35,6 +36,17 @@ pub enum ToWorker {
     Source(SourceAssignment),
     /// Be the subscribers of one strategy.
     Subscriber(SubscriberAssignment),
+    /// Answer messages of this size that the source sends over raw sockets, until it has sent
+    /// the last one.
+    Echo {
+        /// Size of a message.
+        message: Bytes,
+    },
+    /// Measure what raw sockets take.
+    Calibrate {
+        /// Where messages are answered.
+        echo: SocketAddr,
+    },
     /// The schedule starts at `epoch`; measure from `from` until `until`.
     Start {
         /// When the schedule starts.
@@ -127,6 +139,16 @@ pub enum FromWorker {
     Ready {
         /// Where the lanes listen; empty from subscribers.
         lanes: Vec<SocketAddr>,
+    },
+    /// Messages over raw sockets are answered here, or cannot be, for this reason.
+    Echoing {
+        /// Where, or why not.
+        at: Result<SocketAddr, String>,
+    },
+    /// Raw sockets have been measured, or could not be.
+    Calibrated {
+        /// What was measured, or why nothing was.
+        calibration: Calibration,
     },
     /// The window is over.
     Closed {

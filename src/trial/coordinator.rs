@@ -15,12 +15,14 @@ use crate::meter::{self, Scheduled};
 use crate::plan::{Plan, PlannedStrategy, Point, Trial};
 use crate::record::join::{Arrival, Emission};
 use crate::record::ledger::Ledger;
+use crate::record::limit::Calibration;
 use crate::record::trial::{
     EventCounts, MachineUse, Measured, Outcome, ProcessUse, SourceSide, StrategyRecord,
     SubscriberSide, TRIAL_SCHEMA, TrialRecord, WindowUse, Workload,
 };
 use crate::subscriber::harm::Place;
 use crate::subscriber::inbox::Delivery;
+use crate::trial::calibration::calibrate;
 use crate::trial::control::{
     FromWorker, SourceAssignment, SourceReport, StrategyAssignment, SubscriberAssignment,
     SubscriberReport, ToWorker,
@@ -56,6 +58,8 @@ const REPORT_TIMEOUT: Duration = Duration::from_secs(90);
 pub enum Phase {
     /// Processes are started and get ready.
     Launching,
+    /// The physical limit is measured: what raw sockets take between the processes.
+    Calibrating,
     /// Events flow but do not count yet.
     WarmUp,
     /// It is being measured; the coordinator does nothing.
@@ -119,6 +123,7 @@ struct Collected {
     epoch: Moment,
     machine: MachineUse,
     fault: Option<Fault>,
+    limit: Option<Calibration>,
     emissions: Vec<rows::Emission>,
     source: SourceReport,
     source_process: ProcessUse,
@@ -153,6 +158,8 @@ async fn conduct(
     let lanes = launch_source(plan, trial, source, folder, launcher, crew).await?;
     let subscribers = assigned(point, strategies, &keyrings, authority.as_ref())?;
     launch_subscribers(plan, trial, subscribers, &lanes, launcher, crew).await?;
+    watch(Phase::Calibrating);
+    let limit = Some(calibrate(crew, point.payload).await?);
 
     let epoch = clock::now().after(HEAD_START);
     let from = epoch.after(point.warm_up);
@@ -186,6 +193,7 @@ async fn conduct(
     let window = nanoseconds(point.window);
     collected.machine = machine.end(&readings, (window, trial.index), fault);
     collected.fault = fault;
+    collected.limit = limit;
     Ok(collected)
 }
 
@@ -346,8 +354,8 @@ async fn collect(crew: &mut Crew, epoch: Moment, closed: &[Closed]) -> Result<Co
         return Err(worker.confused("its report is incomplete".to_owned()));
     }
     let source_process = process_use(&closed[0], source.memory_peak, source.suffered.clone());
-    let (machine, fault) = (MachineUse::default(), None);
-    Ok(Collected { epoch, machine, fault, emissions, source, source_process, subscribers })
+    let (machine, fault, limit) = (MachineUse::default(), None, None);
+    Ok(Collected { epoch, machine, fault, limit, emissions, source, source_process, subscribers })
 }
 
 fn process_use(closed: &Closed, memory_peak: u64, suffered: WindowUse) -> ProcessUse {
@@ -462,6 +470,7 @@ fn assemble(
                 rows: subscriber.deliveries.len() as u64,
                 process: subscriber.process,
             },
+            limit: collected.limit.clone(),
             ledger: None,
             histogram: String::new(),
         });

@@ -3,6 +3,7 @@
 //! The coordinator plans, launches, waits and collects; workers measure. Nothing crosses the
 //! control channel while a trial is being measured.
 
+mod calibration;
 pub mod control;
 pub mod coordinator;
 pub mod crew;

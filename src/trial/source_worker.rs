@@ -17,6 +17,7 @@ use crate::source::feed::EventWriter;
 use crate::source::lane::{Contents, LaneThread, LaneUse, Window};
 use crate::source::log::{LogReader, event_log};
 use crate::source::pacer::Pacer;
+use crate::trial::calibration::hear_after_calibration;
 use crate::trial::control::{
     Control, FromWorker, LaneReport, SourceAssignment, SourceReport, ToWorker,
 };
@@ -43,7 +44,8 @@ pub(crate) async fn run(
     let addresses = lanes.iter().map(|lane| lane.address).collect();
     control.say(&FromWorker::Ready { lanes: addresses }).await?;
 
-    let times = match control.hear().await? {
+    let (heard, _calibrating) = hear_after_calibration(control, Some(&assignment)).await?;
+    let times = match heard {
         ToWorker::Start { epoch, from, until } => {
             pacer.start(epoch);
             Timetable::new(epoch, from, until)

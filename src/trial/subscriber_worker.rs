@@ -18,6 +18,7 @@ use crate::source::lane::Window;
 use crate::subscriber::inbox::Inbox;
 use crate::subscriber::post::{Epoch, Post, Readiness};
 use crate::timer::Timer;
+use crate::trial::calibration::hear_after_calibration;
 use crate::trial::control::{
     Control, FromWorker, SubscriberAssignment, SubscriberReport, ToWorker,
 };
@@ -66,7 +67,8 @@ pub(crate) async fn run(
     await_readiness(control, &mut running, readied).await?;
     control.say(&FromWorker::Ready { lanes: Vec::new() }).await?;
 
-    let times = match control.hear().await? {
+    let (heard, _calibrating) = hear_after_calibration(control, None).await?;
+    let times = match heard {
         ToWorker::Start { epoch, from, until } => {
             // A half that has ended already is noticed by `running` just below.
             let _ = epoch_known.send(Some(epoch));

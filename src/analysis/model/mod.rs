@@ -78,6 +78,7 @@ impl<'a> Observed<'a> {
             rtt: workload.rtt,
             server: Duration::ZERO,
             set_up: strategy.set_up,
+            request_way: None,
         };
         (!blocks.is_empty()).then(|| Observed {
             form,
@@ -130,7 +131,7 @@ impl<'a> Observed<'a> {
     }
 
     /// Waits that do not depend on each other.
-    fn independent_waits(&self) -> f64 {
+    pub(crate) fn independent_waits(&self) -> f64 {
         let latency = &self.predicted.latency;
         let count = self.summary.latency.count as f64;
         let Some(longest) = latency.max().filter(|longest| *longest > latency.min()) else {

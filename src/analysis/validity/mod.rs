@@ -7,6 +7,7 @@
 mod beats;
 mod bunching;
 mod deliveries;
+mod floor;
 pub mod limits;
 mod machine;
 mod meters;
@@ -279,6 +280,14 @@ pub const CHECKS: &[CheckEntry] = &[
         limits: &[limits::UNEVEN_WAITS],
         proof: Proof::Fault { fault: Fault::BiasBeat, with: &["events.rate=6000/s"] },
         check: beats::uniform_wait,
+    },
+    CheckEntry {
+        code: "V19",
+        id: "faster-than-limit",
+        demand: "no strategy is faster than raw sockets between the same processes",
+        limits: &[limits::FASTER],
+        proof: planted(Fault::OutrunLight),
+        check: floor::faster_than_limit,
     },
     CheckEntry {
         code: "V20",
