@@ -6,6 +6,8 @@
 // Words everyone may use.
 pub mod units;
 
+pub mod stopping;
+
 pub mod digest;
 
 pub mod clock;

@@ -11,6 +11,7 @@ use crate::delivery::contract::Strategy;
 use crate::fault::Fault;
 use crate::scenario::{NamedStrategy, Scenario, ScenarioPoint, TRIAL_OVERHEAD, TraceFile};
 use crate::schedule::{Arrivals, random_stream};
+use crate::stopping::{FEWEST_BLOCKS, StoppingRule};
 use crate::theory::prediction::{Prediction, Quantity};
 use crate::theory::{Conditions, Theory};
 use crate::units::{Bytes, Rate};
@@ -33,12 +34,15 @@ pub struct Plan {
     pub seed: u64,
     /// Whether strategies share a source.
     pub layout: Layout,
-    /// Blocks at each point.
+    /// Blocks at each point; with a stopping rule, the most.
     pub blocks: u32,
+    /// When a point has blocks enough, unless their number is fixed.
+    pub stopping: Option<StoppingRule>,
     /// The combinations of swept parameters, the first of them changing slowest; one without a
     /// sweep.
     pub points: Vec<Point>,
-    /// The trials, in the order they run.
+    /// The trials, in the order they run; with a stopping rule, the last blocks of a point may
+    /// not be needed.
     pub trials: Vec<Trial>,
     /// What is made to go wrong on purpose, to prove that the checks notice.
     pub fault: Option<Fault>,
@@ -158,6 +162,7 @@ pub fn expand(scenario: &Scenario) -> Plan {
         seed: scenario.seed,
         layout: scenario.layout,
         blocks: scenario.repeats,
+        stopping: scenario.stopping,
         points: scenario.points.iter().map(resolved).collect(),
         trials,
         fault: None,
@@ -243,18 +248,31 @@ impl PlannedStrategy {
 }
 
 impl Plan {
-    /// What the plan is expected to come to.
+    /// The fewest blocks at each point.
+    #[must_use]
+    pub fn fewest_blocks(&self) -> u32 {
+        if self.stopping.is_some() { FEWEST_BLOCKS } else { self.blocks }
+    }
+
+    /// What the plan is expected to come to, if every block is run.
     #[must_use]
     pub fn estimate(&self) -> Estimate {
+        self.estimate_of(self.blocks)
+    }
+
+    /// What the first `blocks` blocks of every point are expected to come to.
+    #[must_use]
+    pub fn estimate_of(&self, blocks: u32) -> Estimate {
         let mut estimate = Estimate {
-            trials: self.trials.len(),
+            trials: 0,
             events: 0.0,
             requests: Some(0.0),
             wall_time: Duration::ZERO,
             connections: 0,
         };
-        for trial in &self.trials {
+        for trial in self.trials.iter().filter(|trial| trial.block < blocks) {
             let point = &self.points[trial.point];
+            estimate.trials += 1;
             estimate.events += point.events;
             for strategy in &trial.strategies {
                 let requests = point.expectation(&point.strategies[*strategy]).requests;

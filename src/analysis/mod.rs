@@ -5,6 +5,7 @@
 
 pub mod analyse;
 pub mod figures;
+pub mod precision;
 pub mod summary;
 
 mod blocks;

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::plan::{Layout, Plan, PlannedStrategy, Point, Trial};
 use crate::schedule::Arrivals;
+use crate::stopping::StoppingRule;
 use crate::units::{Bytes, Rate, duration_text, nanoseconds, some_duration_text};
 
 /// What `pollpush check --format json` prints.
@@ -19,6 +20,8 @@ pub(crate) struct Outline<'p> {
     seed: u64,
     layout: Layout,
     blocks: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopping: Option<StoppingRule>,
     expected: Total,
     points: Vec<PointOutline<'p>>,
     trials: Vec<TrialOutline<'p>>,
@@ -87,6 +90,7 @@ impl<'p> Outline<'p> {
             seed: plan.seed,
             layout: plan.layout,
             blocks: plan.blocks,
+            stopping: plan.stopping,
             expected: Total {
                 events: estimate.events,
                 requests: estimate.requests,

@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::cli::check::warn_of_few_events;
 use crate::cli::conclusion::conclude;
+use crate::cli::enough::Enough;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::options::{Format, ScenarioOptions};
 use crate::cli::outcome::{Outcome, UsageError};
@@ -19,7 +20,7 @@ use crate::plan::{Plan, expand};
 use crate::record::folder::RunFolder;
 use crate::record::manifest::RunStatus;
 use crate::trial::crew::Launcher;
-use crate::trial::run::{bytes_needed, manifest, run};
+use crate::trial::run::{Stop, bytes_needed, manifest, run};
 
 /// Run a scenario: start the processes, measure, record, and show the comparison.
 #[derive(Debug, Args)]
@@ -74,10 +75,12 @@ fn measure(
     terminal: &mut Terminal,
 ) -> anyhow::Result<RunStatus> {
     let mut progress = Progress::new(plan, terminal);
+    let mut enough = Enough::of(plan);
+    let stop = enough.as_mut().map(|enough| enough as &mut dyn Stop);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let launcher = Launcher::new(program()?).await?;
-        Ok(run(plan, folder, &launcher, interrupt.token(), &mut progress).await?)
+        Ok(run(plan, folder, &launcher, interrupt.token(), &mut progress, stop).await?)
     })
 }
 

@@ -64,6 +64,7 @@ pub fn report(summary: &Summary) -> String {
     for point in &summary.points {
         blocks.extend(heading("###", point));
         blocks.push(findings(point));
+        blocks.extend(point.stopping.as_ref().map(|stopping| escape(&wording::stopped(stopping))));
     }
     if summary.points.is_empty() {
         blocks.push("Nothing was measured.".to_owned());

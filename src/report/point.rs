@@ -63,6 +63,7 @@ mod tests {
             strategies: Vec::new(),
             comparisons: Vec::new(),
             paired: Vec::new(),
+            stopping: None,
         }
     }
 

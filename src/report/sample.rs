@@ -38,6 +38,7 @@ pub(super) fn summary() -> Summary {
             strategies: vec![slow_poll(), quick_poll(), webhook()],
             comparisons: comparisons(),
             paired: paired(),
+            stopping: None,
         }],
     }
 }

@@ -81,6 +81,7 @@ pub fn summary(summary: &Summary, terminal: Terminal) -> String {
         lines.push(point_heading(summary, point, terminal));
         lines.push(String::new());
         lines.extend(point_tables(point, terminal));
+        lines.extend(stopped(point, terminal));
         lines.extend(compared(point, terminal));
         lines.extend(remarks(point, terminal));
         lines.extend(theory(point, terminal));
@@ -198,6 +199,14 @@ fn list_lines(columns: &[Column], strategies: &[StrategySummary]) -> Vec<String>
         }
         lines.push(String::new());
     }
+    lines
+}
+
+/// How a stopping rule ended the point, if one did.
+fn stopped(point: &PointSummary, terminal: Terminal) -> Vec<String> {
+    let Some(stopping) = &point.stopping else { return Vec::new() };
+    let mut lines = wrapped(&wording::stopped(stopping), terminal.width, "  ");
+    lines.push(String::new());
     lines
 }
 

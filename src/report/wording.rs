@@ -1,11 +1,12 @@
 //! Sentences that the terminal and the written report share.
 
 use crate::analysis::summary::{
-    Check, CheckStatus, Events, Model, PointSummary, StrategySummary, Summary, VerdictStatus,
+    Check, CheckStatus, Events, Model, PointSummary, StopReason, Stopping, StrategySummary,
+    Summary, VerdictStatus,
 };
 
 use super::quantity::{
-    bytes, count, counted, duration, mean_count, nanoseconds, or_absent, ratio, share,
+    bytes, count, counted, duration, mean_count, nanoseconds, or_absent, ratio, share, tick_number,
 };
 
 /// A text that stays on its line: control characters become spaces.
@@ -201,6 +202,35 @@ pub(super) fn remarks(strategy: &StrategySummary) -> Option<String> {
     (!remarks.is_empty()).then(|| remarks.join(", "))
 }
 
+/// How a stopping rule ended a point, and what that does to its intervals.
+pub(super) fn stopped(stopping: &Stopping) -> String {
+    let (measure, asked) = (&stopping.measure, tick_number(stopping.precision * 100.0));
+    let blocks = counted(stopping.blocks.into(), "block");
+    let looks = counted(stopping.looks.into(), "look");
+    let cap = match stopping.reason {
+        StopReason::Narrow => "",
+        StopReason::Cap => ", the most allowed",
+    };
+    let found = match (stopping.within, stopping.reason) {
+        (None, _) => format!(
+            "{measure} is not known of every strategy in every block, so ±{asked} % could not be \
+             reached"
+        ),
+        (Some(within), StopReason::Cap) => format!(
+            "{measure} is known to within ±{} % only, not to the ±{asked} % asked for",
+            ratio(within * 100.0)
+        ),
+        (Some(within), StopReason::Narrow) => format!(
+            "{measure} is known to within ±{} % for every strategy, ±{asked} % was asked for",
+            ratio(within * 100.0)
+        ),
+    };
+    format!(
+        "Stopped after {blocks}{cap}, and {looks} at them: {found}. Each look is a chance to stop \
+         because the blocks so far happen to agree, so intervals are slightly too narrow."
+    )
+}
+
 /// One plain sentence of what was measured of a strategy.
 pub(super) fn finding(strategy: &StrategySummary) -> String {
     let (events, latency) = (&strategy.events, &strategy.latency);
@@ -227,4 +257,47 @@ pub(super) fn finding(strategy: &StrategySummary) -> String {
     let cost = cost
         .map_or(String::new(), |each| format!("; {} requests per delivered event", ratio(each)));
     format!("{} of {owed} delivered, {coalesced}{lost}{times}{cost}.", count(events.delivered))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stopped;
+    use crate::analysis::summary::{StopReason, Stopping};
+
+    #[test]
+    fn why_a_point_was_measured_no_further_is_told_with_what_it_does_to_intervals() {
+        let narrow = Stopping {
+            measure: "latency.p50".to_owned(),
+            precision: 0.05,
+            blocks: 11,
+            most_blocks: 60,
+            looks: 6,
+            reason: StopReason::Narrow,
+            within: Some(0.042),
+        };
+        let capped = Stopping { blocks: 60, looks: 55, reason: StopReason::Cap, ..narrow.clone() };
+        let unknown = Stopping { within: None, ..capped.clone() };
+        let capped = Stopping { within: Some(0.12), ..capped };
+        for (stopping, expected) in [
+            (
+                narrow,
+                "Stopped after 11 blocks, and 6 looks at them: latency.p50 is known to within \
+                 ±4.20 % for every strategy, ±5 % was asked for. ",
+            ),
+            (
+                capped,
+                "Stopped after 60 blocks, the most allowed, and 55 looks at them: latency.p50 is \
+                 known to within ±12.0 % only, not to the ±5 % asked for. ",
+            ),
+            (
+                unknown,
+                "Stopped after 60 blocks, the most allowed, and 55 looks at them: latency.p50 is \
+                 not known of every strategy in every block, so ±5 % could not be reached. ",
+            ),
+        ] {
+            let said = stopped(&stopping);
+            assert!(said.starts_with(expected), "{said}");
+            assert!(said.contains("intervals are slightly too narrow"), "{said}");
+        }
+    }
 }

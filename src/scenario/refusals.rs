@@ -149,6 +149,47 @@ fn values_that_are_impossible() {
 }
 
 #[test]
+fn numbers_of_blocks_that_cannot_be() {
+    let with = |more: &str| format!("\"60s\"\n{more}");
+    let cases = [
+        with("precision = 5"),
+        with("precision = \"5\""),
+        with("precision = \"0%\""),
+        with("precision = \"101%\""),
+        with("precision = \"5%\"\nrepeats = 10"),
+        with("precision = \"5%\"\nmeasure = \"latency.p95\""),
+        with("precision = \"5%\"\nmax-repeats = 5"),
+        with("precision = \"5%\"\nmax-repeats = 1001"),
+        with("measure = \"latency.p99\""),
+        with("repeats = 10\nmax-repeats = 20"),
+        "\"3h\"\nprecision = \"5%\"".to_owned(),
+    ];
+    let cases: Vec<(&str, &str)> = cases.iter().map(|to| ("\"60s\"", to.as_str())).collect();
+    insta::assert_snapshot!(shown(&cases));
+}
+
+#[test]
+fn a_number_of_blocks_and_a_precision_replace_each_other_beside_the_file() {
+    let precise = RIGHT.replace(
+        "\"60s\"",
+        "\"60s\"\nprecision = \"5%\"\nmeasure = \"latency.mean\"\nmax-repeats = 9",
+    );
+    let read = |text: &str, overrides: &[&str]| {
+        let scenario = read(text, overrides).expect("right");
+        let rule = scenario.stopping.map(|rule| format!("{} {}", rule.measure, rule.precision));
+        (scenario.repeats, rule.unwrap_or_default())
+    };
+    let rule = |text: &str| text.to_owned();
+    assert_eq!(read(&precise, &[]), (9, rule("latency.mean 5%")));
+    assert_eq!(read(&precise, &["run.repeats=3"]), (3, String::new()));
+    assert_eq!(read(&precise, &["run.measure=cpu.per_event"]), (9, rule("cpu.per_event 5%")));
+    let fixed = RIGHT.replace("\"60s\"", "\"60s\"\nrepeats = 3");
+    assert_eq!(read(&fixed, &["run.precision=1%"]), (60, rule("latency.p50 1%")));
+    let last = ["run.precision=1%", "run.repeats=4"];
+    assert_eq!(read(&fixed, &last), (4, String::new()));
+}
+
+#[test]
 fn arrivals_that_cannot_be() {
     let rate = "rate = \"20/s\"";
     let with = |more: &str| format!("{rate}\n{more}");

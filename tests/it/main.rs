@@ -36,6 +36,8 @@ mod scenarios;
 mod serve;
 /// Who may use the mock source, and how often.
 mod serve_access;
+/// Runs that end when a measure is known well enough.
+mod stopping;
 /// Streams that are kept open.
 mod streams;
 /// What lies between a client and a server.
