@@ -19,6 +19,7 @@ pub mod schedule;
 pub mod theory;
 
 // The floors of the measuring wing, from the ground up.
+pub mod affinity;
 pub mod timer;
 
 pub mod machine;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::seq::SliceRandom;
 
+use crate::affinity::Placement;
 use crate::delivery::contract::Strategy;
 use crate::fault::Fault;
 use crate::scenario::{NamedStrategy, Scenario, ScenarioPoint, TRIAL_OVERHEAD, TraceFile};
@@ -69,6 +70,12 @@ pub struct Point {
     pub window: Duration,
     /// How long after the window outstanding events are waited for, at most.
     pub drain: Duration,
+    /// Whether each process is kept on one CPU.
+    pub pin: bool,
+    /// Where the processes are kept, once that is known; see [`Plan::place`].
+    pub placement: Option<Placement>,
+    /// How long before each event the pacer spins.
+    pub spin: Duration,
     /// The round trip injected into every connection, if one is.
     pub rtt: Option<Duration>,
     /// The strategies compared, in the scenario's order.
@@ -207,6 +214,9 @@ fn resolved(point: &ScenarioPoint) -> Point {
         warm_up: point.warm_up,
         window: point.window,
         drain: point.drain,
+        pin: point.pin,
+        placement: None,
+        spin: point.spin,
         rtt: point.rtt,
         strategies: point.strategies.iter().map(strategy).collect(),
     }
@@ -248,6 +258,19 @@ impl PlannedStrategy {
 }
 
 impl Plan {
+    /// Places the processes of every point that asks for it on these CPUs; returns whether they
+    /// are enough.
+    #[must_use]
+    pub fn place(&mut self, cpus: &[u32]) -> bool {
+        let layout = self.layout;
+        self.points.iter_mut().filter(|point| point.pin).all(|point| {
+            let strategies = point.strategies.len();
+            let at_once = if layout == Layout::Solo { 1 } else { strategies };
+            point.placement = Placement::over(cpus, strategies, at_once);
+            point.placement.is_some()
+        })
+    }
+
     /// The fewest blocks at each point.
     #[must_use]
     pub fn fewest_blocks(&self) -> u32 {
@@ -411,6 +434,21 @@ mechanism = 'webhook'
         let solo = |seed: &str| plan(&["run.layout=solo", &format!("run.seed={seed}")]).trials;
         assert_eq!(solo("5"), solo("5"));
         assert_ne!(solo("5"), solo("6"));
+    }
+
+    #[test]
+    fn only_points_that_ask_for_it_are_placed_and_alone_strategies_share_a_cpu() {
+        let mut swept = plan(&["sweep.\"run.pin\"=[true, false]"]);
+        assert!(swept.place(&[0, 1, 2]));
+        let placement = swept.points[0].placement.clone().expect("pinned");
+        assert_eq!((placement.source, placement.subscribers), (0, vec![1, 2, 1]));
+        assert_eq!(swept.points[1].placement, None);
+        let mut solo = plan(&["run.pin=true", "run.layout=solo"]);
+        assert!(solo.place(&[0, 1, 2]));
+        let placement = solo.points[0].placement.clone().expect("pinned");
+        assert_eq!((placement.subscribers, placement.coordinator), (vec![1, 1, 1], vec![2]));
+        assert!(!solo.place(&[0]));
+        assert!(plan(&[]).place(&[]), "nothing is to be placed");
     }
 
     #[test]

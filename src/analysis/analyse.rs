@@ -1,5 +1,6 @@
 //! From a run folder to its summary and figures.
 
+use super::conditions::conditions;
 use super::evidence::{Evidence, PlannedBlocks, PointEvidence, gather};
 use super::figures::PointFigures;
 use super::paired::{Pairing, paired};
@@ -72,7 +73,10 @@ pub fn analyse(run: &Run) -> Result<Analysis, AnalysisError> {
         .iter()
         .flat_map(|point| &point.strategies)
         .all(|strategy| strategy.unended == 0);
-    let points = evidence.points.into_iter().map(|point| {
+    let conditions = (0_u32..).zip(&run.manifest.points).map(|(index, point)| {
+        conditions(point, run.records.iter().filter(|record| record.point == index))
+    });
+    let points = evidence.points.into_iter().zip(conditions).map(|(point, conditions)| {
         let comparisons = comparisons(&point.strategies);
         PointSummary {
             parameters: point.parameters,
@@ -83,6 +87,7 @@ pub fn analyse(run: &Run) -> Result<Analysis, AnalysisError> {
                 PlannedBlocks::Stopped(stopping) => Some(stopping),
                 PlannedBlocks::Fixed | PlannedBlocks::Open => None,
             },
+            conditions,
         }
     });
     let manifest = &run.manifest;

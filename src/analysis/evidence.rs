@@ -114,14 +114,11 @@ pub(crate) struct Block {
     pub(crate) phases: Option<PhaseFit>,
     /// The block beside the first strategy's, event by event.
     pub(crate) paired: Option<PairedBlock>,
+    /// Whether the processes of the trial were pinned to CPUs.
+    pub(crate) pinned: bool,
 }
 
 impl Block {
-    /// Whether the processes of the trial were pinned to CPUs.
-    pub(crate) fn is_pinned(&self) -> bool {
-        false
-    }
-
     /// The effective sample size, at most the distinct events: many subscribers are late with
     /// the same event together.
     pub(crate) fn effective(&self) -> Option<u64> {
@@ -204,7 +201,8 @@ pub(crate) fn gather(
         };
         let pairing = pairing.as_deref_mut();
         let paired = pairing.and_then(|pairing| pairing.meet(record.trial, reading.events));
-        let (block, latency) = supported(Block { paired, ..reading.block }, reading.latency);
+        let block = Block { paired, pinned: point.placement.is_some(), ..reading.block };
+        let (block, latency) = supported(block, reading.latency);
         blocks.push(block);
         latencies.push(latency);
         lags.push(reading.lag);
@@ -296,6 +294,7 @@ fn block_of(record: &TrialRecord, measured: &Measured, trace: Option<&Trace>) ->
         gaps: None,
         phases: phases.and_then(|phases| phases.fit(&workload.arrivals)),
         paired: None,
+        pinned: false,
     }
 }
 

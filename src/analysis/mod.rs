@@ -10,6 +10,7 @@ pub mod summary;
 
 mod blocks;
 mod change;
+mod conditions;
 mod cost;
 mod curves;
 mod effective;

@@ -127,6 +127,24 @@ pub struct PointSummary {
     /// How a stopping rule ended the point; `null` if the number of blocks was fixed, or if no
     /// rule has ended it.
     pub stopping: Option<Stopping>,
+    /// What the harness itself did.
+    pub conditions: Conditions,
+}
+
+/// What the harness itself did at a point, in nanoseconds; part of no strategy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Conditions {
+    /// The CPU that the source process was pinned to; `null` without pinning.
+    pub source_cpu: Option<u32>,
+    /// The CPU that each strategy's subscribers were pinned to, in order; empty without pinning.
+    pub subscriber_cpus: Vec<u32>,
+    /// How long before each event the pacer spun instead of sleeping; zero if it did not.
+    pub spin: u64,
+    /// CPU time of the pacer inside the windows of all blocks, spinning included.
+    pub pacer_cpu: u64,
+    /// The part of it that the pacer spun for.
+    pub pacer_spin: u64,
 }
 
 /// How a stopping rule ended a point.

@@ -75,6 +75,14 @@ fn overview(plan: &Plan) -> String {
         plan.points.iter().map(|point| point.arrivals.to_string()).collect();
     arrivals.dedup();
     lines.extend(arrivals.into_iter().map(|arrivals| format!("arrivals  {arrivals}")));
+    if plan.points.iter().any(|point| point.pin) {
+        lines.push("pinned    each process to a CPU, the source to one of its own".to_owned());
+    }
+    let mut spins: Vec<Duration> = plan.points.iter().map(|point| point.spin).collect();
+    spins.dedup();
+    let spins = spins.into_iter().filter(|spin| !spin.is_zero());
+    lines
+        .extend(spins.map(|spin| format!("spinning  {} before each event", format_duration(spin))));
     lines.extend(plan.overrides.iter().map(|given| format!("changed   {given}")));
     let [soonest, latest] = [fewest.wall_time, estimate.wall_time].map(rounded);
     lines.push(format!("time      about {}", range(&soonest, &latest)));
@@ -215,14 +223,17 @@ expected  3600 events, 7236 requests
     }
 
     #[test]
-    fn a_stopping_rule_makes_a_range_of_what_is_expected() {
-        let given = ["run.precision=5%", "run.measure=latency.mean"]
-            .map(|text| Override { origin: "--set", text: text.to_owned() });
+    fn a_stopping_rule_makes_a_range_and_other_conditions_are_told() {
+        let given =
+            ["run.precision=5%", "run.measure=latency.mean", "run.pin=true", "run.spin=100us"]
+                .map(|text| Override { origin: "--set", text: text.to_owned() });
         let scenario = load(Path::new("quickstart"), &given).expect("built in");
         let shown = overview(&expand(&scenario));
         for line in [
             "trials    6 to 60 at 1 point, in 6 to 60 blocks, strategies side by side",
             "stops     when latency.mean is known to ±5%",
+            "pinned    each process to a CPU, the source to one of its own",
+            "spinning  100µs before each event",
             "time      about 1m 30s to 15m",
             "expected  7200 to 72000 events, 14472 to 144720 requests",
         ] {

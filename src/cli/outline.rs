@@ -48,6 +48,9 @@ struct PointOutline<'p> {
     window: Duration,
     #[serde(with = "duration_text")]
     drain: Duration,
+    pin: bool,
+    #[serde(with = "duration_text")]
+    spin: Duration,
     #[serde(with = "some_duration_text", skip_serializing_if = "Option::is_none")]
     rtt: Option<Duration>,
     strategies: Vec<StrategyOutline<'p>>,
@@ -112,6 +115,8 @@ fn point(point: &Point) -> PointOutline<'_> {
         warm_up: point.warm_up,
         window: point.window,
         drain: point.drain,
+        pin: point.pin,
+        spin: point.spin,
         rtt: point.rtt,
         strategies: point.strategies.iter().map(|planned| strategy(point, planned)).collect(),
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 
+use crate::affinity;
 use crate::cli::check::warn_of_few_events;
 use crate::cli::conclusion::conclude;
 use crate::cli::enough::Enough;
@@ -46,7 +47,8 @@ impl Run {
     pub(crate) fn run(self, terminal: &mut Terminal) -> anyhow::Result<Outcome> {
         // First of all: from here on a signal keeps what there is instead of ending the program.
         let interrupt = Interrupt::listen()?;
-        let plan = Plan { fault: self.inject, ..expand(&self.scenario.load()?) };
+        let mut plan = Plan { fault: self.inject, ..expand(&self.scenario.load()?) };
+        place(&mut plan)?;
         warn_of_few_events(&plan, terminal);
         require_sockets(&plan)?;
         let mut folder =
@@ -60,6 +62,28 @@ impl Run {
         let outcome = conclude(&path, self.format, terminal)?;
         Ok(if status == RunStatus::Interrupted { Outcome::Interrupted } else { outcome })
     }
+}
+
+/// Chooses CPUs for a plan that pins its processes, and stays off them if any are left.
+fn place(plan: &mut Plan) -> anyhow::Result<()> {
+    if plan.points.iter().all(|point| !point.pin) {
+        return Ok(());
+    }
+    let cpus = affinity::allowed().context("the CPUs that may be used cannot be read")?;
+    if !plan.place(&cpus) {
+        return Err(UsageError {
+            message: "`run.pin` keeps source and subscribers on CPUs of their own, but there is \
+                      only one that the program may use"
+                .into(),
+            hint: "leave `run.pin` out, or let the program use more CPUs".into(),
+        }
+        .into());
+    }
+    let placement = plan.points.iter().find_map(|point| point.placement.as_ref());
+    if let Some(placement) = placement.filter(|placement| !placement.coordinator.is_empty()) {
+        affinity::restrict(&placement.coordinator).context("the CPUs that are left are refused")?;
+    }
+    Ok(())
 }
 
 /// The fault of a name.

@@ -13,6 +13,7 @@ use super::environment::Environment;
 use super::error::RecordError;
 use super::folder::MANIFEST_FILE;
 use super::trial::StrategyRecord;
+use crate::affinity::Placement;
 use crate::digest::sha256;
 use crate::fault::Fault;
 use crate::schedule::Arrivals;
@@ -116,6 +117,12 @@ pub struct PlannedPoint {
     pub workload: PlannedWorkload,
     /// The strategies compared, in the scenario's order.
     pub strategies: Vec<StrategyRecord>,
+    /// The CPUs that processes are pinned to; absent when they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placement: Option<Placement>,
+    /// How long before each event the pacer spins; absent when it does not.
+    #[serde(default, with = "some_duration_text", skip_serializing_if = "Option::is_none")]
+    pub spin: Option<Duration>,
 }
 
 /// The events asked for at a point, and the path they take; the schedule's seed differs from block to block.

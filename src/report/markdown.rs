@@ -64,7 +64,8 @@ pub fn report(summary: &Summary) -> String {
     for point in &summary.points {
         blocks.extend(heading("###", point));
         blocks.push(findings(point));
-        blocks.extend(point.stopping.as_ref().map(|stopping| escape(&wording::stopped(stopping))));
+        let said = [point.stopping.as_ref().map(wording::stopped), wording::conditions(point)];
+        blocks.extend(said.into_iter().flatten().map(|said| escape(&said)));
     }
     if summary.points.is_empty() {
         blocks.push("Nothing was measured.".to_owned());

@@ -1,8 +1,8 @@
 //! Sentences that the terminal and the written report share.
 
 use crate::analysis::summary::{
-    Check, CheckStatus, Events, Model, PointSummary, StopReason, Stopping, StrategySummary,
-    Summary, VerdictStatus,
+    Check, CheckStatus, Conditions, Events, Model, PointSummary, StopReason, Stopping,
+    StrategySummary, Summary, VerdictStatus,
 };
 
 use super::quantity::{
@@ -231,6 +231,30 @@ pub(super) fn stopped(stopping: &Stopping) -> String {
     )
 }
 
+/// What the harness did to itself; `None` if it neither pinned nor spun.
+pub(super) fn conditions(point: &PointSummary) -> Option<String> {
+    let Conditions { source_cpu, subscriber_cpus, spin, pacer_cpu, pacer_spin } = &point.conditions;
+    let mut said = Vec::new();
+    if let Some(source) = source_cpu {
+        let of = |(strategy, cpu): (&StrategySummary, &u32)| {
+            format!("the subscribers of `{}` on CPU {cpu}", one_line(&strategy.name))
+        };
+        let mut pinned = vec![format!("Pinned: the source on CPU {source}")];
+        pinned.extend(point.strategies.iter().zip(subscriber_cpus).map(of));
+        said.push(format!("{}.", pinned.join(", ")));
+    }
+    if *spin > 0 {
+        said.push(format!(
+            "The pacer spun for the last {} before each event: {} of its {} of CPU time, in no \
+             strategy's.",
+            nanoseconds(*spin),
+            nanoseconds(*pacer_spin),
+            nanoseconds(*pacer_cpu)
+        ));
+    }
+    (!said.is_empty()).then(|| said.join(" "))
+}
+
 /// One plain sentence of what was measured of a strategy.
 pub(super) fn finding(strategy: &StrategySummary) -> String {
     let (events, latency) = (&strategy.events, &strategy.latency);
@@ -261,8 +285,31 @@ pub(super) fn finding(strategy: &StrategySummary) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::stopped;
-    use crate::analysis::summary::{StopReason, Stopping};
+    use super::{conditions, stopped};
+    use crate::analysis::summary::{Conditions, StopReason, Stopping};
+    use crate::report::sample;
+
+    #[test]
+    fn conditions_are_told_where_they_are_not_the_usual_ones() {
+        let mut point = sample::summary().points.remove(0);
+        assert_eq!(conditions(&point), None);
+        point.strategies.truncate(2);
+        point.conditions = Conditions {
+            source_cpu: Some(0),
+            subscriber_cpus: vec![1, 2],
+            spin: 100_000,
+            pacer_cpu: 2_000_000,
+            pacer_spin: 1_500_000,
+        };
+        assert_eq!(
+            conditions(&point).as_deref(),
+            Some(
+                "Pinned: the source on CPU 0, the subscribers of `poll every second` on CPU 1, the \
+                 subscribers of `poll every 250 ms` on CPU 2. The pacer spun for the last 100 µs \
+                 before each event: 1.50 ms of its 2.00 ms of CPU time, in no strategy's."
+            )
+        );
+    }
 
     #[test]
     fn why_a_point_was_measured_no_further_is_told_with_what_it_does_to_intervals() {

@@ -43,6 +43,10 @@ pub const DRAIN_MARGIN: Duration = Duration::from_secs(2);
 /// The longest injected round trip: beyond it are only links to other planets.
 pub const LONGEST_RTT: Duration = Duration::from_secs(1);
 
+/// The longest a pacer spins before an event: longer than a sleeping thread of an idle machine
+/// is late, and short enough to leave the CPU to others at a hundred events a second.
+pub const LONGEST_SPIN: Duration = Duration::from_millis(1);
+
 /// What starting and ending a trial's processes is expected to take.
 pub const TRIAL_OVERHEAD: Duration = Duration::from_secs(1);
 
@@ -136,6 +140,7 @@ fn times(reading: &Reading, document: &Document<'_>, found: &mut Vec<Complaint>)
         ("duration", Some(run.duration), LONGEST_WINDOW),
         ("warm-up", Some(run.warm_up), LONGEST_MARGIN),
         ("drain", run.drain, LONGEST_MARGIN),
+        ("spin", Some(run.spin), LONGEST_SPIN),
     ] {
         if let Some(time) = time.filter(|time| *time > longest) {
             let message = format!("`{key}` of {} is too long", format_duration(time));

@@ -39,8 +39,9 @@ use crate::stopping::StoppingRule;
 pub use crate::scenario::builtin::{BUILT_IN, BuiltIn, export};
 pub use crate::scenario::complaint::{Position, ScenarioError};
 pub use crate::scenario::limits::{
-    DRAIN_MARGIN, LARGEST_SEED, LONGEST_MARGIN, LONGEST_RTT, LONGEST_RUN, LONGEST_WINDOW,
-    MOST_DELIVERIES, MOST_REPEATS, MOST_STRATEGIES, MOST_SUBSCRIBERS, TRIAL_OVERHEAD,
+    DRAIN_MARGIN, LARGEST_SEED, LONGEST_MARGIN, LONGEST_RTT, LONGEST_RUN, LONGEST_SPIN,
+    LONGEST_WINDOW, MOST_DELIVERIES, MOST_REPEATS, MOST_STRATEGIES, MOST_SUBSCRIBERS,
+    TRIAL_OVERHEAD,
 };
 pub use crate::scenario::overrides::Override;
 pub use crate::scenario::read::NamedStrategy;
@@ -86,6 +87,10 @@ pub struct ScenarioPoint {
     pub window: Duration,
     /// How long after the window outstanding events are waited for, at most.
     pub drain: Duration,
+    /// Whether each process is kept on one CPU.
+    pub pin: bool,
+    /// How long before each event the pacer spins.
+    pub spin: Duration,
     /// The round trip injected into every connection, if one is.
     pub rtt: Option<Duration>,
     /// The strategies, in the order of the file.
@@ -221,6 +226,8 @@ fn scenario(
         events: reading.events,
         warm_up: reading.run.warm_up,
         window: reading.run.duration,
+        pin: reading.run.pin,
+        spin: reading.run.spin,
         strategies: reading.strategies,
     };
     Scenario {

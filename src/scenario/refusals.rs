@@ -104,6 +104,8 @@ fn values_of_the_wrong_kind() {
         ("\"60s\"", "\"60s\"\nrepeats = \"three\""),
         ("\"60s\"", "\"60s\"\nrepeats = -1"),
         ("\"60s\"", "\"60s\"\nlayout = \"alone\""),
+        ("\"60s\"", "\"60s\"\npin = 1"),
+        ("\"60s\"", "\"60s\"\nspin = 100"),
         ("\"1s\"", "1"),
         ("\"1s\"", "\"1s\"\nkeep-alive = \"yes\""),
         ("\"1s\"", "\"1s\"\nclient = \"curl\""),
@@ -129,6 +131,7 @@ fn values_that_are_impossible() {
         ("\"60s\"", "\"60s\"\nwarm-up = \"2h\""),
         ("\"60s\"", "\"60s\"\ndrain = \"2h\""),
         ("\"60s\"", "\"60s\"\ndrain = \"900ms\""),
+        ("\"60s\"", "\"60s\"\nspin = \"1.1ms\""),
         ("every = \"1s\"", "every = \"2h\""),
         ("every = \"1s\"", "every = \"1s\"\ntls-resume = false"),
         ("\"60s\"", "\"60s\"\n[network]\nrtt = \"2s\""),
@@ -414,6 +417,15 @@ fn a_sweep_is_every_combination_in_the_order_of_the_file() {
         .collect();
     assert_eq!(points, ["3/s 1s", "4/s 1s", "3/s 2s", "4/s 2s"]);
     assert_eq!(scenario.points[1].parameters["events.rate"], "4/s");
+}
+
+#[test]
+fn pinning_and_spinning_can_be_swept() {
+    let sweep = "[sweep]\n'run.pin' = [false, true]\n'run.spin' = ['0ms', '100us']\n";
+    let scenario = read(&format!("{RIGHT}{sweep}"), &[]).expect("right");
+    let points: Vec<(bool, u128)> =
+        scenario.points.iter().map(|point| (point.pin, point.spin.as_micros())).collect();
+    assert_eq!(points, [(false, 0), (false, 100), (true, 0), (true, 100)]);
 }
 
 #[test]

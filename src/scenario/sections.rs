@@ -113,6 +113,15 @@ pub(crate) struct Run {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u32", range(min = 6, max = 1000))]
     pub(crate) max_repeats: Option<u32>,
+    /// Whether each process is kept on one CPU: the source on the first one that the program may
+    /// use, subscribers on the others in turn.
+    #[serde(default)]
+    pub(crate) pin: bool,
+    /// How long before each event the pacer stops sleeping and spins, so that events are less
+    /// late; at most "1ms". "0ms" is not at all.
+    #[serde(default, with = "duration_text")]
+    #[schemars(with = "DurationText")]
+    pub(crate) spin: Duration,
     /// Whether all strategies share a source ("side-by-side") or run one after the other ("solo").
     #[serde(default)]
     pub(crate) layout: Layout,

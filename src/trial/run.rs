@@ -76,6 +76,8 @@ fn planned_point(point: &Point) -> PlannedPoint {
             rtt: point.rtt,
         },
         strategies: point.strategies.iter().map(strategy_record).collect(),
+        placement: point.placement.clone(),
+        spin: Some(point.spin).filter(|spin| !spin.is_zero()),
     }
 }
 

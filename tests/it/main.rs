@@ -20,6 +20,8 @@ mod injections;
 mod kill;
 /// Which room may use which: the table in `ARCHITECTURE.md`, held against the code.
 mod layers;
+/// Processes on CPUs of their own.
+mod pinning;
 /// The program under test and the processes it starts.
 mod program;
 /// What mechanisms that push do about failures, order and slow receivers.
