@@ -36,6 +36,12 @@ impl Moment {
         Moment(self.0.saturating_add(crate::units::nanoseconds(span)))
     }
 
+    /// The moment a span earlier; the clock's start if the span is longer.
+    #[must_use]
+    pub fn before(self, span: Duration) -> Moment {
+        Moment(self.0.saturating_sub(crate::units::nanoseconds(span)))
+    }
+
     /// The time since an earlier moment; zero if that moment is in fact later.
     #[must_use]
     pub fn since(self, earlier: Moment) -> Duration {

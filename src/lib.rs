@@ -6,6 +6,8 @@
 // Words everyone may use.
 pub mod units;
 
+pub mod stopping;
+
 pub mod digest;
 
 pub mod clock;
@@ -17,6 +19,7 @@ pub mod schedule;
 pub mod theory;
 
 // The floors of the measuring wing, from the ground up.
+pub mod affinity;
 pub mod timer;
 
 pub mod machine;

@@ -7,10 +7,12 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::seq::SliceRandom;
 
+use crate::affinity::Placement;
 use crate::delivery::contract::Strategy;
 use crate::fault::Fault;
 use crate::scenario::{NamedStrategy, Scenario, ScenarioPoint, TRIAL_OVERHEAD, TraceFile};
 use crate::schedule::{Arrivals, random_stream};
+use crate::stopping::{FEWEST_BLOCKS, StoppingRule};
 use crate::theory::prediction::{Prediction, Quantity};
 use crate::theory::{Conditions, Theory};
 use crate::units::{Bytes, Rate};
@@ -33,12 +35,15 @@ pub struct Plan {
     pub seed: u64,
     /// Whether strategies share a source.
     pub layout: Layout,
-    /// Blocks at each point.
+    /// Blocks at each point; with a stopping rule, the most.
     pub blocks: u32,
+    /// When a point has blocks enough, unless their number is fixed.
+    pub stopping: Option<StoppingRule>,
     /// The combinations of swept parameters, the first of them changing slowest; one without a
     /// sweep.
     pub points: Vec<Point>,
-    /// The trials, in the order they run.
+    /// The trials, in the order they run; with a stopping rule, the last blocks of a point may
+    /// not be needed.
     pub trials: Vec<Trial>,
     /// What is made to go wrong on purpose, to prove that the checks notice.
     pub fault: Option<Fault>,
@@ -65,6 +70,12 @@ pub struct Point {
     pub window: Duration,
     /// How long after the window outstanding events are waited for, at most.
     pub drain: Duration,
+    /// Whether each process is kept on one CPU.
+    pub pin: bool,
+    /// Where the processes are kept, once that is known; see [`Plan::place`].
+    pub placement: Option<Placement>,
+    /// How long before each event the pacer spins.
+    pub spin: Duration,
     /// The round trip injected into every connection, if one is.
     pub rtt: Option<Duration>,
     /// The strategies compared, in the scenario's order.
@@ -158,6 +169,7 @@ pub fn expand(scenario: &Scenario) -> Plan {
         seed: scenario.seed,
         layout: scenario.layout,
         blocks: scenario.repeats,
+        stopping: scenario.stopping,
         points: scenario.points.iter().map(resolved).collect(),
         trials,
         fault: None,
@@ -202,6 +214,9 @@ fn resolved(point: &ScenarioPoint) -> Point {
         warm_up: point.warm_up,
         window: point.window,
         drain: point.drain,
+        pin: point.pin,
+        placement: None,
+        spin: point.spin,
         rtt: point.rtt,
         strategies: point.strategies.iter().map(strategy).collect(),
     }
@@ -244,18 +259,44 @@ impl PlannedStrategy {
 }
 
 impl Plan {
-    /// What the plan is expected to come to.
+    /// Places the processes of every point that asks for it on these CPUs; returns whether they
+    /// are enough.
+    #[must_use]
+    pub fn place(&mut self, cpus: &[u32]) -> bool {
+        let layout = self.layout;
+        self.points.iter_mut().filter(|point| point.pin).all(|point| {
+            let strategies = point.strategies.len();
+            let at_once = if layout == Layout::Solo { 1 } else { strategies };
+            point.placement = Placement::over(cpus, strategies, at_once);
+            point.placement.is_some()
+        })
+    }
+
+    /// The fewest blocks at each point.
+    #[must_use]
+    pub fn fewest_blocks(&self) -> u32 {
+        if self.stopping.is_some() { FEWEST_BLOCKS } else { self.blocks }
+    }
+
+    /// What the plan is expected to come to, if every block is run.
     #[must_use]
     pub fn estimate(&self) -> Estimate {
+        self.estimate_of(self.blocks)
+    }
+
+    /// What the first `blocks` blocks of every point are expected to come to.
+    #[must_use]
+    pub fn estimate_of(&self, blocks: u32) -> Estimate {
         let mut estimate = Estimate {
-            trials: self.trials.len(),
+            trials: 0,
             events: 0.0,
             requests: Some(0.0),
             wall_time: Duration::ZERO,
             connections: 0,
         };
-        for trial in &self.trials {
+        for trial in self.trials.iter().filter(|trial| trial.block < blocks) {
             let point = &self.points[trial.point];
+            estimate.trials += 1;
             estimate.events += point.events;
             for strategy in &trial.strategies {
                 let requests = point.expectation(&point.strategies[*strategy]).requests;
@@ -394,6 +435,21 @@ mechanism = 'webhook'
         let solo = |seed: &str| plan(&["run.layout=solo", &format!("run.seed={seed}")]).trials;
         assert_eq!(solo("5"), solo("5"));
         assert_ne!(solo("5"), solo("6"));
+    }
+
+    #[test]
+    fn only_points_that_ask_for_it_are_placed_and_alone_strategies_share_a_cpu() {
+        let mut swept = plan(&["sweep.\"run.pin\"=[true, false]"]);
+        assert!(swept.place(&[0, 1, 2]));
+        let placement = swept.points[0].placement.clone().expect("pinned");
+        assert_eq!((placement.source, placement.subscribers), (0, vec![1, 2, 1]));
+        assert_eq!(swept.points[1].placement, None);
+        let mut solo = plan(&["run.pin=true", "run.layout=solo"]);
+        assert!(solo.place(&[0, 1, 2]));
+        let placement = solo.points[0].placement.clone().expect("pinned");
+        assert_eq!((placement.subscribers, placement.coordinator), (vec![1, 1, 1], vec![2]));
+        assert!(!solo.place(&[0]));
+        assert!(plan(&[]).place(&[]), "nothing is to be placed");
     }
 
     #[test]

@@ -27,6 +27,9 @@ pub enum UnitError {
         "`{0}` is not a duration; write a number and a unit, such as `250ms`, `8s` or `1h 30m`"
     )]
     NotADuration(String),
+    /// The text is not a precision.
+    #[error("`{0}` is not a precision; write a percentage above 0 and at most 100, such as `5%`")]
+    NotAPrecision(String),
     /// The duration is longer than any scenario may ask for.
     #[error("`{0}` is too long; a duration is at most 7 days (`168h`)")]
     DurationTooLong(String),
@@ -166,6 +169,35 @@ impl fmt::Display for Bytes {
     }
 }
 
+/// How far an interval may reach from its median, in percent of the median: above 0, at most 100.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Precision(f64);
+
+impl Precision {
+    /// The precision as a share of the median.
+    #[must_use]
+    pub fn share(self) -> f64 {
+        self.0 / 100.0
+    }
+}
+
+impl FromStr for Precision {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Precision, UnitError> {
+        let unknown = || UnitError::NotAPrecision(text.to_owned());
+        let number = text.trim().strip_suffix('%').ok_or_else(unknown)?;
+        let percent: f64 = number.trim().parse().map_err(|_| unknown())?;
+        if percent > 0.0 && percent <= 100.0 { Ok(Precision(percent)) } else { Err(unknown()) }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", self.0)
+    }
+}
+
 /// The longest duration a scenario may ask for anywhere.
 pub const LONGEST_DURATION: Duration = Duration::from_hours(7 * 24);
 
@@ -244,6 +276,21 @@ impl<'de> Deserialize<'de> for Bytes {
 }
 
 impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
+        output.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Precision {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Precision, D::Error> {
+        input.deserialize_str(TextVisitor {
+            expected: "a percentage as text, such as \"5%\"",
+            parse: str::parse,
+        })
+    }
+}
+
+impl Serialize for Precision {
     fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
         output.collect_str(self)
     }
@@ -343,6 +390,11 @@ text_schema!(
     "A size: a whole number and a unit, such as `512 B` or `1 KiB`."
 );
 text_schema!(
+    PrecisionText,
+    r"^\s*[0-9.eE+-]+\s*%\s*$",
+    "A precision: a percentage above 0 and at most 100, such as `5%`."
+);
+text_schema!(
     DurationText,
     r"^\s*[0-9].*[a-zµ]\s*$",
     "A duration: a number and a unit, such as `250ms`, `8s` or `1h 30m`."
@@ -350,7 +402,7 @@ text_schema!(
 
 #[cfg(test)]
 mod tests {
-    use super::{Bytes, Rate, UnitError, format_duration, parse_duration};
+    use super::{Bytes, Precision, Rate, UnitError, format_duration, parse_duration};
     use std::time::Duration;
 
     #[test]
@@ -388,6 +440,18 @@ mod tests {
             ["1", "1 kb", "1.5 KiB", "-1 B", "99999999999999999999 B", "18446744073709551615 MiB"]
         {
             assert!(text.parse::<Bytes>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn precisions_are_percentages() {
+        for (text, share, shown) in [("5%", 0.05, "5%"), (" 0.5 % ", 0.005, "0.5%")] {
+            let precision: Precision = text.parse().expect(text);
+            assert!((precision.share() - share).abs() < 1e-15, "{text}");
+            assert_eq!(precision.to_string(), shown);
+        }
+        for text in ["5", "0%", "-5%", "101%", "NaN%", "inf%", "%", ""] {
+            assert_eq!(text.parse::<Precision>(), Err(UnitError::NotAPrecision(text.into())));
         }
     }
 

@@ -1,8 +1,10 @@
 //! From a run folder to its summary and figures.
 
-use super::evidence::{Evidence, PointEvidence, gather};
+use super::conditions::conditions;
+use super::evidence::{Evidence, PlannedBlocks, PointEvidence, gather};
 use super::figures::PointFigures;
 use super::paired::{Pairing, paired};
+use super::precision::stopping;
 use super::ratios::comparisons;
 use super::summary::{PointSummary, SUMMARY_SCHEMA, ScenarioSummary, Summary, Tool};
 use super::validity;
@@ -71,13 +73,21 @@ pub fn analyse(run: &Run) -> Result<Analysis, AnalysisError> {
         .iter()
         .flat_map(|point| &point.strategies)
         .all(|strategy| strategy.unended == 0);
-    let points = evidence.points.into_iter().map(|point| {
+    let conditions = (0_u32..).zip(&run.manifest.points).map(|(index, point)| {
+        conditions(point, run.records.iter().filter(|record| record.point == index))
+    });
+    let points = evidence.points.into_iter().zip(conditions).map(|(point, conditions)| {
         let comparisons = comparisons(&point.strategies);
         PointSummary {
             parameters: point.parameters,
             paired: paired(&point.strategies, &comparisons),
             comparisons,
             strategies: point.strategies.into_iter().map(|strategy| strategy.summary).collect(),
+            stopping: match point.blocks {
+                PlannedBlocks::Stopped(stopping) => Some(stopping),
+                PlannedBlocks::Fixed | PlannedBlocks::Open => None,
+            },
+            conditions,
         }
     });
     let manifest = &run.manifest;
@@ -107,8 +117,7 @@ pub(crate) fn gather_all(run: &Run) -> Result<(Evidence, Vec<PointFigures>), Ana
     };
     let mut figures = Vec::new();
     for (index, point) in (0_u32..).zip(&run.manifest.points) {
-        let mut gathered =
-            PointEvidence { parameters: point.parameters.clone(), strategies: Vec::new() };
+        let mut strategies = Vec::new();
         let mut drawn = PointFigures {
             parameters: point.parameters.clone(),
             warm_up: nanoseconds(point.workload.warm_up),
@@ -123,12 +132,20 @@ pub(crate) fn gather_all(run: &Run) -> Result<(Evidence, Vec<PointFigures>), Ana
             };
             let records: Vec<&TrialRecord> = run.records.iter().filter(of_strategy).collect();
             refuse_twice(&records)?;
-            let (strategy, curves) = gather(run, point, strategy, &records, pairing.as_mut())?;
-            gathered.strategies.push(strategy);
+            let planned = run.manifest.blocks_of(index);
+            let gathered = gather(run, point, strategy, &records, planned, pairing.as_mut())?;
+            let (strategy, curves) = gathered;
+            strategies.push(strategy);
             drawn.strategies.push(curves);
             pairing.iter_mut().for_each(Pairing::next_strategy);
         }
-        evidence.points.push(gathered);
+        let blocks = match stopping(&run.manifest, index, &strategies) {
+            Some(stopping) => PlannedBlocks::Stopped(stopping),
+            None if run.manifest.stopping.is_some() => PlannedBlocks::Open,
+            None => PlannedBlocks::Fixed,
+        };
+        let parameters = point.parameters.clone();
+        evidence.points.push(PointEvidence { parameters, strategies, blocks });
         figures.push(drawn);
     }
     Ok((evidence, figures))
@@ -141,7 +158,7 @@ fn refuse_unplanned(run: &Run, record: &TrialRecord) -> Result<(), AnalysisError
         None => Some("there is no such point"),
         Some(point) => difference(point, record),
     };
-    let block_exists = record.block < run.manifest.blocks;
+    let block_exists = record.block < run.manifest.blocks_of(record.point);
     match fault.or((!block_exists).then_some("there is no such block")) {
         None => Ok(()),
         Some(why) => Err(AnalysisError::Unplanned {

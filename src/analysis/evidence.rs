@@ -1,6 +1,7 @@
 //! What the records say, gathered strategy by strategy: the ground checks stand on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::cost;
 use super::curves::Curves;
@@ -12,7 +13,7 @@ use super::model::{Observed, WaitFit};
 use super::paired::{EventLatencies, PairedBlock, Pairing};
 use super::phases::{PhaseFit, Phases};
 use super::series::{Course, Series};
-use super::summary::{Events, StrategySummary};
+use super::summary::{Events, Stopping, StrategySummary};
 use super::tide::{InFlight, Tide};
 use super::validity::limits::CORRELATION;
 use crate::fault::Fault;
@@ -20,7 +21,7 @@ use crate::promise::Promise;
 use crate::record::error::RecordError;
 use crate::record::histogram::Tag;
 use crate::record::ledger::Ledger;
-use crate::record::manifest::PlannedPoint;
+use crate::record::manifest::{PlannedPoint, PlannedWorkload};
 use crate::record::run::Run;
 use crate::record::trial::{EventCounts, Measured, Outcome, StrategyRecord, TrialRecord, Workload};
 use crate::schedule::{DueOffsets, Trace};
@@ -42,6 +43,19 @@ pub(crate) struct Evidence {
 pub(crate) struct PointEvidence {
     pub(crate) parameters: BTreeMap<String, String>,
     pub(crate) strategies: Vec<StrategyEvidence>,
+    /// Blocks that were to be measured.
+    pub(crate) blocks: PlannedBlocks,
+}
+
+/// How many blocks a point was to have.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum PlannedBlocks {
+    /// So many as the scenario says.
+    Fixed,
+    /// As many as a stopping rule needed.
+    Stopped(Stopping),
+    /// As many as a stopping rule needs, which has not ended the point.
+    Open,
 }
 
 /// One strategy at one point.
@@ -104,14 +118,11 @@ pub(crate) struct Block {
     pub(crate) phases: Option<PhaseFit>,
     /// The block beside the first strategy's, event by event.
     pub(crate) paired: Option<PairedBlock>,
+    /// Whether the processes of the trial were pinned to CPUs.
+    pub(crate) pinned: bool,
 }
 
 impl Block {
-    /// Whether the processes of the trial were pinned to CPUs.
-    pub(crate) fn is_pinned(&self) -> bool {
-        false
-    }
-
     /// The effective sample size, at most the distinct events: many subscribers are late with
     /// the same event together.
     pub(crate) fn effective(&self) -> Option<u64> {
@@ -165,8 +176,9 @@ struct Sorted<'a> {
     unended: u32,
 }
 
-/// Gathers the evidence of one strategy and draws its curves; `records` are its own. Where
-/// strategies ran side by side, `pairing` holds the events of the first one.
+/// Gathers the evidence of one strategy and draws its curves; `records` are its own, of at most
+/// `planned` blocks. Where strategies ran side by side, `pairing` holds the events of the first
+/// one.
 ///
 /// # Errors
 ///
@@ -176,9 +188,10 @@ pub(crate) fn gather(
     point: &PlannedPoint,
     strategy: &StrategyRecord,
     records: &[&TrialRecord],
+    planned: u32,
     mut pairing: Option<&mut Pairing>,
 ) -> Result<(StrategyEvidence, StrategyFigures), RecordError> {
-    let sorted = sort(records, run.manifest.blocks);
+    let sorted = sort(records, planned);
     let trace = run.trace(&point.workload.arrivals)?;
     let trace = trace.as_ref();
     let coarse = sorted.usable.iter().any(|(_, measured)| measured.ledger.is_none());
@@ -192,10 +205,9 @@ pub(crate) fn gather(
         };
         let pairing = pairing.as_deref_mut();
         let paired = pairing.and_then(|pairing| pairing.meet(record.trial, reading.events));
-        let events = reading.latency.events();
-        let block = Block { events, paired, ..reading.block };
-        let latency = reading.latency.of_events(block.support());
-        blocks.push(Block { latency: BlockLatency::of(&latency), ..block });
+        let block = Block { paired, pinned: point.placement.is_some(), ..reading.block };
+        let (block, latency) = supported(block, reading.latency);
+        blocks.push(block);
         latencies.push(latency);
         lags.push(reading.lag);
     }
@@ -207,7 +219,7 @@ pub(crate) fn gather(
     drop(lags);
     let lag = summarise_lag(&lag);
     let pooled = Distribution::pooled(&latencies);
-    let mut summary = summarise_blocks(strategy, &blocks, run.manifest.blocks);
+    let mut summary = summarise_blocks(strategy, &blocks, planned);
     summary.latency = summarise(&latencies, &pooled);
     summary.latency.effective = blocks.iter().map(Block::effective).sum();
     summary.lag = lag;
@@ -289,6 +301,7 @@ fn block_of(record: &TrialRecord, measured: &Measured, trace: Option<&Trace>) ->
         gaps: None,
         phases: phases.and_then(|phases| phases.fit(&workload.arrivals)),
         paired: None,
+        pinned: false,
     }
 }
 
@@ -343,6 +356,37 @@ impl Window {
             events: self.events,
         }
     }
+}
+
+/// One block by itself, from the ledger of its trial.
+pub(crate) fn block(
+    record: &TrialRecord,
+    measured: &Measured,
+    ledger: &Ledger,
+    trace: Option<&Trace>,
+) -> Block {
+    // The curves are drawn and thrown away, so that a block has the same figures wherever it is
+    // looked at.
+    let workload = &record.workload;
+    let planned = PlannedWorkload {
+        rate: workload.rate,
+        arrivals: workload.arrivals.clone(),
+        payload: workload.payload,
+        warm_up: workload.warm_up,
+        window: workload.window,
+        drain: Duration::ZERO,
+        rtt: workload.rtt,
+    };
+    let mut curves = Curves::new(&planned, false);
+    let reading = read_ledger(record, measured, ledger, trace, &mut curves);
+    supported(reading.block, reading.latency).0
+}
+
+/// A block with what its latencies support, and those latencies.
+fn supported(block: Block, latency: Distribution) -> (Block, Distribution) {
+    let block = Block { events: latency.events(), ..block };
+    let latency = latency.of_events(block.support());
+    (Block { latency: BlockLatency::of(&latency), ..block }, latency)
 }
 
 fn read_ledger(

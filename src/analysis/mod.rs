@@ -5,10 +5,12 @@
 
 pub mod analyse;
 pub mod figures;
+pub mod precision;
 pub mod summary;
 
 mod blocks;
 mod change;
+mod conditions;
 mod cost;
 mod curves;
 mod effective;

@@ -10,26 +10,27 @@
 use super::blocks::{Middle, middle};
 use super::evidence::{Block, StrategyEvidence};
 use super::summary::{Comparison, Difference, RatioInterval};
+use crate::stopping::Measure;
 
 /// The chance of a false difference that is accepted.
 const SIGNIFICANCE: f64 = 0.05;
 
-/// What is compared: its path in the summary, and its value in a block.
-type Measure = (&'static str, fn(&Block) -> Option<f64>);
-
-const MEASURES: &[Measure] = &[
-    ("latency.mean", |block| block.latency.mean.map(|time| time as f64)),
-    ("latency.p50", |block| block.latency.p50.map(|time| time as f64)),
-    ("latency.p99", |block| block.latency.p99.map(|time| time as f64)),
-    ("requests.per_event", |block| per_event(block, block.measured.source.window.exchanges())),
-    ("bytes.per_event", |block| {
-        let window = block.measured.source.window;
-        per_event(block, window.bytes_received + window.bytes_sent)
-    }),
-    ("cpu.per_event", |block| {
-        per_event(block, block.measured.source.cpu_ns + block.measured.subscriber.cpu_ns)
-    }),
-];
+/// A block's value of a measure; `None` where the sample cannot support it.
+pub(crate) fn value(measure: Measure, block: &Block) -> Option<f64> {
+    match measure {
+        Measure::LatencyMean => block.latency.mean.map(|time| time as f64),
+        Measure::LatencyP50 => block.latency.p50.map(|time| time as f64),
+        Measure::LatencyP99 => block.latency.p99.map(|time| time as f64),
+        Measure::RequestsPerEvent => per_event(block, block.measured.source.window.exchanges()),
+        Measure::BytesPerEvent => {
+            let window = block.measured.source.window;
+            per_event(block, window.bytes_received + window.bytes_sent)
+        }
+        Measure::CpuPerEvent => {
+            per_event(block, block.measured.source.cpu_ns + block.measured.subscriber.cpu_ns)
+        }
+    }
+}
 
 fn per_event(block: &Block, total: u64) -> Option<f64> {
     let delivered = block.measured.events.delivered;
@@ -40,7 +41,7 @@ fn per_event(block: &Block, total: u64) -> Option<f64> {
 pub(crate) fn comparisons(strategies: &[StrategyEvidence]) -> Vec<Comparison> {
     let Some((baseline, others)) = strategies.split_first() else { return Vec::new() };
     let mut comparisons = Vec::new();
-    for measure in MEASURES {
+    for measure in Measure::ALL {
         let mut family: Vec<Comparison> =
             others.iter().filter_map(|other| compare(measure, baseline, other)).collect();
         adjust(&mut family);
@@ -51,13 +52,13 @@ pub(crate) fn comparisons(strategies: &[StrategyEvidence]) -> Vec<Comparison> {
 
 /// The ratios of all blocks that both strategies were measured in; `None` without any.
 fn compare(
-    (measure, value): &Measure,
+    measure: Measure,
     baseline: &StrategyEvidence,
     other: &StrategyEvidence,
 ) -> Option<Comparison> {
     let ratio = |block: &Block| {
         let pair = baseline.blocks.iter().find(|pair| pair.number == block.number)?;
-        let (below, above) = (value(pair)?, value(block)?);
+        let (below, above) = (value(measure, pair)?, value(measure, block)?);
         (below > 0.0).then(|| above / below)
     };
     let ratios: Vec<f64> = other.blocks.iter().filter_map(ratio).collect();
@@ -67,7 +68,7 @@ fn compare(
     Some(Comparison {
         strategy: other.summary.name.clone(),
         baseline: baseline.summary.name.clone(),
-        measure: (*measure).to_owned(),
+        measure: measure.name().to_owned(),
         blocks: u32::try_from(ratios.len()).unwrap_or(u32::MAX),
         ratio: median,
         interval,

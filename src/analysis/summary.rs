@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use crate::stopping::StopReason;
+
 /// The version of [`Summary`].
 pub const SUMMARY_SCHEMA: &str = "pollpush/summary/1";
 
@@ -122,6 +124,51 @@ pub struct PointSummary {
     pub comparisons: Vec<Comparison>,
     /// Every strategy beside the first, event by event; empty unless they ran side by side.
     pub paired: Vec<Paired>,
+    /// How a stopping rule ended the point; `null` if the number of blocks was fixed, or if no
+    /// rule has ended it.
+    pub stopping: Option<Stopping>,
+    /// What the harness itself did.
+    pub conditions: Conditions,
+}
+
+/// What the harness itself did at a point, in nanoseconds; part of no strategy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Conditions {
+    /// The CPU that the source process was pinned to; `null` without pinning.
+    pub source_cpu: Option<u32>,
+    /// The CPU that each strategy's subscribers were pinned to, in order; empty without pinning.
+    pub subscriber_cpus: Vec<u32>,
+    /// How long before each event the pacer spun instead of sleeping; zero if it did not.
+    pub spin: u64,
+    /// CPU time of the pacer inside the windows of all blocks, spinning included.
+    pub pacer_cpu: u64,
+    /// The part of it that the pacer spun for.
+    pub pacer_spin: u64,
+}
+
+/// How a stopping rule ended a point.
+///
+/// Every look is a chance to stop because the blocks so far happen to agree, so intervals are
+/// slightly narrower than their confidence says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stopping {
+    /// What was looked at: a path below a strategy in this summary, such as `latency.p50`.
+    pub measure: String,
+    /// How far from its median an interval might reach, as a share of the median.
+    pub precision: f64,
+    /// Blocks that were run.
+    pub blocks: u32,
+    /// Blocks after which the point would have ended in any case.
+    pub most_blocks: u32,
+    /// How often the blocks so far were looked at: after each from the sixth on.
+    pub looks: u32,
+    /// Why the point was measured no further.
+    pub reason: StopReason,
+    /// How far the widest interval of any strategy reaches from its median, as a share of the
+    /// median; `null` if one of them has no interval.
+    pub within: Option<f64>,
 }
 
 /// How many times one strategy is another, paired block by block.
@@ -225,7 +272,8 @@ pub struct StrategySummary {
     pub settings: serde_json::Value,
     /// Blocks that were measured.
     pub blocks: u32,
-    /// Blocks that were planned.
+    /// Blocks that were planned; with a stopping rule, those until it ended the point, or the
+    /// most if it has not.
     pub blocks_planned: u32,
     /// What became of the events.
     pub events: Events,

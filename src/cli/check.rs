@@ -1,6 +1,7 @@
 //! `pollpush check`: is this scenario right, and what would a run of it do?
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::time::Duration;
 
 use clap::Args;
@@ -12,6 +13,7 @@ use crate::cli::outcome::Outcome;
 use crate::cli::outline::Outline;
 use crate::cli::terminal::Terminal;
 use crate::plan::{Layout, Plan, PlannedStrategy, Point, Trial, expand};
+use crate::stopping::Measure;
 use crate::units::format_duration;
 
 /// Check a scenario and print the plan of its run, without running it.
@@ -44,31 +46,55 @@ impl Check {
 
 /// Title, question and the figures of the run as a whole.
 fn overview(plan: &Plan) -> String {
+    let fewest = plan.estimate_of(plan.fewest_blocks());
     let estimate = plan.estimate();
     let layout = match plan.layout {
         Layout::SideBySide => "strategies side by side",
         Layout::Solo => "each strategy alone",
     };
-    let requests = estimate.requests.map_or("an unknown number of".to_owned(), shown);
+    let requests = match fewest.requests.zip(estimate.requests) {
+        Some((fewest, most)) => range(&shown(fewest), &shown(most)),
+        None => "an unknown number of".to_owned(),
+    };
     let mut lines = vec![plan.title.clone()];
     lines.extend(plan.question.clone());
     lines.push(String::new());
     lines.push(format!(
-        "trials    {} at {}, in {}, {layout}",
-        plan.trials.len(),
+        "trials    {} at {}, in {} block{}, {layout}",
+        range(&fewest.trials, &estimate.trials),
         counted(plan.points.len(), "point"),
-        counted(plan.blocks as usize, "block"),
+        range(&plan.fewest_blocks(), &plan.blocks),
+        if plan.blocks == 1 { "" } else { "s" },
     ));
+    lines
+        .extend(plan.stopping.map(|rule| {
+            format!("stops     when {} is known to ±{}", rule.measure, rule.precision)
+        }));
     lines.push(format!("seed      {}", plan.seed));
     let mut arrivals: Vec<String> =
         plan.points.iter().map(|point| point.arrivals.to_string()).collect();
     arrivals.dedup();
     lines.extend(arrivals.into_iter().map(|arrivals| format!("arrivals  {arrivals}")));
+    if plan.points.iter().any(|point| point.pin) {
+        lines.push("pinned    each process to a CPU, the source to one of its own".to_owned());
+    }
+    let mut spins: Vec<Duration> = plan.points.iter().map(|point| point.spin).collect();
+    spins.dedup();
+    let spins = spins.into_iter().filter(|spin| !spin.is_zero());
+    lines
+        .extend(spins.map(|spin| format!("spinning  {} before each event", format_duration(spin))));
     lines.extend(plan.overrides.iter().map(|given| format!("changed   {given}")));
-    lines.push(format!("time      about {}", rounded(estimate.wall_time)));
-    lines.push(format!("expected  {} events, {requests} requests", shown(estimate.events)));
+    let [soonest, latest] = [fewest.wall_time, estimate.wall_time].map(rounded);
+    lines.push(format!("time      about {}", range(&soonest, &latest)));
+    let events = range(&shown(fewest.events), &shown(estimate.events));
+    lines.push(format!("expected  {events} events, {requests} requests"));
     lines.push(format!("          {} connections open at once", estimate.connections));
     lines.into_iter().map(|line| line + "\n").collect()
+}
+
+/// From the least to the most, or the one figure that they are.
+pub(crate) fn range<T: PartialEq + Display>(least: &T, most: &T) -> String {
+    if least == most { most.to_string() } else { format!("{least} to {most}") }
 }
 
 /// One row for each strategy of each point.
@@ -120,12 +146,23 @@ fn order(plan: &Plan, trial: &Trial) -> String {
 /// A median needs ten events on each side of it.
 const FEWEST_EVENTS: f64 = 20.0;
 
+/// A 99th percentile needs ten events beyond it.
+const FEWEST_EVENTS_P99: f64 = 1_000.0;
+
+/// Warns where a window is expected to hold too few events for a median, or for what a stopping
+/// rule looks at, which could then never be met.
 pub(crate) fn warn_of_few_events(plan: &Plan, terminal: &mut Terminal) {
+    let (needed, figure) = match plan.stopping.map(|rule| rule.measure) {
+        Some(Measure::LatencyP99) => {
+            (FEWEST_EVENTS_P99, "the p99 that `run.precision` is about: every block will be run")
+        }
+        _ => (FEWEST_EVENTS, "a median"),
+    };
     let events = |point: &Point| point.events;
-    let few = plan.points.iter().map(events).filter(|events| *events < FEWEST_EVENTS);
+    let few = plan.points.iter().map(events).filter(|events| *events < needed);
     if let Some(fewest) = few.min_by(f64::total_cmp) {
         let fewest = shown(fewest);
-        let warning = format!("a window has {fewest} events on average, too few for a median");
+        let warning = format!("a window has {fewest} events on average, too few for {figure}");
         terminal.warning(&warning, "raise `run.duration` or `events.rate`");
     }
 }
@@ -161,7 +198,7 @@ fn counted(count: usize, what: &str) -> String {
 mod tests {
     use super::{grid, overview, rounded, shown};
     use crate::plan::{Plan, expand};
-    use crate::scenario::load;
+    use crate::scenario::{Override, load};
     use std::path::Path;
     use std::time::Duration;
 
@@ -183,6 +220,25 @@ expected  3600 events, 7236 requests
           6 connections open at once
 ";
         assert_eq!(overview(&plan("quickstart")), expected);
+    }
+
+    #[test]
+    fn a_stopping_rule_makes_a_range_and_other_conditions_are_told() {
+        let given =
+            ["run.precision=5%", "run.measure=latency.mean", "run.pin=true", "run.spin=100us"]
+                .map(|text| Override { origin: "--set", text: text.to_owned() });
+        let scenario = load(Path::new("quickstart"), &given).expect("built in");
+        let shown = overview(&expand(&scenario));
+        for line in [
+            "trials    6 to 60 at 1 point, in 6 to 60 blocks, strategies side by side",
+            "stops     when latency.mean is known to ±5%",
+            "pinned    each process to a CPU, the source to one of its own",
+            "spinning  100µs before each event",
+            "time      about 1m 30s to 15m",
+            "expected  7200 to 72000 events, 14472 to 144720 requests",
+        ] {
+            assert!(shown.lines().any(|shown| shown == line), "{shown}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod checks;
 mod completions;
 mod conclusion;
 mod doctor;
+mod enough;
 mod grid;
 mod interrupt;
 mod man;

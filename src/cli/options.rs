@@ -20,7 +20,8 @@ pub(crate) struct ScenarioOptions {
     #[arg(long, allow_hyphen_values = true)]
     seed: Option<String>,
 
-    /// Blocks at each point; short for `--set run.repeats=…`.
+    /// Blocks at each point, whatever precision the scenario asks for; short for
+    /// `--set run.repeats=…`.
     #[arg(long, value_name = "COUNT", allow_hyphen_values = true)]
     repeats: Option<String>,
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::plan::{Layout, Plan, PlannedStrategy, Point, Trial};
 use crate::schedule::Arrivals;
+use crate::stopping::StoppingRule;
 use crate::units::{Bytes, Rate, duration_text, nanoseconds, some_duration_text};
 
 /// What `pollpush check --format json` prints.
@@ -19,6 +20,8 @@ pub(crate) struct Outline<'p> {
     seed: u64,
     layout: Layout,
     blocks: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopping: Option<StoppingRule>,
     expected: Total,
     points: Vec<PointOutline<'p>>,
     trials: Vec<TrialOutline<'p>>,
@@ -45,6 +48,9 @@ struct PointOutline<'p> {
     window: Duration,
     #[serde(with = "duration_text")]
     drain: Duration,
+    pin: bool,
+    #[serde(with = "duration_text")]
+    spin: Duration,
     #[serde(with = "some_duration_text", skip_serializing_if = "Option::is_none")]
     rtt: Option<Duration>,
     strategies: Vec<StrategyOutline<'p>>,
@@ -87,6 +93,7 @@ impl<'p> Outline<'p> {
             seed: plan.seed,
             layout: plan.layout,
             blocks: plan.blocks,
+            stopping: plan.stopping,
             expected: Total {
                 events: estimate.events,
                 requests: estimate.requests,
@@ -108,6 +115,8 @@ fn point(point: &Point) -> PointOutline<'_> {
         warm_up: point.warm_up,
         window: point.window,
         drain: point.drain,
+        pin: point.pin,
+        spin: point.spin,
         rtt: point.rtt,
         strategies: point.strategies.iter().map(|planned| strategy(point, planned)).collect(),
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::cli::check::range;
 use crate::cli::terminal::Terminal;
 use crate::clock::{self, Moment};
 use crate::plan::{Layout, Plan, Trial};
@@ -60,9 +61,10 @@ impl<'a> Progress<'a> {
         }
         let (news, heard) = channel();
         let ticking = bar.clone();
+        let at_most = if plan.stopping.is_some() { "at most " } else { "" };
         let ticker = std::thread::Builder::new()
             .name("progress".into())
-            .spawn(move || tick(&ticking, total, &heard))
+            .spawn(move || tick(&ticking, total, at_most, &heard))
             // Without a thread there is no bar; the run does not need one.
             .ok();
         Progress { terminal, bar, news: Some(news), ticker }
@@ -127,7 +129,8 @@ impl Observer for Progress<'_> {
 /// What a trial is, in a few words.
 fn describe(plan: &Plan, trial: &Trial) -> String {
     let point = &plan.points[trial.point];
-    let mut words = vec![format!("block {} of {}", trial.block + 1, plan.blocks)];
+    let blocks = range(&plan.fewest_blocks(), &plan.blocks);
+    let mut words = vec![format!("block {} of {blocks}", trial.block + 1)];
     words.extend(point.parameters.iter().map(|(path, value)| format!("{path} = {value}")));
     words.push(match (plan.layout, trial.strategies.as_slice()) {
         (Layout::Solo, [alone]) => format!("`{}`", point.strategies[*alone].name),
@@ -136,8 +139,8 @@ fn describe(plan: &Plan, trial: &Trial) -> String {
     words.join(" · ")
 }
 
-/// Moves the bar until no more news can come.
-fn tick(bar: &ProgressBar, total: Duration, heard: &Receiver<News>) {
+/// Moves the bar until no more news can come; `at_most` is what the time left is called.
+fn tick(bar: &ProgressBar, total: Duration, at_most: &str, heard: &Receiver<News>) {
     let mut what = String::new();
     let mut doing = "";
     let (mut from, mut until, mut began) = (Duration::ZERO, Duration::ZERO, clock::now());
@@ -153,7 +156,7 @@ fn tick(bar: &ProgressBar, total: Duration, heard: &Receiver<News>) {
         let done = position(from, until, began);
         bar.set_position(milliseconds(done));
         let left = total.saturating_sub(done).as_secs();
-        bar.set_message(format!("{what} · {doing} · {} left", clock_face(left)));
+        bar.set_message(format!("{what} · {doing} · {at_most}{} left", clock_face(left)));
     }
 }
 

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 
+use crate::affinity;
 use crate::cli::check::warn_of_few_events;
 use crate::cli::conclusion::conclude;
+use crate::cli::enough::Enough;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::options::{Format, ScenarioOptions};
 use crate::cli::outcome::{Outcome, UsageError};
@@ -19,7 +21,7 @@ use crate::plan::{Plan, expand};
 use crate::record::folder::RunFolder;
 use crate::record::manifest::RunStatus;
 use crate::trial::crew::Launcher;
-use crate::trial::run::{bytes_needed, manifest, run};
+use crate::trial::run::{Stop, bytes_needed, manifest, run};
 
 /// Run a scenario: start the processes, measure, record, and show the comparison.
 #[derive(Debug, Args)]
@@ -45,7 +47,8 @@ impl Run {
     pub(crate) fn run(self, terminal: &mut Terminal) -> anyhow::Result<Outcome> {
         // First of all: from here on a signal keeps what there is instead of ending the program.
         let interrupt = Interrupt::listen()?;
-        let plan = Plan { fault: self.inject, ..expand(&self.scenario.load()?) };
+        let mut plan = Plan { fault: self.inject, ..expand(&self.scenario.load()?) };
+        place(&mut plan)?;
         warn_of_few_events(&plan, terminal);
         require_sockets(&plan)?;
         let mut folder =
@@ -61,6 +64,28 @@ impl Run {
     }
 }
 
+/// Chooses CPUs for a plan that pins its processes, and stays off them if any are left.
+fn place(plan: &mut Plan) -> anyhow::Result<()> {
+    if plan.points.iter().all(|point| !point.pin) {
+        return Ok(());
+    }
+    let cpus = affinity::allowed().context("the CPUs that may be used cannot be read")?;
+    if !plan.place(&cpus) {
+        return Err(UsageError {
+            message: "`run.pin` keeps source and subscribers on CPUs of their own, but there is \
+                      only one that the program may use"
+                .into(),
+            hint: "leave `run.pin` out, or let the program use more CPUs".into(),
+        }
+        .into());
+    }
+    let placement = plan.points.iter().find_map(|point| point.placement.as_ref());
+    if let Some(placement) = placement.filter(|placement| !placement.coordinator.is_empty()) {
+        affinity::restrict(&placement.coordinator).context("the CPUs that are left are refused")?;
+    }
+    Ok(())
+}
+
 /// The fault of a name.
 fn fault(name: &str) -> Result<Fault, String> {
     let named = Fault::ALL.iter().find(|fault| fault.name() == name);
@@ -74,10 +99,12 @@ fn measure(
     terminal: &mut Terminal,
 ) -> anyhow::Result<RunStatus> {
     let mut progress = Progress::new(plan, terminal);
+    let mut enough = Enough::of(plan);
+    let stop = enough.as_mut().map(|enough| enough as &mut dyn Stop);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let launcher = Launcher::new(program()?).await?;
-        Ok(run(plan, folder, &launcher, interrupt.token(), &mut progress).await?)
+        Ok(run(plan, folder, &launcher, interrupt.token(), &mut progress, stop).await?)
     })
 }
 

@@ -13,7 +13,7 @@ use super::atomic;
 use super::error::RecordError;
 use super::intervals;
 use super::ledger::{LEDGER_ROW_LIMIT, Ledger};
-use super::manifest::{MANIFEST_SCHEMA, Manifest, RunStatus, slug};
+use super::manifest::{MANIFEST_SCHEMA, Manifest, RunStatus, StoppedPoint, slug};
 use super::parquet_file;
 use super::trial::{Measured, TrialRecord, Workload};
 use crate::digest::sha256_file;
@@ -136,6 +136,17 @@ impl RunFolder {
             .map_err(RecordError::writing(&self.root.join(TRIALS_FILE)))?;
         self.trials_length += line.len() as u64;
         Ok(record)
+    }
+
+    /// Notes that a point needs no further blocks, so that a run that is killed later is known to
+    /// have measured the point to its end.
+    ///
+    /// # Errors
+    ///
+    /// When the manifest cannot be written; the one before is unharmed.
+    pub fn stop_point(&mut self, stopped: StoppedPoint) -> Result<(), RecordError> {
+        self.manifest.stopped.push(stopped);
+        self.manifest.write(&self.root)
     }
 
     /// Writes a derived file, such as `summary.json` or `charts/latency.svg`, replacing an

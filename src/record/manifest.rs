@@ -13,9 +13,11 @@ use super::environment::Environment;
 use super::error::RecordError;
 use super::folder::MANIFEST_FILE;
 use super::trial::StrategyRecord;
+use crate::affinity::Placement;
 use crate::digest::sha256;
 use crate::fault::Fault;
 use crate::schedule::Arrivals;
+use crate::stopping::{StopReason, StoppingRule};
 use crate::units::{Bytes, Rate, duration_text, some_duration_text};
 
 /// The version of [`Manifest`]; a reader refuses any other.
@@ -50,12 +52,18 @@ pub struct Manifest {
     pub seed: u64,
     /// Whether strategies shared a source: `side-by-side` or `solo`.
     pub layout: String,
-    /// Blocks at each point.
+    /// Blocks at each point; with a stopping rule, the most.
     pub blocks: u32,
+    /// When a point has blocks enough; absent where their number is fixed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopping: Option<StoppingRule>,
     /// The combinations of swept parameters; one without a sweep.
     pub points: Vec<PlannedPoint>,
-    /// Trials that were planned.
+    /// Trials that were planned; with a stopping rule, the most.
     pub trials: u32,
+    /// Where a stopping rule ended the points, as they ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stopped: Vec<StoppedPoint>,
     /// The machine.
     pub environment: Environment,
     /// SHA-256 of every other file of the folder by its relative path; empty until the end.
@@ -85,6 +93,20 @@ pub enum RunStatus {
     Interrupted,
 }
 
+/// How a stopping rule ended a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoppedPoint {
+    /// The point's place in the plan, counted from zero.
+    pub point: u32,
+    /// Blocks that were run at it.
+    pub blocks: u32,
+    /// How often the blocks so far were looked at, each time with the chance to stop.
+    pub looks: u32,
+    /// Why it was measured no further.
+    pub reason: StopReason,
+}
+
 /// One combination of swept parameters, and what was planned at it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -95,6 +117,12 @@ pub struct PlannedPoint {
     pub workload: PlannedWorkload,
     /// The strategies compared, in the scenario's order.
     pub strategies: Vec<StrategyRecord>,
+    /// The CPUs that processes are pinned to; absent when they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placement: Option<Placement>,
+    /// How long before each event the pacer spins; absent when it does not.
+    #[serde(default, with = "some_duration_text", skip_serializing_if = "Option::is_none")]
+    pub spin: Option<Duration>,
 }
 
 /// The events asked for at a point, and the path they take; the schedule's seed differs from block to block.
@@ -138,8 +166,10 @@ impl Default for Manifest {
             seed: 0,
             layout: "side-by-side".to_owned(),
             blocks: 0,
+            stopping: None,
             points: Vec::new(),
             trials: 0,
+            stopped: Vec::new(),
             environment: Environment::default(),
             files: BTreeMap::new(),
         }
@@ -147,11 +177,11 @@ impl Default for Manifest {
 }
 
 /// Members of the manifest that its identity does not cover: they are known only at the end.
-const NOT_IDENTIFIED: [&str; 4] = ["run_id", "files", "status", "finished"];
+const NOT_IDENTIFIED: [&str; 5] = ["run_id", "files", "status", "finished", "stopped"];
 
 impl Manifest {
     /// The run id these contents have: SHA-256, in hexadecimal, of the manifest as compact JSON
-    /// with sorted keys, without `run_id`, `files`, `status` and `finished`.
+    /// with sorted keys, without `run_id`, `files`, `status`, `finished` and `stopped`.
     ///
     /// It is the same at the start of a run, at its end, and for whoever checks it later.
     ///
@@ -166,6 +196,18 @@ impl Manifest {
         let mut canonical = String::new();
         write_sorted(&value, &mut canonical);
         sha256(canonical.as_bytes())
+    }
+
+    /// How the stopping rule ended a point; `None` if it has not, or there is no rule.
+    #[must_use]
+    pub fn stopped_at(&self, point: u32) -> Option<StoppedPoint> {
+        self.stopped.iter().find(|stopped| stopped.point == point).copied()
+    }
+
+    /// Blocks that a point was to have: those it was stopped after, or all that were planned.
+    #[must_use]
+    pub fn blocks_of(&self, point: u32) -> u32 {
+        self.stopped_at(point).map_or(self.blocks, |stopped| stopped.blocks)
     }
 
     /// Writes the manifest into the run's folder, replacing an earlier one.
@@ -236,7 +278,8 @@ pub fn slug(title: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Manifest, RunStatus, slug, write_sorted};
+    use super::{Manifest, RunStatus, StoppedPoint, slug, write_sorted};
+    use crate::stopping::StopReason;
     use jiff::Timestamp;
 
     fn manifest() -> Manifest {
@@ -252,6 +295,8 @@ mod tests {
         end.status = RunStatus::Complete;
         end.finished = Some(Timestamp::UNIX_EPOCH);
         end.files.insert("scenario.toml".into(), "00".into());
+        let reason = StopReason::Narrow;
+        end.stopped.push(StoppedPoint { point: 0, blocks: 8, looks: 3, reason });
         assert_eq!(end.identity(), start.identity());
         assert_eq!(start.identity().len(), 64);
     }

@@ -143,6 +143,8 @@ fn point(rate: u32, swept: bool) -> PlannedPoint {
             drain: DRAIN,
             rtt: None,
         },
+        placement: None,
+        spin: None,
         strategies: vec![
             StrategyRecord {
                 name: "poll four times a second".to_owned(),
@@ -326,6 +328,7 @@ fn measured(exchanges: &[Exchange], polls: bool) -> Measured {
         memory_peak,
         cpu_ns_inside: 90_000_000,
         cpu_ns_outside: 90_400_000,
+        cpus: vec![0, 1],
         run_queue_ns: 3_000_000,
         window: None,
     };
@@ -341,6 +344,7 @@ fn measured(exchanges: &[Exchange], polls: bool) -> Measured {
             idle_cpu_ns: 20_000,
             first_rate_limited: None,
             pacer_cpu_ns: 4_000_000,
+            spin_ns: 0,
             process: process(14 << 20),
             lanes: 2,
         },

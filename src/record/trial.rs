@@ -164,6 +164,9 @@ pub struct SourceSide {
     /// CPU time of the pacer's thread inside the window, in nanoseconds. Shared by all lanes
     /// and part of none: a real source has no pacer.
     pub pacer_cpu_ns: u64,
+    /// The part of it that the pacer spun for, in nanoseconds.
+    #[serde(default)]
+    pub spin_ns: u64,
     /// The process, shared by all lanes of the trial.
     pub process: ProcessUse,
     /// Lanes the process served: with more than one, memory cannot be told apart.
@@ -203,6 +206,9 @@ pub struct ProcessUse {
     pub cpu_ns_inside: u64,
     /// The same, as the coordinator read it from the scheduler's statistics of every thread.
     pub cpu_ns_outside: u64,
+    /// The CPUs that it was allowed to run on; empty in records from before this was kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cpus: Vec<u32>,
     /// Time threads stood ready but had no CPU over the whole life, in nanoseconds.
     pub run_queue_ns: u64,
     /// What the process itself read at the edges of the window.

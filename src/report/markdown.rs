@@ -79,6 +79,8 @@ pub fn report(summary: &Summary) -> String {
     for point in &summary.points {
         blocks.extend(heading("###", point));
         blocks.push(findings(point));
+        let said = [point.stopping.as_ref().map(wording::stopped), wording::conditions(point)];
+        blocks.extend(said.into_iter().flatten().map(|said| escape(&said)));
     }
     if summary.points.is_empty() {
         blocks.push("Nothing was measured.".to_owned());

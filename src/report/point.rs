@@ -53,7 +53,7 @@ fn slug(parameters: &BTreeMap<String, String>, place: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::{chart_folders, heading};
-    use crate::analysis::summary::PointSummary;
+    use crate::analysis::summary::{Conditions, PointSummary};
 
     fn point(pairs: &[(&str, &str)]) -> PointSummary {
         let parameters =
@@ -63,6 +63,8 @@ mod tests {
             strategies: Vec::new(),
             comparisons: Vec::new(),
             paired: Vec::new(),
+            stopping: None,
+            conditions: Conditions::default(),
         }
     }
 

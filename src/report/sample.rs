@@ -6,9 +6,10 @@ use serde_json::json;
 
 use crate::analysis::figures::{PointFigures, StrategyFigures, TimelineBin};
 use crate::analysis::summary::{
-    Check, CheckStatus, Comparison, Connections, Cpu, Difference, Events, Lag, LatencyIntervals,
-    LatencySummary, Limit, Memory, Messages, Model, Paired, PointSummary, Requests, SUMMARY_SCHEMA,
-    ScenarioSummary, StrategySummary, Summary, Tool, Verdict, VerdictStatus, WireBytes,
+    Check, CheckStatus, Comparison, Conditions, Connections, Cpu, Difference, Events, Lag,
+    LatencyIntervals, LatencySummary, Limit, Memory, Messages, Model, Paired, PointSummary, Requests,
+    SUMMARY_SCHEMA, ScenarioSummary, StrategySummary, Summary, Tool, Verdict, VerdictStatus,
+    WireBytes,
 };
 
 const MS: u64 = 1_000_000;
@@ -38,6 +39,8 @@ pub(super) fn summary() -> Summary {
             strategies: vec![slow_poll(), quick_poll(), webhook()],
             comparisons: comparisons(),
             paired: paired(),
+            stopping: None,
+            conditions: Conditions { pacer_cpu: 12_000_000, ..Conditions::default() },
         }],
     }
 }

@@ -87,6 +87,8 @@ pub fn summary(summary: &Summary, terminal: Terminal) -> String {
         lines.push(point_heading(summary, point, terminal));
         lines.push(String::new());
         lines.extend(point_tables(point, terminal));
+        let said = [point.stopping.as_ref().map(wording::stopped), wording::conditions(point)];
+        lines.extend(said.into_iter().flatten().flat_map(|said| paragraph(&said, terminal)));
         lines.extend(compared(point, terminal));
         lines.extend(remarks(point, terminal));
         lines.extend(theory(point, terminal));
@@ -206,6 +208,13 @@ fn list_lines(columns: &[Column], strategies: &[StrategySummary]) -> Vec<String>
         }
         lines.push(String::new());
     }
+    lines
+}
+
+/// A sentence or two, followed by an empty line.
+fn paragraph(text: &str, terminal: Terminal) -> Vec<String> {
+    let mut lines = wrapped(text, terminal.width, "  ");
+    lines.push(String::new());
     lines
 }
 

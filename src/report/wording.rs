@@ -1,11 +1,12 @@
 //! Sentences that the terminal and the written report share.
 
 use crate::analysis::summary::{
-    Check, CheckStatus, Events, Model, PointSummary, StrategySummary, Summary, VerdictStatus,
+    Check, CheckStatus, Conditions, Events, Model, PointSummary, StopReason, Stopping,
+    StrategySummary, Summary, VerdictStatus,
 };
 
 use super::quantity::{
-    bytes, count, counted, duration, mean_count, nanoseconds, or_absent, ratio, share,
+    bytes, count, counted, duration, mean_count, nanoseconds, or_absent, ratio, share, tick_number,
 };
 
 /// A text that stays on its line: control characters become spaces.
@@ -229,6 +230,59 @@ pub(super) fn remarks(strategy: &StrategySummary) -> Option<String> {
     (!remarks.is_empty()).then(|| remarks.join(", "))
 }
 
+/// How a stopping rule ended a point, and what that does to its intervals.
+pub(super) fn stopped(stopping: &Stopping) -> String {
+    let (measure, asked) = (&stopping.measure, tick_number(stopping.precision * 100.0));
+    let blocks = counted(stopping.blocks.into(), "block");
+    let looks = counted(stopping.looks.into(), "look");
+    let cap = match stopping.reason {
+        StopReason::Narrow => "",
+        StopReason::Cap => ", the most allowed",
+    };
+    let found = match (stopping.within, stopping.reason) {
+        (None, _) => format!(
+            "{measure} is not known of every strategy in every block, so ±{asked} % could not be \
+             reached"
+        ),
+        (Some(within), StopReason::Cap) => format!(
+            "{measure} is known to within ±{} % only, not to the ±{asked} % asked for",
+            ratio(within * 100.0)
+        ),
+        (Some(within), StopReason::Narrow) => format!(
+            "{measure} is known to within ±{} % for every strategy, ±{asked} % was asked for",
+            ratio(within * 100.0)
+        ),
+    };
+    format!(
+        "Stopped after {blocks}{cap}, and {looks} at them: {found}. Each look is a chance to stop \
+         because the blocks so far happen to agree, so intervals are slightly too narrow."
+    )
+}
+
+/// What the harness did to itself; `None` if it neither pinned nor spun.
+pub(super) fn conditions(point: &PointSummary) -> Option<String> {
+    let Conditions { source_cpu, subscriber_cpus, spin, pacer_cpu, pacer_spin } = &point.conditions;
+    let mut said = Vec::new();
+    if let Some(source) = source_cpu {
+        let of = |(strategy, cpu): (&StrategySummary, &u32)| {
+            format!("the subscribers of `{}` on CPU {cpu}", one_line(&strategy.name))
+        };
+        let mut pinned = vec![format!("Pinned: the source on CPU {source}")];
+        pinned.extend(point.strategies.iter().zip(subscriber_cpus).map(of));
+        said.push(format!("{}.", pinned.join(", ")));
+    }
+    if *spin > 0 {
+        said.push(format!(
+            "The pacer spun for the last {} before each event: {} of its {} of CPU time, in no \
+             strategy's.",
+            nanoseconds(*spin),
+            nanoseconds(*pacer_spin),
+            nanoseconds(*pacer_cpu)
+        ));
+    }
+    (!said.is_empty()).then(|| said.join(" "))
+}
+
 /// One plain sentence of what was measured of a strategy.
 pub(super) fn finding(strategy: &StrategySummary) -> String {
     let (events, latency) = (&strategy.events, &strategy.latency);
@@ -255,4 +309,70 @@ pub(super) fn finding(strategy: &StrategySummary) -> String {
     let cost = cost
         .map_or(String::new(), |each| format!("; {} requests per delivered event", ratio(each)));
     format!("{} of {owed} delivered, {coalesced}{lost}{times}{cost}.", count(events.delivered))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{conditions, stopped};
+    use crate::analysis::summary::{Conditions, StopReason, Stopping};
+    use crate::report::sample;
+
+    #[test]
+    fn conditions_are_told_where_they_are_not_the_usual_ones() {
+        let mut point = sample::summary().points.remove(0);
+        assert_eq!(conditions(&point), None);
+        point.strategies.truncate(2);
+        point.conditions = Conditions {
+            source_cpu: Some(0),
+            subscriber_cpus: vec![1, 2],
+            spin: 100_000,
+            pacer_cpu: 2_000_000,
+            pacer_spin: 1_500_000,
+        };
+        assert_eq!(
+            conditions(&point).as_deref(),
+            Some(
+                "Pinned: the source on CPU 0, the subscribers of `poll every second` on CPU 1, the \
+                 subscribers of `poll every 250 ms` on CPU 2. The pacer spun for the last 100 µs \
+                 before each event: 1.50 ms of its 2.00 ms of CPU time, in no strategy's."
+            )
+        );
+    }
+
+    #[test]
+    fn why_a_point_was_measured_no_further_is_told_with_what_it_does_to_intervals() {
+        let narrow = Stopping {
+            measure: "latency.p50".to_owned(),
+            precision: 0.05,
+            blocks: 11,
+            most_blocks: 60,
+            looks: 6,
+            reason: StopReason::Narrow,
+            within: Some(0.042),
+        };
+        let capped = Stopping { blocks: 60, looks: 55, reason: StopReason::Cap, ..narrow.clone() };
+        let unknown = Stopping { within: None, ..capped.clone() };
+        let capped = Stopping { within: Some(0.12), ..capped };
+        for (stopping, expected) in [
+            (
+                narrow,
+                "Stopped after 11 blocks, and 6 looks at them: latency.p50 is known to within \
+                 ±4.20 % for every strategy, ±5 % was asked for. ",
+            ),
+            (
+                capped,
+                "Stopped after 60 blocks, the most allowed, and 55 looks at them: latency.p50 is \
+                 known to within ±12.0 % only, not to the ±5 % asked for. ",
+            ),
+            (
+                unknown,
+                "Stopped after 60 blocks, the most allowed, and 55 looks at them: latency.p50 is \
+                 not known of every strategy in every block, so ±5 % could not be reached. ",
+            ),
+        ] {
+            let said = stopped(&stopping);
+            assert!(said.starts_with(expected), "{said}");
+            assert!(said.contains("intervals are slightly too narrow"), "{said}");
+        }
+    }
 }

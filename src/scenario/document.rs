@@ -77,6 +77,13 @@ impl<'i> Document<'i> {
         }
     }
 
+    /// Takes a value out of a section, if it is there.
+    pub(crate) fn remove(&mut self, section: &str, key: &str) {
+        if let Some(table) = self.root.get_mut(section).and_then(inner_table) {
+            table.remove(key);
+        }
+    }
+
     fn table_mut(&mut self, name: &'static str, place: &Span) -> Option<&mut Table<'i>> {
         let empty = || Spanned::new(place.clone(), DeValue::Table(Table::new()));
         let node = self

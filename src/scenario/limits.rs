@@ -9,6 +9,7 @@ use crate::scenario::read::{NamedStrategy, Reading};
 use crate::scenario::sections::{Events, Layout};
 use crate::scenario::sources::Span;
 use crate::schedule::{Arrivals, Impossible};
+use crate::stopping::FEWEST_BLOCKS;
 use crate::units::format_duration;
 use crate::wire::link::CONNECTION_ROUND_TRIPS;
 
@@ -41,6 +42,10 @@ pub const DRAIN_MARGIN: Duration = Duration::from_secs(2);
 
 /// The longest injected round trip: beyond it are only links to other planets.
 pub const LONGEST_RTT: Duration = Duration::from_secs(1);
+
+/// The longest a pacer spins before an event: longer than a sleeping thread of an idle machine
+/// is late, and short enough to leave the CPU to others at a hundred events a second.
+pub const LONGEST_SPIN: Duration = Duration::from_millis(1);
 
 /// What starting and ending a trial's processes is expected to take, and 1.6 s in which raw
 /// sockets are measured between them.
@@ -84,6 +89,7 @@ pub(crate) fn complaints(reading: &Reading, document: &Document<'_>) -> Vec<Comp
     let mut found = Vec::new();
     heading(reading, document, &mut found);
     times(reading, document, &mut found);
+    blocks(reading, document, &mut found);
     events(reading, document, &mut found);
     network(reading, document, &mut found);
     names(&reading.strategies, document, &mut found);
@@ -135,19 +141,43 @@ fn times(reading: &Reading, document: &Document<'_>, found: &mut Vec<Complaint>)
         ("duration", Some(run.duration), LONGEST_WINDOW),
         ("warm-up", Some(run.warm_up), LONGEST_MARGIN),
         ("drain", run.drain, LONGEST_MARGIN),
+        ("spin", Some(run.spin), LONGEST_SPIN),
     ] {
         if let Some(time) = time.filter(|time| *time > longest) {
             let message = format!("`{key}` of {} is too long", format_duration(time));
             refuse(key, message, format!("write at most {}", format_duration(longest)));
         }
     }
-    if !(1..=MOST_REPEATS).contains(&run.repeats) {
-        let message = format!("{} repeats are not possible", run.repeats);
-        refuse("repeats", message, format!("write a whole number from 1 to {MOST_REPEATS}"));
-    }
     if run.seed > LARGEST_SEED {
         let message = format!("the seed {} is too large", run.seed);
         refuse("seed", message, format!("write a whole number from 0 to {LARGEST_SEED}"));
+    }
+}
+
+/// The number of blocks is fixed, or it follows from a precision and has a cap.
+fn blocks(reading: &Reading, document: &Document<'_>, found: &mut Vec<Complaint>) {
+    let run = &reading.run;
+    let mut refuse = |key: &str, message: String, remedy: String| {
+        found.push(Complaint::at(document.section_span("run", key), message, remedy));
+    };
+    for (key, blocks, fewest) in
+        [("repeats", run.repeats, 1), ("max-repeats", run.max_repeats, FEWEST_BLOCKS)]
+    {
+        if let Some(blocks) = blocks.filter(|blocks| !(fewest..=MOST_REPEATS).contains(blocks)) {
+            let message = format!("`{key}` of {blocks} is not possible");
+            refuse(key, message, format!("write a whole number from {fewest} to {MOST_REPEATS}"));
+        }
+    }
+    if run.precision.is_some() && run.repeats.is_some() {
+        let message = "`repeats` and `precision` exclude each other".to_owned();
+        let remedy = "keep `repeats` for a fixed number of blocks, or `precision` to run as many \
+                      as it takes, `max-repeats` at most";
+        refuse("repeats", message, remedy.to_owned());
+    }
+    let given = [("measure", run.measure.is_some()), ("max-repeats", run.max_repeats.is_some())];
+    for (key, _) in given.into_iter().filter(|(_, given)| *given && run.precision.is_none()) {
+        let message = format!("`{key}` means nothing without `precision`");
+        refuse(key, message, "add `precision = \"5%\"`, or remove it".to_owned());
     }
 }
 
@@ -277,7 +307,8 @@ pub(crate) fn too_long<'r>(
         let days = total.as_secs_f64() / 86_400.0;
         let message = format!("the run could take {days:.1} days");
         let remedy = format!(
-            "lower `run.duration` or `run.repeats`, or sweep fewer values; a run takes at most {:.0} days",
+            "lower `run.duration`, or `run.repeats` or `run.max-repeats`, or sweep fewer values; a \
+             run takes at most {:.0} days",
             LONGEST_RUN.as_secs_f64() / 86_400.0
         );
         Complaint::at(document.section_span("run", "duration"), message, remedy)
@@ -291,5 +322,5 @@ fn longest(reading: &Reading) -> Duration {
         Layout::Solo => u32::try_from(reading.strategies.len()).unwrap_or(u32::MAX),
     };
     let trial = TRIAL_OVERHEAD + reading.run.warm_up + reading.run.duration + drain(reading);
-    trial.saturating_mul(trials.saturating_mul(reading.run.repeats))
+    trial.saturating_mul(trials.saturating_mul(reading.run.blocks()))
 }

@@ -33,13 +33,15 @@ use crate::scenario::read::{Reader, Reading};
 use crate::scenario::shelf::Shelf;
 use crate::scenario::sources::{Sources, Span};
 use crate::scenario::sweep::{PointDocument, Sweep};
-use crate::scenario::vocabulary::Vocabulary;
+use crate::scenario::vocabulary::{Target, Vocabulary};
+use crate::stopping::StoppingRule;
 
 pub use crate::scenario::builtin::{BUILT_IN, BuiltIn, export};
 pub use crate::scenario::complaint::{Position, ScenarioError};
 pub use crate::scenario::limits::{
-    DRAIN_MARGIN, LARGEST_SEED, LONGEST_MARGIN, LONGEST_RTT, LONGEST_RUN, LONGEST_WINDOW,
-    MOST_DELIVERIES, MOST_REPEATS, MOST_STRATEGIES, MOST_SUBSCRIBERS, TRIAL_OVERHEAD,
+    DRAIN_MARGIN, LARGEST_SEED, LONGEST_MARGIN, LONGEST_RTT, LONGEST_RUN, LONGEST_SPIN,
+    LONGEST_WINDOW, MOST_DELIVERIES, MOST_REPEATS, MOST_STRATEGIES, MOST_SUBSCRIBERS,
+    TRIAL_OVERHEAD,
 };
 pub use crate::scenario::overrides::Override;
 pub use crate::scenario::read::NamedStrategy;
@@ -61,8 +63,10 @@ pub struct Scenario {
     pub overrides: Vec<String>,
     /// The seed everything random derives from, at most [`LARGEST_SEED`].
     pub seed: u64,
-    /// Blocks at each point.
+    /// Blocks at each point; with a stopping rule, the most.
     pub repeats: u32,
+    /// When a point has blocks enough, unless their number is fixed.
+    pub stopping: Option<StoppingRule>,
     /// Whether strategies share a source.
     pub layout: Layout,
     /// The combinations of swept settings, the first of them changing slowest; one without a
@@ -83,6 +87,10 @@ pub struct ScenarioPoint {
     pub window: Duration,
     /// How long after the window outstanding events are waited for, at most.
     pub drain: Duration,
+    /// Whether each process is kept on one CPU.
+    pub pin: bool,
+    /// How long before each event the pacer spins.
+    pub spin: Duration,
     /// The round trip injected into every connection, if one is.
     pub rtt: Option<Duration>,
     /// The strategies, in the order of the file.
@@ -182,6 +190,9 @@ fn override_all<'i>(
         });
         match assignment {
             Ok((assignment, target)) => {
+                for key in excluded_by(&target) {
+                    document.remove("run", key);
+                }
                 document.put(&target, &assignment.place, assignment.value);
                 given.push((assignment.path, assignment.place));
             }
@@ -189,6 +200,16 @@ fn override_all<'i>(
         }
     }
     if complaints.is_empty() { Ok(given) } else { Err(complaints) }
+}
+
+/// The keys of `[run]` whose place a value beside the file takes: a fixed number of blocks and a
+/// stopping rule exclude each other, and what was said last is meant.
+fn excluded_by(target: &Target) -> &'static [&'static str] {
+    match target {
+        Target::Section("run", key) if key == "repeats" => &["precision", "measure", "max-repeats"],
+        Target::Section("run", key) if key == "precision" => &["repeats"],
+        _ => &[],
+    }
 }
 
 /// Readings of all points, which agree in everything that cannot be swept.
@@ -205,6 +226,8 @@ fn scenario(
         events: reading.events,
         warm_up: reading.run.warm_up,
         window: reading.run.duration,
+        pin: reading.run.pin,
+        spin: reading.run.spin,
         strategies: reading.strategies,
     };
     Scenario {
@@ -213,7 +236,8 @@ fn scenario(
         text: String::new(),
         overrides: overrides.iter().map(|given| given.text.clone()).collect(),
         seed: run.seed,
-        repeats: run.repeats,
+        repeats: run.blocks(),
+        stopping: run.rule(),
         layout: run.layout,
         points: readings.into_iter().map(point).collect(),
     }

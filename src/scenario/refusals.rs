@@ -104,6 +104,8 @@ fn values_of_the_wrong_kind() {
         ("\"60s\"", "\"60s\"\nrepeats = \"three\""),
         ("\"60s\"", "\"60s\"\nrepeats = -1"),
         ("\"60s\"", "\"60s\"\nlayout = \"alone\""),
+        ("\"60s\"", "\"60s\"\npin = 1"),
+        ("\"60s\"", "\"60s\"\nspin = 100"),
         ("\"1s\"", "1"),
         ("\"1s\"", "\"1s\"\nkeep-alive = \"yes\""),
         ("\"1s\"", "\"1s\"\nclient = \"curl\""),
@@ -129,6 +131,7 @@ fn values_that_are_impossible() {
         ("\"60s\"", "\"60s\"\nwarm-up = \"2h\""),
         ("\"60s\"", "\"60s\"\ndrain = \"2h\""),
         ("\"60s\"", "\"60s\"\ndrain = \"900ms\""),
+        ("\"60s\"", "\"60s\"\nspin = \"1.1ms\""),
         ("every = \"1s\"", "every = \"2h\""),
         ("every = \"1s\"", "every = \"1s\"\ntls-resume = false"),
         ("\"60s\"", "\"60s\"\n[network]\nrtt = \"2s\""),
@@ -146,6 +149,47 @@ fn values_that_are_impossible() {
         ("20/s", "1000000/s"),
         ("\"60s\"", "\"23h\"\nrepeats = 10"),
     ]));
+}
+
+#[test]
+fn numbers_of_blocks_that_cannot_be() {
+    let with = |more: &str| format!("\"60s\"\n{more}");
+    let cases = [
+        with("precision = 5"),
+        with("precision = \"5\""),
+        with("precision = \"0%\""),
+        with("precision = \"101%\""),
+        with("precision = \"5%\"\nrepeats = 10"),
+        with("precision = \"5%\"\nmeasure = \"latency.p95\""),
+        with("precision = \"5%\"\nmax-repeats = 5"),
+        with("precision = \"5%\"\nmax-repeats = 1001"),
+        with("measure = \"latency.p99\""),
+        with("repeats = 10\nmax-repeats = 20"),
+        "\"3h\"\nprecision = \"5%\"".to_owned(),
+    ];
+    let cases: Vec<(&str, &str)> = cases.iter().map(|to| ("\"60s\"", to.as_str())).collect();
+    insta::assert_snapshot!(shown(&cases));
+}
+
+#[test]
+fn a_number_of_blocks_and_a_precision_replace_each_other_beside_the_file() {
+    let precise = RIGHT.replace(
+        "\"60s\"",
+        "\"60s\"\nprecision = \"5%\"\nmeasure = \"latency.mean\"\nmax-repeats = 9",
+    );
+    let read = |text: &str, overrides: &[&str]| {
+        let scenario = read(text, overrides).expect("right");
+        let rule = scenario.stopping.map(|rule| format!("{} {}", rule.measure, rule.precision));
+        (scenario.repeats, rule.unwrap_or_default())
+    };
+    let rule = |text: &str| text.to_owned();
+    assert_eq!(read(&precise, &[]), (9, rule("latency.mean 5%")));
+    assert_eq!(read(&precise, &["run.repeats=3"]), (3, String::new()));
+    assert_eq!(read(&precise, &["run.measure=cpu.per_event"]), (9, rule("cpu.per_event 5%")));
+    let fixed = RIGHT.replace("\"60s\"", "\"60s\"\nrepeats = 3");
+    assert_eq!(read(&fixed, &["run.precision=1%"]), (60, rule("latency.p50 1%")));
+    let last = ["run.precision=1%", "run.repeats=4"];
+    assert_eq!(read(&fixed, &last), (4, String::new()));
 }
 
 #[test]
@@ -373,6 +417,15 @@ fn a_sweep_is_every_combination_in_the_order_of_the_file() {
         .collect();
     assert_eq!(points, ["3/s 1s", "4/s 1s", "3/s 2s", "4/s 2s"]);
     assert_eq!(scenario.points[1].parameters["events.rate"], "4/s");
+}
+
+#[test]
+fn pinning_and_spinning_can_be_swept() {
+    let sweep = "[sweep]\n'run.pin' = [false, true]\n'run.spin' = ['0ms', '100us']\n";
+    let scenario = read(&format!("{RIGHT}{sweep}"), &[]).expect("right");
+    let points: Vec<(bool, u128)> =
+        scenario.points.iter().map(|point| (point.pin, point.spin.as_micros())).collect();
+    assert_eq!(points, [(false, 0), (false, 100), (true, 0), (true, 100)]);
 }
 
 #[test]

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::scenario::shelf::TraceFile;
 use crate::schedule::Arrivals;
+use crate::stopping::{Measure, StoppingRule};
 use crate::units::{
-    Bytes, DurationText, Rate, RateText, SizeText, duration_text, some_duration_text,
+    Bytes, DurationText, Precision, PrecisionText, Rate, RateText, SizeText, duration_text,
+    some_duration_text,
 };
 
 /// The keys above the first table: what the scenario is about.
@@ -80,7 +82,7 @@ fn default_payload() -> Bytes {
 }
 
 /// How the measurement is made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Run {
     /// Time before the measured window, in which events flow but do not count, at most "1h".
@@ -91,10 +93,35 @@ pub(crate) struct Run {
     #[serde(with = "duration_text")]
     #[schemars(with = "DurationText")]
     pub(crate) duration: Duration,
-    /// Blocks at each point, a whole number from 1 to 1000; six or more give confidence intervals.
-    #[serde(default = "default_repeats")]
-    #[schemars(range(min = 1, max = 1000))]
-    pub(crate) repeats: u32,
+    /// Blocks at each point, a whole number from 1 to 1000; six or more give confidence
+    /// intervals. Without it one, or as many as `precision` needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u32", range(min = 1, max = 1000))]
+    pub(crate) repeats: Option<u32>,
+    /// Instead of `repeats`: from the sixth block on, stop when the confidence interval of
+    /// `measure` reaches no further than this from its median for every strategy, such as "5%".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PrecisionText")]
+    pub(crate) precision: Option<Precision>,
+    /// What `precision` is about: `latency.mean`, `latency.p50`, `latency.p99`,
+    /// `requests.per_event`, `bytes.per_event` or `cpu.per_event`. Without it `latency.p50`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Measure")]
+    pub(crate) measure: Option<Measure>,
+    /// With `precision`, the most blocks at each point, a whole number from 6 to 1000. Without
+    /// it 60.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u32", range(min = 6, max = 1000))]
+    pub(crate) max_repeats: Option<u32>,
+    /// Whether each process is kept on one CPU: the source on the first one that the program may
+    /// use, subscribers on the others in turn.
+    #[serde(default)]
+    pub(crate) pin: bool,
+    /// How long before each event the pacer stops sleeping and spins, so that events are less
+    /// late; at most "1ms". "0ms" is not at all.
+    #[serde(default, with = "duration_text")]
+    #[schemars(with = "DurationText")]
+    pub(crate) spin: Duration,
     /// Whether all strategies share a source ("side-by-side") or run one after the other ("solo").
     #[serde(default)]
     pub(crate) layout: Layout,
@@ -113,8 +140,23 @@ fn default_warm_up() -> Duration {
     Duration::from_secs(1)
 }
 
-fn default_repeats() -> u32 {
-    1
+/// The most blocks of a point with `precision`, unless the scenario says otherwise.
+const DEFAULT_MOST_BLOCKS: u32 = 60;
+
+impl Run {
+    /// Blocks at each point; with `precision`, the most.
+    pub(crate) fn blocks(&self) -> u32 {
+        match self.precision {
+            Some(_) => self.max_repeats.unwrap_or(DEFAULT_MOST_BLOCKS),
+            None => self.repeats.unwrap_or(1),
+        }
+    }
+
+    /// When a point has blocks enough, unless their number is fixed.
+    pub(crate) fn rule(&self) -> Option<StoppingRule> {
+        let precision = self.precision?;
+        Some(StoppingRule { measure: self.measure.unwrap_or_default(), precision })
+    }
 }
 
 /// One, so that two people who run the same scenario offer the same events.

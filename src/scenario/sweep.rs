@@ -139,8 +139,7 @@ fn axis<'i>(
     let target = vocabulary.resolve(&path, &place, document)?;
     if !can_be_swept(&target) {
         let message = format!("`{path}` is the same at every point and cannot be swept");
-        let remedy =
-            "sweep a setting of `events`, of `network` or of a strategy, or a time of `run`";
+        let remedy = "sweep a setting of `events`, of `network` or of a strategy, or a time or `pin` of `run`";
         return Err(Complaint::at(place, message, remedy));
     }
     let values = plain_values(values, &path)?;
@@ -150,7 +149,9 @@ fn axis<'i>(
 /// Whether points may differ in a setting.
 fn can_be_swept(target: &Target) -> bool {
     match target {
-        Target::Section("run", key) => ["warm-up", "duration", "drain"].contains(&key.as_str()),
+        Target::Section("run", key) => {
+            ["warm-up", "duration", "drain", "pin", "spin"].contains(&key.as_str())
+        }
         Target::Section(..) => true,
         Target::Strategy(_, key) => key != "mechanism",
         Target::Heading(_) | Target::Sweep(_) => false,

@@ -3,10 +3,13 @@
 //! A plain OS thread, since no async timer is fine enough. Its deadlines are absolute: an
 //! event that is late is emitted at once, never re-timed and never dropped, and the events
 //! after it are due when they always were.
+//!
+//! A sleeping thread wakes some tens of microseconds late. A pacer that spins sleeps until
+//! shortly before an event is due and looks at the clock until it is.
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -28,7 +31,16 @@ pub struct Pacer {
     thread_id: Pid,
     epoch: std::sync::mpsc::Sender<Moment>,
     emitted: Option<oneshot::Receiver<Result<(), LogFull>>>,
-    stop: Arc<AtomicBool>,
+    shared: Arc<Shared>,
+}
+
+/// What the pacer's thread and its owner both look at.
+#[derive(Debug, Default)]
+struct Shared {
+    /// The owner wants nothing more emitted.
+    stop: AtomicBool,
+    /// CPU time spent spinning so far, in nanoseconds.
+    spun: AtomicU64,
 }
 
 impl Pacer {
@@ -38,23 +50,32 @@ impl Pacer {
     ///
     /// When the system refuses another thread.
     pub fn prepare(schedule: DueOffsets, log: LogWriter) -> io::Result<Pacer> {
+        Pacer::spinning(schedule, log, Duration::ZERO)
+    }
+
+    /// As [`Pacer::prepare`]; the thread spins for the last `spin` before each event is due.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses another thread.
+    pub fn spinning(schedule: DueOffsets, log: LogWriter, spin: Duration) -> io::Result<Pacer> {
         let (epoch, epochs) = std::sync::mpsc::channel();
         let (introduce, introduced) = std::sync::mpsc::channel();
         let (report, emitted) = oneshot::channel();
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
+        let shared = Arc::new(Shared::default());
+        let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("pacer".into()).spawn(move || {
             clock::sharpen_timers();
             let _ = introduce.send(rustix::thread::gettid());
             if let Ok(epoch) = epochs.recv() {
-                let _ = report.send(emit(schedule, log, epoch, &stopped));
+                let _ = report.send(emit(schedule, log, epoch, spin, &theirs));
             }
             // An ended thread vanishes from the scheduler's statistics, so it stays until the
             // process has been accounted for: until the sender is dropped.
             while epochs.recv().is_ok() {}
         })?;
         let thread_id = introduced.recv().map_err(io::Error::other)?;
-        Ok(Pacer { thread, thread_id, epoch, emitted: Some(emitted), stop })
+        Ok(Pacer { thread, thread_id, epoch, emitted: Some(emitted), shared })
     }
 
     /// Starts emitting: an event at offset `x` of the schedule is due at `epoch + x`.
@@ -67,6 +88,12 @@ impl Pacer {
     #[must_use]
     pub fn thread_id(&self) -> Pid {
         self.thread_id
+    }
+
+    /// CPU time spent spinning so far, in nanoseconds.
+    #[must_use]
+    pub fn spun(&self) -> u64 {
+        self.shared.spun.load(Ordering::Relaxed)
     }
 
     /// Waits until the whole schedule has been emitted. The thread lives on until it is stopped.
@@ -84,7 +111,7 @@ impl Pacer {
 
     /// Stops emitting and waits for the thread.
     pub fn stop(self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.shared.stop.store(true, Ordering::Relaxed);
         drop(self.epoch);
         self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     }
@@ -94,27 +121,71 @@ fn emit(
     schedule: DueOffsets,
     mut log: LogWriter,
     epoch: Moment,
-    stop: &AtomicBool,
+    spin: Duration,
+    shared: &Shared,
 ) -> Result<(), LogFull> {
     for offset in schedule {
         let due = epoch.after(Duration::from_nanos(offset));
-        loop {
-            if stop.load(Ordering::Relaxed) {
-                return Ok(());
-            }
-            let now = clock::now();
-            if now >= due {
-                break;
-            }
-            clock::sleep_until(if nanoseconds(due.since(now)) > nanoseconds(NAP) {
-                now.after(NAP)
-            } else {
-                due
-            });
+        if !sleep(due.before(spin), shared) {
+            return Ok(());
+        }
+        let spell = Spell::spin_until(due, shared);
+        if shared.stop.load(Ordering::Relaxed) {
+            return Ok(());
         }
         log.append(due)?;
+        if let Some(spell) = spell {
+            // Only once the event is out: the reading takes as long as an event is late.
+            shared.spun.fetch_add(spell.cpu_ns(), Ordering::Relaxed);
+        }
     }
     Ok(())
+}
+
+/// Sleeps until a moment, and returns whether the pacer should go on.
+fn sleep(until: Moment, shared: &Shared) -> bool {
+    loop {
+        if shared.stop.load(Ordering::Relaxed) {
+            return false;
+        }
+        let now = clock::now();
+        if now >= until {
+            return true;
+        }
+        clock::sleep_until(until.min(now.after(NAP)));
+    }
+}
+
+/// A while in which the pacer's thread spun.
+#[derive(Clone, Copy, Debug)]
+struct Spell {
+    length: Duration,
+    cpu_before: u64,
+}
+
+impl Spell {
+    /// Spins until a moment, or until the pacer is stopped; `None` if the moment has passed.
+    fn spin_until(due: Moment, shared: &Shared) -> Option<Spell> {
+        let begun = clock::now();
+        if begun >= due {
+            return None;
+        }
+        let cpu_before = clock::thread_cpu();
+        let mut now = begun;
+        while now < due && !shared.stop.load(Ordering::Relaxed) {
+            std::hint::spin_loop();
+            now = clock::now();
+        }
+        Some(Spell { length: now.since(begun), cpu_before })
+    }
+
+    /// The CPU time it took, in nanoseconds.
+    ///
+    /// That is its length, unless another thread had the CPU meanwhile: then it is what the
+    /// thread used since, which contains the emission of the event as well.
+    fn cpu_ns(self) -> u64 {
+        nanoseconds(self.length).min(clock::thread_cpu().saturating_sub(self.cpu_before))
+    }
 }
 
 #[cfg(test)]
@@ -152,6 +223,31 @@ mod tests {
         pacer.stop();
         let due = |index| reader.get(index).expect("an event").due;
         assert_eq!((due(0), due(2)), (epoch, epoch.after(Duration::from_nanos(2))));
+    }
+
+    #[tokio::test]
+    async fn a_pacer_that_spins_emits_the_same_and_accounts_for_it_apart() {
+        let offsets: Vec<u64> = (1..=50).map(|event| event * 1_000_000).collect();
+        let spun = async |spin| {
+            let (writer, reader) = event_log();
+            let schedule = Box::new(offsets.clone().into_iter());
+            let mut pacer = Pacer::spinning(schedule, writer, spin).expect("a thread");
+            let epoch = clock::now();
+            pacer.start(epoch);
+            pacer.finished().await.expect("room in the log");
+            let (spun, took) = (pacer.spun(), clock::now().since(epoch));
+            pacer.stop();
+            for (index, offset) in offsets.iter().enumerate() {
+                let entry = reader.get(index as u64).expect("every event was emitted");
+                assert_eq!(entry.due, epoch.after(Duration::from_nanos(*offset)));
+                assert!(entry.emitted >= entry.due);
+            }
+            assert!(u128::from(spun) <= took.as_nanos(), "{spun} of {took:?}");
+            spun
+        };
+        assert_eq!(spun(Duration::ZERO).await, 0);
+        // Longer than any gap, so that it hardly sleeps.
+        assert!(spun(Duration::from_secs(1)).await > 0);
     }
 
     #[test]

@@ -87,8 +87,14 @@ pub struct SourceAssignment {
     /// How long events are emitted: warm-up and window.
     #[serde(with = "duration_text")]
     pub emit_for: Duration,
+    /// How long before each event the pacer spins.
+    #[serde(with = "duration_text")]
+    pub spin: Duration,
     /// One lane for each.
     pub strategies: Vec<StrategyAssignment>,
+    /// The CPU to stay on; any, if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<u32>,
     /// What is made to go wrong on purpose.
     pub fault: Option<Fault>,
 }
@@ -123,6 +129,9 @@ pub struct SubscriberAssignment {
     pub source: SocketAddr,
     /// Seed of everything random about the subscribers.
     pub seed: u64,
+    /// The CPU to stay on; any, if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<u32>,
     /// What is made to go wrong on purpose.
     pub fault: Option<Fault>,
     /// Where in the run this is, for faults that depend on it.
@@ -195,6 +204,8 @@ pub struct SourceReport {
     pub lanes: Vec<LaneReport>,
     /// CPU time of the pacer inside the window, in nanoseconds.
     pub pacer_cpu_ns: u64,
+    /// CPU time that it spun inside the window, in nanoseconds.
+    pub spin_ns: u64,
     /// Largest resident set inside window and drain, in bytes.
     pub memory_peak: u64,
     /// What the process suffered inside the window, and what its witness saw.

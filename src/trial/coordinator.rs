@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use tokio_util::sync::CancellationToken;
 
+use crate::affinity;
 use crate::clock::{self, Moment};
 use crate::fault::Fault;
 use crate::meter::{self, Scheduled};
@@ -147,6 +148,9 @@ async fn conduct(
 ) -> Result<Collected, Trouble> {
     watch(Phase::Launching);
     let (point, fault) = (&plan.points[trial.point], plan.fault);
+    if point.pin && point.placement.is_none() {
+        return Err(Trouble::Unplaced);
+    }
     let machine = MachineWatch::begin(launcher.program());
     let busy = BusyMachine::if_asked(fault);
     // Its key stays in this process and ends with the trial.
@@ -215,7 +219,9 @@ async fn launch_source(
         payload: point.payload,
         seed: trial.seed,
         emit_for: point.warm_up + point.window,
+        spin: point.spin,
         strategies,
+        cpu: point.placement.as_ref().map(|placement| placement.source),
         fault: plan.fault,
     };
     source.tell(&ToWorker::Source(assignment)).await?;
@@ -244,6 +250,7 @@ async fn launch_subscribers(
             subscribers: strategy.subscribers,
             source: *lane,
             seed: trial.seed,
+            cpu: point.placement.as_ref().map(|placement| placement.subscribers[*index]),
             fault: plan.fault,
             place: Place {
                 block: trial.block,
@@ -298,6 +305,7 @@ struct Closed {
     emitted: u64,
     cpu_ns_inside: u64,
     outside: Scheduled,
+    cpus: Vec<u32>,
 }
 
 async fn close(worker: &mut Worker, until: Moment) -> Result<Closed, Trouble> {
@@ -307,7 +315,9 @@ async fn close(worker: &mut Worker, until: Moment) -> Result<Closed, Trouble> {
             // Read at once: the worker took its own reading a moment ago.
             let outside = meter::scheduled(worker.pid())
                 .map_err(|error| worker.confused(format!("its CPU time is unreadable: {error}")))?;
-            Ok(Closed { emitted, cpu_ns_inside: cpu_ns, outside })
+            let cpus = affinity::allowed_to(worker.pid())
+                .map_err(|error| worker.confused(format!("its CPUs are unreadable: {error}")))?;
+            Ok(Closed { emitted, cpu_ns_inside: cpu_ns, outside, cpus })
         }
         other => Err(out_of_turn(worker, &other)),
     }
@@ -363,6 +373,7 @@ fn process_use(closed: &Closed, memory_peak: u64, suffered: WindowUse) -> Proces
         memory_peak,
         cpu_ns_inside: closed.cpu_ns_inside,
         cpu_ns_outside: closed.outside.cpu_ns,
+        cpus: closed.cpus.clone(),
         run_queue_ns: closed.outside.run_queue_ns,
         window: Some(suffered),
     }
@@ -458,6 +469,7 @@ fn assemble(
                 idle_cpu_ns: lane.idle_cpu_ns,
                 first_rate_limited: lane.first_rate_limited.map(after_epoch),
                 pacer_cpu_ns: collected.source.pacer_cpu_ns,
+                spin_ns: collected.source.spin_ns,
                 process: collected.source_process.clone(),
                 lanes,
             },

@@ -70,6 +70,9 @@ pub enum Trouble {
         /// Why, in its own words.
         reason: String,
     },
+    /// Processes are to be pinned, and nobody chose CPUs for them.
+    #[error("the scenario pins processes, but no CPUs were chosen for them")]
+    Unplaced,
     /// There are no certificates for TLS.
     #[error(transparent)]
     Insecure(#[from] TlsError),

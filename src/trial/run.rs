@@ -7,8 +7,10 @@ use crate::plan::{Layout, Plan, Point, Trial};
 use crate::record::environment::Environment;
 use crate::record::error::RecordError;
 use crate::record::folder::RunFolder;
-use crate::record::ledger::{LEDGER_ROW_BYTES, LEDGER_ROW_LIMIT};
-use crate::record::manifest::{Manifest, PlannedPoint, PlannedWorkload, RunStatus, ToolRecord};
+use crate::record::ledger::{LEDGER_ROW_BYTES, LEDGER_ROW_LIMIT, Ledger};
+use crate::record::manifest::{
+    Manifest, PlannedPoint, PlannedWorkload, RunStatus, StoppedPoint, ToolRecord,
+};
 use crate::record::trial::TrialRecord;
 use crate::trial::coordinator::{self, Phase, strategy_record};
 use crate::trial::crew::Launcher;
@@ -24,6 +26,14 @@ pub trait Observer: Send {
     fn phase(&mut self, phase: Phase);
     /// One of its strategies is recorded.
     fn recorded(&mut self, record: &TrialRecord);
+}
+
+/// Decides when a point has blocks enough.
+pub trait Stop: Send {
+    /// One of a block's strategies is recorded; a measured one comes with its ledger.
+    fn recorded(&mut self, record: &TrialRecord, ledger: Option<&Ledger>);
+    /// That many blocks of a point have ended; says how the point ends if they are enough.
+    fn look(&mut self, point: u32, blocks: u32) -> Option<StoppedPoint>;
 }
 
 /// What the manifest of a run of this plan says before anything is measured.
@@ -45,6 +55,7 @@ pub fn manifest(plan: &Plan) -> Manifest {
             Layout::Solo => "solo".to_owned(),
         },
         blocks: plan.blocks,
+        stopping: plan.stopping,
         points: plan.points.iter().map(planned_point).collect(),
         trials: u32::try_from(plan.trials.len()).expect("a plan has few trials"),
         environment: Environment::capture(),
@@ -65,6 +76,8 @@ fn planned_point(point: &Point) -> PlannedPoint {
             rtt: point.rtt,
         },
         strategies: point.strategies.iter().map(strategy_record).collect(),
+        placement: point.placement.clone(),
+        spin: Some(point.spin).filter(|spin| !spin.is_zero()),
     }
 }
 
@@ -95,7 +108,8 @@ pub fn bytes_needed(plan: &Plan) -> u64 {
 /// Puts the plan's traces into the folder, runs every trial and records each as it ends, until
 /// interrupted.
 ///
-/// A spoilt trial is recorded and the run goes on.
+/// A spoilt trial is recorded and the run goes on. After each block `stop` is asked whether its
+/// point has enough; the point's other trials are then not run.
 ///
 /// # Errors
 ///
@@ -106,13 +120,18 @@ pub async fn run(
     launcher: &Launcher,
     interrupt: &CancellationToken,
     observer: &mut dyn Observer,
+    mut stop: Option<&mut dyn Stop>,
 ) -> Result<RunStatus, RecordError> {
     for trace in plan.points.iter().filter_map(|point| point.trace.as_ref()) {
         folder.write(&trace.path, &trace.bytes)?;
     }
     // Workers are given absolute paths, wherever they are started.
     let root = std::path::absolute(folder.path()).map_err(RecordError::reading(folder.path()))?;
-    for trial in &plan.trials {
+    for (place, trial) in plan.trials.iter().enumerate() {
+        let point = u32::try_from(trial.point).expect("a plan has few points");
+        if folder.manifest().stopped_at(point).is_some() {
+            continue;
+        }
         if interrupt.is_cancelled() {
             return Ok(RunStatus::Interrupted);
         }
@@ -122,6 +141,16 @@ pub async fn run(
         for result in results {
             let record = folder.append(result.record, result.ledger.as_ref())?;
             observer.recorded(&record);
+            if let Some(stop) = &mut stop {
+                stop.recorded(&record, result.ledger.as_ref());
+            }
+        }
+        let goes_on = |next: &Trial| (next.point, next.block) == (trial.point, trial.block);
+        let block_ended = !plan.trials.get(place + 1).is_some_and(goes_on);
+        if let Some(stop) = stop.as_mut().filter(|_| block_ended && !interrupt.is_cancelled())
+            && let Some(stopped) = stop.look(point, trial.block + 1)
+        {
+            folder.stop_point(stopped)?;
         }
     }
     let status =

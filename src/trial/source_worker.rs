@@ -38,8 +38,8 @@ pub(crate) async fn run(
 ) -> Result<(), WorkerError> {
     let (log_writer, log) = event_log();
     let schedule = schedule(&assignment)?;
-    let mut pacer =
-        Pacer::prepare(schedule, log_writer).map_err(WorkerError::system("starting the pacer"))?;
+    let mut pacer = Pacer::spinning(schedule, log_writer, assignment.spin)
+        .map_err(WorkerError::system("starting the pacer"))?;
     let mut lanes = start_lanes(&assignment, &log).await?;
     let addresses = lanes.iter().map(|lane| lane.address).collect();
     control.say(&FromWorker::Ready { lanes: addresses }).await?;
@@ -54,7 +54,7 @@ pub(crate) async fn run(
     };
     let witness = witness(&assignment, times.window, &log)?;
     let measured = attending(control, measure(&pacer, &mut lanes, times)).await?;
-    let (pacer_cpu_ns, suffered, uses) =
+    let ([pacer_cpu_ns, spin_ns], suffered, uses) =
         measured.map_err(WorkerError::system("measuring the window"))?;
     // The schedule ends with the window; what is late is emitted before the log is counted.
     pacer.finished().await.map_err(|error| WorkerError::Nonsense(error.to_string()))?;
@@ -75,7 +75,7 @@ pub(crate) async fn run(
     let emissions = (0..log.len()).filter_map(|index| log.get(index));
     let emissions = emissions.map(|entry| Emission { due: entry.due, emitted: entry.emitted });
     send_rows(control, emissions).await?;
-    let report = SourceReport { lanes: reports, pacer_cpu_ns, memory_peak, suffered };
+    let report = SourceReport { lanes: reports, pacer_cpu_ns, spin_ns, memory_peak, suffered };
     control.say(&FromWorker::SourceReport(report)).await?;
     witness.dismiss();
     for lane in lanes {
@@ -158,20 +158,21 @@ async fn start_lanes(
     Ok(lanes)
 }
 
-/// Waits for the window to pass and returns the pacer's CPU time in it, what the process
-/// suffered, and each lane's use.
+/// Waits for the window to pass and returns the pacer's CPU time in it, with the part of it that
+/// it spun, what the process suffered, and each lane's use.
 async fn measure(
     pacer: &Pacer,
     lanes: &mut [Lane],
     times: Timetable,
-) -> std::io::Result<(u64, WindowUse, Vec<LaneUse>)> {
+) -> std::io::Result<([u64; 2], WindowUse, Vec<LaneUse>)> {
     for lane in lanes.iter_mut() {
         lane.measure(times.window);
     }
-    let pacing = || Ok(meter::scheduled_thread(pacer.thread_id())?.cpu_ns);
+    let pacing = || Ok([meter::scheduled_thread(pacer.thread_id())?.cpu_ns, pacer.spun()]);
     let lanes = try_join_all(lanes.iter_mut().map(LaneThread::measured));
     let ((suffered, before, after), uses) = tokio::try_join!(times.suffer(pacing), lanes)?;
-    Ok((after - before, suffered, uses))
+    let pacing = [after[0] - before[0], after[1] - before[1]];
+    Ok((pacing, suffered, uses))
 }
 
 /// Stops every lane and puts its report together.

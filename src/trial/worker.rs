@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustix::process::{Signal, set_parent_process_death_signal};
 use tokio::net::TcpStream;
 
+use crate::affinity;
 use crate::clock::{self, Moment};
 use crate::delivery::MECHANISMS;
 use crate::delivery::contract::{DeliveryError, Strategy};
@@ -41,6 +42,15 @@ pub enum WorkerError {
         /// What was tried.
         doing: &'static str,
         /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The kernel does not let the process have its CPU.
+    #[error("CPU {cpu}, to which the process is pinned, cannot be used")]
+    Pinning {
+        /// The CPU.
+        cpu: u32,
+        /// What the kernel said.
         #[source]
         source: std::io::Error,
     },
@@ -122,8 +132,14 @@ async fn serve(control: &mut Control, token: String, index: u32) -> Result<(), W
     let hello = Hello { protocol: PROTOCOL, token, index, time_namespace };
     control.say(&FromWorker::Hello(hello)).await?;
     match control.hear().await? {
-        ToWorker::Source(assignment) => source_worker::run(control, assignment).await?,
-        ToWorker::Subscriber(assignment) => subscriber_worker::run(control, assignment).await?,
+        ToWorker::Source(assignment) => {
+            stay_on(assignment.cpu)?;
+            source_worker::run(control, assignment).await?;
+        }
+        ToWorker::Subscriber(assignment) => {
+            stay_on(assignment.cpu)?;
+            subscriber_worker::run(control, assignment).await?;
+        }
         other => return Err(out_of_turn(&other)),
     }
     // Stays until the coordinator hangs up, so that it can still read the process's statistics.
@@ -132,6 +148,12 @@ async fn serve(control: &mut Control, token: String, index: u32) -> Result<(), W
         Err(error) => Err(error.into()),
         Ok(other) => Err(out_of_turn(&other)),
     }
+}
+
+/// Keeps the process on a CPU, if one is named; before it starts any thread.
+fn stay_on(cpu: Option<u32>) -> Result<(), WorkerError> {
+    let Some(cpu) = cpu else { return Ok(()) };
+    affinity::restrict(&[cpu]).map_err(|source| WorkerError::Pinning { cpu, source })
 }
 
 /// An error and its causes in one line.
@@ -193,12 +215,9 @@ const IDLE_SPAN: Duration = Duration::from_millis(200);
 
 impl Timetable {
     pub(crate) fn new(epoch: Moment, from: Moment, until: Moment) -> Timetable {
-        let before = |span: Duration| {
-            Moment::from_nanoseconds(epoch.as_nanoseconds().saturating_sub(nanoseconds(span)))
-        };
         // A worker that hears late of the start has a shorter span, or none.
-        let idle_from = before(IDLE_MARGIN + IDLE_SPAN).max(clock::now());
-        let idle_until = before(IDLE_MARGIN).max(idle_from);
+        let idle_from = epoch.before(IDLE_MARGIN + IDLE_SPAN).max(clock::now());
+        let idle_until = epoch.before(IDLE_MARGIN).max(idle_from);
         Timetable { epoch, window: Window { idle_from, idle_until, from, until } }
     }
 

@@ -20,6 +20,8 @@ mod injections;
 mod kill;
 /// Which room may use which: the table in `ARCHITECTURE.md`, held against the code.
 mod layers;
+/// Processes on CPUs of their own.
+mod pinning;
 /// The program under test and the processes it starts.
 mod program;
 /// What mechanisms that push do about failures, order and slow receivers.
@@ -36,6 +38,8 @@ mod scenarios;
 mod serve;
 /// Who may use the mock source, and how often.
 mod serve_access;
+/// Runs that end when a measure is known well enough.
+mod stopping;
 /// Streams that are kept open.
 mod streams;
 /// What lies between a client and a server.

@@ -2,7 +2,8 @@
 
 use super::limits::BACKLOG;
 use super::{CheckStatus, Finding, blocks, place, strategies, worst};
-use crate::analysis::evidence::Evidence;
+use crate::analysis::evidence::{Evidence, PlannedBlocks, PointEvidence};
+use crate::analysis::summary::StopReason;
 
 /// What was measured must be as it was when the run ended.
 ///
@@ -42,20 +43,48 @@ pub(super) fn complete(evidence: &Evidence) -> Finding {
             _ => CheckStatus::Pass,
         };
         let place = place(point, strategy);
+        let planned = match point.blocks {
+            PlannedBlocks::Open => format!("at most {planned}"),
+            PlannedBlocks::Fixed | PlannedBlocks::Stopped(_) => planned.to_string(),
+        };
         let mut parts = vec![format!("{place}: {measured} of {planned} blocks were measured")];
         if !strategy.excluded.is_empty() {
             parts.push(format!("left out: {}", strategy.excluded.join("; ")));
         }
-        if strategy.unended > 0 {
-            parts.push(format!("{} did not run to their end", strategy.unended));
+        match (strategy.unended, &point.blocks) {
+            (0, _) => {}
+            (_, PlannedBlocks::Open) => {
+                parts.push("the run ended before the stopping rule did".to_owned());
+            }
+            (unended, _) => parts.push(format!("{unended} did not run to their end")),
         }
         Finding::new(status, parts.join("; "))
     });
+    let findings = findings.chain(evidence.points.iter().filter_map(contradicted));
     let finding = worst(findings, "every planned trial was measured");
     if evidence.points.is_empty() {
         return Finding::new(CheckStatus::Fail, "the run planned nothing");
     }
     finding
+}
+
+/// What the three digits of a histogram may move an interval by, as a share of its median: a
+/// trial too large for a ledger was looked at exactly while the run went on.
+const HISTOGRAM_SLACK: f64 = 0.002;
+
+/// A point that ended because it was known precisely enough must be known so by its blocks.
+fn contradicted(point: &PointEvidence) -> Option<Finding> {
+    let PlannedBlocks::Stopped(stopping) = &point.blocks else { return None };
+    let limit = stopping.precision + HISTOGRAM_SLACK;
+    if stopping.reason == StopReason::Cap || stopping.within.is_some_and(|within| within <= limit) {
+        return None;
+    }
+    let message = format!(
+        "the manifest says that {} was known well enough after {} blocks; the blocks say that it \
+         was not",
+        stopping.measure, stopping.blocks
+    );
+    Some(Finding::new(CheckStatus::Fail, message))
 }
 
 /// A strategy must keep up: what is still under way when the window closes was not paid for

@@ -274,7 +274,7 @@ pub(super) fn pinning(evidence: &Evidence) -> Finding {
     let findings = blocks(evidence).flat_map(|(place, _, block)| {
         let judged = windows(block).map(|(side, window)| {
             let moves = window.migrations? as f64;
-            if block.is_pinned() {
+            if block.pinned {
                 return Some(Finding::by(MIGRATIONS, moves, || {
                     format!("{place}: the {side} were pinned and changed their CPU {moves} times")
                 }));
