@@ -227,8 +227,8 @@ pub(crate) fn gather(
     let predicted = observed.as_ref().map(Observed::predicted_latency);
     let support = blocks.iter().map(Block::support).sum();
     let waits = observed.as_ref().and_then(|observed| observed.waits(&pooled, support));
-    summary.model = observed.as_ref().map(Observed::compare);
     let independent = observed.as_ref().map(Observed::independent_waits);
+    summary.model = observed.as_ref().map(Observed::compare);
     summary.limit = limit::summarise(strategy, &blocks, independent);
     let emitted = summary.events.emitted;
     let figures = curves.finish(&strategy.name, emitted, predicted.as_ref(), &latencies, &pooled);
