@@ -20,8 +20,9 @@ pub(crate) struct WaitFit {
     /// The greatest difference in the share of deliveries up to some latency (Kolmogorov),
     /// beyond what moving each latency by a timer's error explains.
     pub(crate) distance: f64,
-    /// The share the form claims where the difference is greatest.
-    pub(crate) at: f64,
+    /// Where the difference is greatest: the share of waits that the form claims up to there,
+    /// and the one that was found.
+    pub(crate) at: (f64, f64),
     /// Independent waits behind the measured distribution.
     pub(crate) waits: f64,
 }
@@ -37,7 +38,7 @@ impl Observed<'_> {
         if !known || claimed.max()? <= claimed.min() {
             return None;
         }
-        let (mut distance, mut at) = (0.0, 0.0);
+        let (mut distance, mut at) = (0.0, (0.0, 0.0));
         for step in 1..=STEPS {
             let share = f64::from(step) / f64::from(STEPS);
             let edge = nanoseconds(claimed.quantile(share)?);
@@ -45,7 +46,7 @@ impl Observed<'_> {
             let more = at_most(edge.saturating_sub(TIMER)) - share;
             let less = share - at_most(edge.saturating_add(TIMER));
             if more.max(less) > distance {
-                (distance, at) = (more.max(less), share);
+                (distance, at) = (more.max(less), (share, at_most(edge)));
             }
         }
         let waits = self.independent_waits().min(support as f64);

@@ -54,13 +54,12 @@ pub(super) fn uniform_wait(evidence: &Evidence) -> Finding {
         let time = |time: std::time::Duration| words::time(nanoseconds(time) as f64);
         Some(Finding::by(UNEVEN_WAITS, times, || {
             format!(
-                "{place}: waits are not spread as polls at this interval spread them, from {} to \
-                 {}: of the wait that {} should not exceed, {} more or fewer do not (p = {:.1e}); \
-                 the beat is not what it says, or polls are held up",
-                time(fit.claimed.min()),
-                time(fit.claimed.max().unwrap_or_default()),
-                words::percent(fit.at),
-                words::percent(fit.distance),
+                "{place}: waits are not spread as polls at this interval spread them: up to {} there \
+                 should be {} of them, and there are {} (p = {:.1e}); the beat is not what it \
+                 says, or polls are held up",
+                time(fit.claimed.quantile(fit.at.0).unwrap_or_default()),
+                words::percent(fit.at.0),
+                words::percent(fit.at.1),
                 kolmogorov(fit.distance, fit.waits)
             )
         }))

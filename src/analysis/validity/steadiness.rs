@@ -149,13 +149,10 @@ const SHUFFLING: u64 = 0x0b5e_55ed;
 pub(super) fn order_effect(evidence: &Evidence) -> Finding {
     let blocks: Vec<Vec<f64>> = evidence.points.iter().flat_map(in_order).collect();
     if blocks.is_empty() {
-        return Finding::new(
-            CheckStatus::Info,
-            "not judged: no block has trials one after another",
-        );
+        return Finding::unavailable("not judged: no block has trials one after another");
     }
     let orders: f64 = blocks.iter().map(|block| log_factorial(block.len())).sum();
-    if orders.exp() * ORDER_CHANCE < 2.0 {
+    if orders.exp() * ORDER_CHANCE < 4.0 {
         let few = "not judged: too few blocks or strategies for their order to stand out";
         return Finding::unavailable(few);
     }
@@ -420,7 +417,7 @@ mod tests {
 
     #[test]
     fn an_order_cannot_stand_out_among_few_nor_side_by_side() {
-        let finding = order_effect(&solo(7, 0.5, 1));
+        let finding = order_effect(&solo(8, 0.5, 1));
         assert_eq!(finding.status, CheckStatus::Unavailable);
         assert!(finding.message.contains("too few"), "{}", finding.message);
         let finding = order_effect(&evidence());
