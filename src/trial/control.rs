@@ -90,6 +90,10 @@ pub struct StrategyAssignment {
     pub mechanism: String,
     /// The mechanism's settings, defaults included.
     pub settings: serde_json::Value,
+    /// How many subscribers to simulate.
+    pub subscribers: u32,
+    /// Where in the run this is, for faults that depend on it.
+    pub place: Place,
     /// How both sides converse.
     pub link: Link,
     /// The round trip injected into every connection.
@@ -105,16 +109,12 @@ pub struct StrategyAssignment {
 pub struct SubscriberAssignment {
     /// The strategy.
     pub strategy: StrategyAssignment,
-    /// How many subscribers to simulate.
-    pub subscribers: u32,
     /// Where the strategy's lane listens.
     pub source: SocketAddr,
     /// Seed of everything random about the subscribers.
     pub seed: u64,
     /// What is made to go wrong on purpose.
     pub fault: Option<Fault>,
-    /// Where in the run this is, for faults that depend on it.
-    pub place: Place,
 }
 
 /// What a worker says.
@@ -144,7 +144,8 @@ pub enum FromWorker {
     },
     /// The end of the source's report.
     SourceReport(SourceReport),
-    /// The end of a subscriber's report.
+    /// The end of a subscriber's report; from the source behind its own, once for each strategy
+    /// whose subscribers are in its process.
     SubscriberReport(Box<SubscriberReport>),
     /// It cannot go on.
     Failed {
@@ -197,7 +198,7 @@ pub struct LaneReport {
 }
 
 /// What a subscriber process measured.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct SubscriberReport {
     /// Counts inside the window.
     pub window: Counts,
