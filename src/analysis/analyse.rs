@@ -1,13 +1,15 @@
 //! From a run folder to its summary and figures.
 
-use super::evidence::{Evidence, PointEvidence, gather};
+use super::evidence::{Evidence, PointEvidence, StrategyEvidence, gather};
 use super::figures::PointFigures;
+use super::noise;
 use super::ratios::comparisons;
-use super::summary::{PointSummary, SUMMARY_SCHEMA, ScenarioSummary, Summary, Tool};
+use super::summary::{PointSummary, SUMMARY_SCHEMA, ScenarioSummary, Summary, Tool, VerdictStatus};
 use super::validity;
 use crate::digest::sha256;
 use crate::record::error::RecordError;
 use crate::record::manifest::PlannedPoint;
+use crate::record::noise_floor::NoiseFloor;
 use crate::record::run::Run;
 use crate::record::trial::{Outcome, TrialRecord};
 use crate::units::nanoseconds;
@@ -19,6 +21,8 @@ pub struct Analysis {
     pub summary: Summary,
     /// Curves for charts, one entry a point, in the summary's order.
     pub figures: Vec<PointFigures>,
+    /// How far apart two identical strategies of the run came, if it may be used and holds two.
+    pub noise_floor: Option<NoiseFloor>,
 }
 
 /// Why a run cannot be analysed. A run that went badly can: its verdict then says so.
@@ -61,6 +65,16 @@ pub enum AnalysisError {
 pub fn analyse(run: &Run) -> Result<Analysis, AnalysisError> {
     let (evidence, figures) = gather_all(run)?;
     let verdict = validity::judge(&evidence);
+    let measured = noise::measured(&run.manifest, &noise::pairs(&evidence));
+    // The run's own control is the nearest.
+    let floor = measured.as_ref().or(evidence.noise_floor.as_ref());
+    let compared = |strategies: &[StrategyEvidence]| {
+        let mut comparisons = comparisons(strategies);
+        if let Some(floor) = floor {
+            noise::judge(&mut comparisons, floor);
+        }
+        comparisons
+    };
     let complete = evidence
         .points
         .iter()
@@ -68,7 +82,7 @@ pub fn analyse(run: &Run) -> Result<Analysis, AnalysisError> {
         .all(|strategy| strategy.unended == 0);
     let points = evidence.points.into_iter().map(|point| PointSummary {
         parameters: point.parameters,
-        comparisons: comparisons(&point.strategies),
+        comparisons: compared(&point.strategies),
         strategies: point.strategies.into_iter().map(|strategy| strategy.summary).collect(),
     });
     let manifest = &run.manifest;
@@ -85,7 +99,8 @@ pub fn analyse(run: &Run) -> Result<Analysis, AnalysisError> {
         verdict,
         points: points.collect(),
     };
-    Ok(Analysis { summary, figures })
+    let sound = summary.verdict.status != VerdictStatus::Invalid;
+    Ok(Analysis { summary, figures, noise_floor: measured.filter(|_| sound) })
 }
 
 /// The evidence and figures of every planned point and strategy.
@@ -95,6 +110,7 @@ pub(crate) fn gather_all(run: &Run) -> Result<(Evidence, Vec<PointFigures>), Ana
         points: Vec::new(),
         changed: run.verify_evidence()?,
         injected: run.manifest.injected,
+        noise_floor: run.manifest.noise_floor.clone(),
     };
     let mut figures = Vec::new();
     for (index, point) in (0_u32..).zip(&run.manifest.points) {
@@ -191,7 +207,7 @@ mod tests {
     #[test]
     fn a_sample_is_valid_and_says_what_was_measured() {
         let (_out, run) = open(&Sample::default());
-        let Analysis { summary, figures } = analyse(&run).expect("analysed");
+        let Analysis { summary, figures, .. } = analyse(&run).expect("analysed");
         assert_eq!(summary.verdict.status, VerdictStatus::Valid, "{:#?}", summary.verdict);
         assert!(summary.complete);
         assert_eq!(summary.run_id, run.manifest.run_id);
@@ -218,7 +234,7 @@ mod tests {
     #[test]
     fn points_and_blocks_are_told_apart() {
         let (_out, run) = open(&Sample { rates: vec![5, 50], blocks: 7 });
-        let Analysis { summary, figures } = analyse(&run).expect("analysed");
+        let Analysis { summary, figures, .. } = analyse(&run).expect("analysed");
         assert_eq!((summary.points.len(), figures.len()), (2, 2));
         let emitted = |point: usize| summary.points[point].strategies[0].events.emitted;
         assert!(emitted(1) > 8 * emitted(0));
@@ -239,7 +255,7 @@ mod tests {
     fn a_run_in_which_nothing_completed_is_invalid_and_has_no_figures() {
         let (_out, mut run) = open(&Sample::default());
         run.records.clear();
-        let Analysis { summary, figures } = analyse(&run).expect("analysed");
+        let Analysis { summary, figures, .. } = analyse(&run).expect("analysed");
         assert_eq!(summary.verdict.status, VerdictStatus::Invalid);
         assert!(!summary.complete);
         let strategy = &summary.points[0].strategies[0];

@@ -13,6 +13,7 @@ mod curves;
 mod evidence;
 mod latency;
 mod model;
+mod noise;
 mod ratios;
 mod tide;
 pub mod validity;

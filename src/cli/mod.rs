@@ -11,6 +11,7 @@ mod conclusion;
 mod doctor;
 mod grid;
 mod interrupt;
+mod known_machine;
 mod man;
 mod mechanisms;
 mod options;

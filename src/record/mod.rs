@@ -13,6 +13,7 @@ pub mod intervals;
 pub mod join;
 pub mod ledger;
 pub mod manifest;
+pub mod noise_floor;
 pub mod parquet_file;
 pub mod run;
 #[doc(hidden)]

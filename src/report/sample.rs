@@ -54,6 +54,7 @@ fn comparisons() -> Vec<Comparison> {
                 ratio,
                 interval: None,
                 p_value: 0.25,
+                noise: None,
                 difference: Difference::Unknown,
             }
         })

@@ -254,6 +254,20 @@ pub const ROUND_TRIP: Limit = Limit {
     reason: "nothing arrives before its round trip; what is missing was never injected",
 };
 
+/// The chance of a difference between two identical strategies that is put down to chance.
+pub const SAME_STRATEGY: f64 = 0.05;
+
+/// An injected delay against the median that was read.
+pub const KNOWN_DELAY: Limit = Limit {
+    figure: "difference of the median latency and the delay that was injected, in nanoseconds",
+    tell: NEVER,
+    warn: NEVER,
+    fail: 200_000.0,
+    reason: "the source's lag and the timer that ends the delay take up to 100 µs each on an idle \
+             machine; a timer that counts milliseconds, or a latency that counts double, is far \
+             beyond it",
+};
+
 /// Requests that somebody between the two ends has handled.
 pub const MIDDLEMEN: Limit = Limit {
     figure: "requests with a proxy's marks, or in another version of HTTP than asked for",
