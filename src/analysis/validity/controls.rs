@@ -1,6 +1,8 @@
 //! Negative controls: does the harness see a difference where there is none, and does it read
 //! a delay as it was injected?
 
+use std::collections::BTreeMap;
+
 use super::limits::{KNOWN_DELAY, SAME_STRATEGY};
 use super::meters::where_known;
 use super::{CheckStatus, Finding, place, strategies};
@@ -19,25 +21,31 @@ pub(super) fn a_a(evidence: &Evidence) -> Finding {
     if pairs.is_empty() {
         return without_a_pair(evidence);
     }
-    let floor = noise_in_words(factors(&pairs).iter().map(|(name, factor)| (&**name, *factor)));
     let tried: Vec<&Comparison> = pairs.iter().flat_map(|pair| &pair.comparisons).collect();
-    let compared = tried.len() as f64;
-    let chance = |pair: &Comparison| (pair.p_value * compared).min(1.0);
-    let Some(least) = tried.iter().min_by(|a, b| chance(a).total_cmp(&chance(b))) else {
+    let certainty = |chance: f64| 1.0 - (chance * tried.len() as f64).min(1.0);
+    let least = tried.iter().min_by(|a, b| a.p_value.total_cmp(&b.p_value));
+    let Some(least) = least else {
         return Finding::new(CheckStatus::Info, "no block holds both of two identical strategies");
     };
+    let floor = noise_in_words(&factors(&pairs));
+    let found = Finding::by(SAME_STRATEGY, certainty(least.p_value), || differing(least, &floor));
     let fewest = tried.iter().map(|pair| pair.blocks).min().unwrap_or(0);
-    let surest = 2.0 * 0.5_f64.powi(i32::try_from(fewest).unwrap_or(i32::MAX)) * compared;
-    let (status, message) = if chance(least) < SAME_STRATEGY {
-        (CheckStatus::Warn, differing(least, &floor))
-    } else if surest >= SAME_STRATEGY {
-        let few = format!("{fewest} blocks are too few to tell two identical strategies apart");
-        (CheckStatus::Info, few)
-    } else {
-        let same = "no difference between identical strategies but chance";
-        (CheckStatus::Pass, format!("{same}; smaller differences than theirs are noise: {floor}"))
+    let surest = certainty(2.0 * 0.5_f64.powi(i32::try_from(fewest).unwrap_or(i32::MAX)));
+    let (status, message) = match found.status {
+        CheckStatus::Pass if surest <= SAME_STRATEGY.warn => (
+            CheckStatus::Info,
+            format!("{fewest} blocks are too few to tell two identical strategies apart"),
+        ),
+        CheckStatus::Pass => (
+            CheckStatus::Pass,
+            format!(
+                "identical strategies differ by chance alone; differences smaller than theirs are \
+                 noise: {floor}"
+            ),
+        ),
+        status => (status, found.message),
     };
-    Finding::new(status, message).judging(chance(least), SAME_STRATEGY)
+    Finding { status, message, ..found }
 }
 
 /// What is known of the machine when the run itself has no A/A control.
@@ -57,7 +65,7 @@ fn without_a_pair(evidence: &Evidence) -> Finding {
         floor.measured.strftime("%Y-%m-%dT%H:%MZ"),
         floor.layout,
         floor.blocks,
-        noise_in_words(floor.factors.iter().map(|(name, factor)| (&**name, *factor)))
+        noise_in_words(&floor.factors)
     ))
 }
 
@@ -71,8 +79,9 @@ fn differing(pair: &Comparison, floor: &str) -> String {
 }
 
 /// The factors as `latency.p50 ±1.2 %, latency.p99 ±9.0 %`.
-fn noise_in_words<'a>(factors: impl Iterator<Item = (&'a str, f64)>) -> String {
+fn noise_in_words(factors: &BTreeMap<String, f64>) -> String {
     let parts: Vec<String> = factors
+        .iter()
         .map(|(measure, factor)| format!("{measure} ±{:.1} %", (factor - 1.0) * 100.0))
         .collect();
     parts.join(", ")

@@ -276,11 +276,8 @@ pub const CHECKS: &[CheckEntry] = &[
         code: "V24",
         id: "a-a",
         demand: "two identical strategies do not differ, and what they differ by is known",
-        limits: &[],
-        proof: Proof::Fault {
-            fault: Fault::BiasArm,
-            with: &["run.repeats=10", "run.duration=1s"],
-        },
+        limits: &[limits::SAME_STRATEGY],
+        proof: Proof::Fault { fault: Fault::BiasArm, with: &["run.repeats=10", "run.duration=1s"] },
         check: controls::a_a,
     },
     CheckEntry {
