@@ -239,6 +239,12 @@ fn predicted(point: &ScenarioPoint, named: &NamedStrategy) -> Option<Prediction>
 }
 
 impl PlannedStrategy {
+    /// Whether its subscribers are in the source's process.
+    #[must_use]
+    pub fn is_in_process(&self) -> bool {
+        Arc::clone(&self.strategy).in_process().is_some()
+    }
+
     /// The closed form that describes it. A client that is told to wait keeps no beat of its
     /// own, so there is none under a rate limit.
     #[must_use]

@@ -1,16 +1,18 @@
 //! From a run folder to its summary and figures.
 
 use super::conditions::conditions;
-use super::evidence::{Evidence, PlannedBlocks, PointEvidence, gather};
+use super::evidence::{Evidence, PlannedBlocks, PointEvidence, StrategyEvidence, gather};
 use super::figures::PointFigures;
+use super::noise;
 use super::paired::{Pairing, paired};
 use super::precision::stopping;
 use super::ratios::comparisons;
-use super::summary::{PointSummary, SUMMARY_SCHEMA, ScenarioSummary, Summary, Tool};
+use super::summary::{PointSummary, SUMMARY_SCHEMA, ScenarioSummary, Summary, Tool, VerdictStatus};
 use super::validity;
 use crate::digest::sha256;
 use crate::record::error::RecordError;
 use crate::record::manifest::PlannedPoint;
+use crate::record::noise_floor::NoiseFloor;
 use crate::record::run::Run;
 use crate::record::trial::{Outcome, TrialRecord};
 use crate::units::nanoseconds;
@@ -22,6 +24,8 @@ pub struct Analysis {
     pub summary: Summary,
     /// Curves for charts, one entry a point, in the summary's order.
     pub figures: Vec<PointFigures>,
+    /// How far apart two identical strategies of the run came, if it may be used and holds two.
+    pub noise_floor: Option<NoiseFloor>,
 }
 
 /// Why a run cannot be analysed. A run that went badly can: its verdict then says so.
@@ -68,6 +72,16 @@ pub fn analyse(run: &Run) -> Result<Analysis, AnalysisError> {
     let (evidence, mut figures) = gather_all(run)?;
     let verdict = validity::judge(&evidence);
     validity::mark_unsettled(&evidence, &mut figures);
+    let measured = noise::measured(&run.manifest, &noise::pairs(&evidence));
+    // The run's own control is the nearest.
+    let floor = measured.as_ref().or(evidence.noise_floor.as_ref());
+    let compared = |strategies: &[StrategyEvidence]| {
+        let mut comparisons = comparisons(strategies);
+        if let Some(floor) = floor {
+            noise::judge(&mut comparisons, floor);
+        }
+        comparisons
+    };
     let complete = evidence
         .points
         .iter()
@@ -77,7 +91,7 @@ pub fn analyse(run: &Run) -> Result<Analysis, AnalysisError> {
         conditions(point, run.records.iter().filter(|record| record.point == index))
     });
     let points = evidence.points.into_iter().zip(conditions).map(|(point, conditions)| {
-        let comparisons = comparisons(&point.strategies);
+        let comparisons = compared(&point.strategies);
         PointSummary {
             parameters: point.parameters,
             paired: paired(&point.strategies, &comparisons),
@@ -104,7 +118,8 @@ pub fn analyse(run: &Run) -> Result<Analysis, AnalysisError> {
         verdict,
         points: points.collect(),
     };
-    Ok(Analysis { summary, figures })
+    let sound = summary.verdict.status != VerdictStatus::Invalid;
+    Ok(Analysis { summary, figures, noise_floor: measured.filter(|_| sound) })
 }
 
 /// The evidence and figures of every planned point and strategy.
@@ -114,6 +129,7 @@ pub(crate) fn gather_all(run: &Run) -> Result<(Evidence, Vec<PointFigures>), Ana
         points: Vec::new(),
         changed: run.verify_evidence()?,
         injected: run.manifest.injected,
+        noise_floor: run.manifest.noise_floor.clone(),
     };
     let mut figures = Vec::new();
     for (index, point) in (0_u32..).zip(&run.manifest.points) {
@@ -220,7 +236,7 @@ mod tests {
     #[test]
     fn a_sample_is_valid_and_says_what_was_measured() {
         let (_out, run) = open(&Sample::default());
-        let Analysis { summary, figures } = analyse(&run).expect("analysed");
+        let Analysis { summary, figures, .. } = analyse(&run).expect("analysed");
         assert_eq!(summary.verdict.status, VerdictStatus::Valid, "{:#?}", summary.verdict);
         assert!(summary.complete);
         assert_eq!(summary.run_id, run.manifest.run_id);
@@ -247,7 +263,7 @@ mod tests {
     #[test]
     fn points_and_blocks_are_told_apart() {
         let (_out, run) = open(&Sample { rates: vec![5, 50], blocks: 7 });
-        let Analysis { summary, figures } = analyse(&run).expect("analysed");
+        let Analysis { summary, figures, .. } = analyse(&run).expect("analysed");
         assert_eq!((summary.points.len(), figures.len()), (2, 2));
         let emitted = |point: usize| summary.points[point].strategies[0].events.emitted;
         assert!(emitted(1) > 8 * emitted(0));
@@ -268,7 +284,7 @@ mod tests {
     fn a_run_in_which_nothing_completed_is_invalid_and_has_no_figures() {
         let (_out, mut run) = open(&Sample::default());
         run.records.clear();
-        let Analysis { summary, figures } = analyse(&run).expect("analysed");
+        let Analysis { summary, figures, .. } = analyse(&run).expect("analysed");
         assert_eq!(summary.verdict.status, VerdictStatus::Invalid);
         assert!(!summary.complete);
         let strategy = &summary.points[0].strategies[0];

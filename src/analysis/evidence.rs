@@ -22,6 +22,7 @@ use crate::record::error::RecordError;
 use crate::record::histogram::Tag;
 use crate::record::ledger::Ledger;
 use crate::record::manifest::{PlannedPoint, PlannedWorkload};
+use crate::record::noise_floor::NoiseFloor;
 use crate::record::run::Run;
 use crate::record::trial::{EventCounts, Measured, Outcome, StrategyRecord, TrialRecord, Workload};
 use crate::schedule::{DueOffsets, Trace};
@@ -36,6 +37,8 @@ pub(crate) struct Evidence {
     pub(crate) changed: Vec<String>,
     /// The fault that was planted on purpose, if one was.
     pub(crate) injected: Option<Fault>,
+    /// How far apart two identical strategies came on the machine, as the run was told.
+    pub(crate) noise_floor: Option<NoiseFloor>,
 }
 
 /// One combination of swept parameters.

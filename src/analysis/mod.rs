@@ -19,6 +19,7 @@ mod gaps;
 mod latency;
 mod limit;
 mod model;
+mod noise;
 mod paired;
 mod phases;
 mod probability;

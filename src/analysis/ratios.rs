@@ -73,6 +73,7 @@ fn compare(
         ratio: median,
         interval,
         p_value,
+        noise: None,
         difference: Difference::Unknown,
     })
 }
@@ -153,6 +154,7 @@ mod tests {
             ratio,
             interval: Some(RatioInterval { low: ratio, high: ratio, confidence: 0.98 }),
             p_value,
+            noise: None,
             difference: Difference::Unknown,
         }
     }

@@ -190,6 +190,10 @@ pub struct Comparison {
     /// The chance of ratios as one-sided as these if neither were larger: the sign test over
     /// blocks, adjusted by Holm's procedure for all strategies compared in this measure.
     pub p_value: f64,
+    /// How many times one of two identical strategies came to be the other on this machine: the
+    /// noise floor of the measure, from an A/A control in this run or not long before it;
+    /// `null` if that is not known.
+    pub noise: Option<f64>,
     /// What may be said.
     pub difference: Difference,
 }
@@ -252,6 +256,8 @@ pub enum Difference {
     Larger,
     /// The strategy has less of it than the baseline, at 5 % significance.
     Smaller,
+    /// A difference no larger than that of two identical strategies on this machine.
+    Noise,
     /// No difference can be told from chance.
     None,
     /// There are too few blocks to say, for so many strategies compared.

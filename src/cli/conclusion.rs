@@ -9,9 +9,19 @@ use crate::cli::options::Format;
 use crate::cli::outcome::Outcome;
 use crate::cli::terminal::{self, Terminal};
 use crate::record::derived::{DerivedFile, replace};
+use crate::record::noise_floor::NoiseFloor;
 use crate::record::run::Run;
 use crate::report::files::files;
 use crate::report::{csv, json, markdown, table};
+
+/// What a run came to.
+#[derive(Debug)]
+pub(crate) struct Conclusion {
+    /// How the program ends.
+    pub(crate) outcome: Outcome,
+    /// How far apart two identical strategies of the run came, if it holds two.
+    pub(crate) noise_floor: Option<NoiseFloor>,
+}
 
 /// Derives every table and chart of a run from its records, writes them into its folder, and
 /// shows the result.
@@ -23,7 +33,7 @@ pub(crate) fn conclude(
     folder: &Path,
     format: Format,
     terminal: &mut Terminal,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<Conclusion> {
     let run = Run::open(folder)?;
     for note in &run.notes {
         terminal.warning(note, "the trials before it are whole and are used");
@@ -35,7 +45,7 @@ pub(crate) fn conclude(
     terminal.result(&shown(&analysis.summary, format))?;
     terminal.note(&format!("report    {}", folder.join("report.md").display()));
     terminal.note(&format!("charts    {}", folder.join("charts").display()));
-    Ok(outcome(&analysis.summary))
+    Ok(Conclusion { outcome: outcome(&analysis.summary), noise_floor: analysis.noise_floor })
 }
 
 fn shown(summary: &Summary, format: Format) -> String {

@@ -12,6 +12,7 @@ mod doctor;
 mod enough;
 mod grid;
 mod interrupt;
+mod known_machine;
 mod man;
 mod mechanisms;
 mod options;

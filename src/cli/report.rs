@@ -22,6 +22,6 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn run(self, terminal: &mut Terminal) -> anyhow::Result<Outcome> {
-        conclude(&self.run, self.format, terminal)
+        Ok(conclude(&self.run, self.format, terminal)?.outcome)
     }
 }

@@ -7,9 +7,10 @@ use clap::Args;
 
 use crate::affinity;
 use crate::cli::check::warn_of_few_events;
-use crate::cli::conclusion::conclude;
+use crate::cli::conclusion::{Conclusion, conclude};
 use crate::cli::enough::Enough;
 use crate::cli::interrupt::Interrupt;
+use crate::cli::known_machine::KnownMachine;
 use crate::cli::options::{Format, ScenarioOptions};
 use crate::cli::outcome::{Outcome, UsageError};
 use crate::cli::progress::Progress;
@@ -51,15 +52,21 @@ impl Run {
         place(&mut plan)?;
         warn_of_few_events(&plan, terminal);
         require_sockets(&plan)?;
+        let mut manifest = manifest(&plan);
+        let machine = KnownMachine::here(&manifest.environment);
+        manifest.noise_floor = machine.noise_floor(&manifest.layout, clock::wall(), terminal);
         let mut folder =
-            RunFolder::create(&self.out, manifest(&plan), &plan.scenario, bytes_needed(&plan))?;
+            RunFolder::create(&self.out, manifest, &plan.scenario, bytes_needed(&plan))?;
         let path = folder.path().to_owned();
         terminal.note(&format!("recording into {}", path.display()));
 
         let status = measure(&plan, &mut folder, &interrupt, terminal)
             .with_context(|| format!("finished trials are kept in {}", path.display()))?;
         folder.finish(status, clock::wall())?;
-        let outcome = conclude(&path, self.format, terminal)?;
+        let Conclusion { outcome, noise_floor } = conclude(&path, self.format, terminal)?;
+        if let Some(floor) = noise_floor {
+            machine.keep(floor, terminal);
+        }
         Ok(if status == RunStatus::Interrupted { Outcome::Interrupted } else { outcome })
     }
 }

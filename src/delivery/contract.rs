@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::promise::Promise;
 use crate::source::lane::{Lane, SourceHalf};
+use crate::subscriber::inbox::Inbox;
 use crate::subscriber::post::Post;
 use crate::theory::Theory;
 use crate::wire::link::Link;
@@ -57,7 +58,9 @@ pub trait Mechanism: Sync {
 /// A mechanism with its settings: what a trial actually runs.
 ///
 /// The two halves meet only through the wire. Neither is given the clock, the other half's
-/// memory, or a way to write into the record: the floors below time and count for them.
+/// memory, or a way to write into the record: the floors below time and count for them. A
+/// control that is to show what the harness itself costs takes no wire: see
+/// [`Strategy::in_process`].
 pub trait Strategy: Debug + Send + Sync {
     /// The settings with every default filled in.
     fn settings(&self) -> serde_json::Value;
@@ -89,7 +92,17 @@ pub trait Strategy: Debug + Send + Sync {
 
     /// Hands every event it receives to the inbox until the post is told to stop.
     fn subscriber(self: Arc<Self>, post: Post) -> Half;
+
+    /// What is run in place of the two halves where no wire lies between the log and the inbox:
+    /// the subscribers then live in the source's lane, and have no process of their own. `None`
+    /// of every strategy that a network could carry.
+    fn in_process(self: Arc<Self>) -> Option<HandOver> {
+        None
+    }
 }
+
+/// Hands every event of the lane's log to the inbox until the lane is told to stop.
+pub type HandOver = Box<dyn FnOnce(&Lane, Inbox) -> Half + Send>;
 
 /// A running half. Boxed because strategies are chosen at run time; one allocation a trial.
 pub type Half = Pin<Box<dyn Future<Output = Result<(), DeliveryError>> + Send>>;
@@ -178,6 +191,9 @@ pub enum DeliveryError {
         #[source]
         source: std::io::Error,
     },
+    /// The system refused a timer.
+    #[error("setting a timer")]
+    Timer(#[source] std::io::Error),
     /// The other side answered something that makes the strategy impossible.
     #[error("{0}")]
     Refused(String),

@@ -8,6 +8,7 @@ pub mod contract;
 pub mod feed_reader;
 pub mod hybrid;
 pub mod long_poll;
+pub mod null;
 pub mod poll;
 pub mod poller;
 pub mod push;
@@ -28,4 +29,5 @@ pub const MECHANISMS: &[&dyn Mechanism] = &[
     &Kind::<webhook_reconcile::WebhookReconcile>::new(),
     &Kind::<sse::Sse>::new(),
     &Kind::<websocket::WebSocket>::new(),
+    &Kind::<null::Null>::new(),
 ];

@@ -31,16 +31,24 @@ pub(crate) fn inside(root: &Path, relative: &str) -> Result<PathBuf, RecordError
 ///
 /// [`RecordError::Write`]; an earlier file at `path` is then unharmed.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
+    replace(path, bytes).map_err(|source| RecordError::Write { path: path.to_owned(), source })
+}
+
+/// [`write`], for files of no run.
+///
+/// # Errors
+///
+/// As the system says; an earlier file at `path` is then unharmed.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut unfinished = path.as_os_str().to_owned();
     unfinished.push(UNFINISHED);
     let unfinished = PathBuf::from(unfinished);
     let written = write_synced(&unfinished, bytes)
         .and_then(|()| fs::rename(&unfinished, path))
         .and_then(|()| sync_folder_of(path));
-    written.map_err(|source| {
+    written.inspect_err(|_| {
         // The disk may be full: leave as little behind as possible. The first error matters more.
         let _ = fs::remove_file(&unfinished);
-        RecordError::Write { path: path.to_owned(), source }
     })
 }
 

@@ -12,6 +12,7 @@ use super::atomic;
 use super::environment::Environment;
 use super::error::RecordError;
 use super::folder::MANIFEST_FILE;
+use super::noise_floor::NoiseFloor;
 use super::trial::StrategyRecord;
 use crate::affinity::Placement;
 use crate::digest::sha256;
@@ -66,6 +67,10 @@ pub struct Manifest {
     pub stopped: Vec<StoppedPoint>,
     /// The machine.
     pub environment: Environment,
+    /// How far apart two identical strategies came on it, in the same layout and not long
+    /// before; absent if that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise_floor: Option<NoiseFloor>,
     /// SHA-256 of every other file of the folder by its relative path; empty until the end.
     pub files: BTreeMap<String, String>,
 }
@@ -171,6 +176,7 @@ impl Default for Manifest {
             trials: 0,
             stopped: Vec::new(),
             environment: Environment::default(),
+            noise_floor: None,
             files: BTreeMap::new(),
         }
     }

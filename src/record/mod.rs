@@ -14,6 +14,7 @@ pub mod join;
 pub mod ledger;
 pub mod limit;
 pub mod manifest;
+pub mod noise_floor;
 pub mod parquet_file;
 pub mod run;
 #[doc(hidden)]

@@ -174,6 +174,8 @@ pub struct SourceSide {
 }
 
 /// The subscribers' side of one strategy.
+///
+/// Where they live in the source's process nothing can be told apart: it is all the lane's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SubscriberSide {
@@ -192,12 +194,12 @@ pub struct SubscriberSide {
     /// Rows that came with the report.
     #[serde(default)]
     pub rows: u64,
-    /// The process.
+    /// The process; all zero where the subscribers live in the source's.
     pub process: ProcessUse,
 }
 
 /// What one worker process used.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProcessUse {
     /// Largest resident set inside window and drain, in bytes (`VmHWM`).

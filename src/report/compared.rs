@@ -90,10 +90,20 @@ fn measure(pair: &Comparison) -> String {
     );
     match pair.difference {
         Difference::None => format!("{name} no measurable difference ({range})"),
+        Difference::Noise => {
+            let noise = pair.noise.map_or(String::new(), |factor| format!(" of {}", reach(factor)));
+            format!("{name} within this machine's noise{noise} ({range})")
+        }
         Difference::Larger | Difference::Smaller | Difference::Unknown => {
             format!("{name} {times} ({range})")
         }
     }
+}
+
+/// How far from each other two values may be of which one is at most `factor` times the other:
+/// `±4.2 %`.
+fn reach(factor: f64) -> String {
+    format!("±{:.1} %", (factor - 1.0) * 100.0)
 }
 
 #[cfg(test)]
@@ -113,6 +123,7 @@ mod tests {
             ratio: 0.135,
             interval,
             p_value: 0.002,
+            noise: None,
             difference,
         }
     }
@@ -127,6 +138,11 @@ mod tests {
         assert_eq!(
             measure(&pair(Difference::None, interval)),
             "latency p99 no measurable difference (0.12 to 0.15, 97.9 %)"
+        );
+        let noisy = Comparison { noise: Some(1.08), ..pair(Difference::Noise, interval) };
+        assert_eq!(
+            measure(&noisy),
+            "latency p99 within this machine's noise of ±8.0 % (0.12 to 0.15, 97.9 %)"
         );
         assert_eq!(measure(&pair(Difference::Unknown, None)), "latency p99 0.14 ×");
     }

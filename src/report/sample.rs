@@ -7,9 +7,9 @@ use serde_json::json;
 use crate::analysis::figures::{PointFigures, StrategyFigures, TimelineBin};
 use crate::analysis::summary::{
     Check, CheckStatus, Comparison, Conditions, Connections, Cpu, Difference, Events, Lag,
-    LatencyIntervals, LatencySummary, Limit, Memory, Messages, Model, Paired, PointSummary, Requests,
-    SUMMARY_SCHEMA, ScenarioSummary, StrategySummary, Summary, Tool, Verdict, VerdictStatus,
-    WireBytes,
+    LatencyIntervals, LatencySummary, Limit, Memory, Messages, Model, Paired, PointSummary,
+    Requests, SUMMARY_SCHEMA, ScenarioSummary, StrategySummary, Summary, Tool, Verdict,
+    VerdictStatus, WireBytes,
 };
 
 const MS: u64 = 1_000_000;
@@ -58,6 +58,7 @@ fn comparisons() -> Vec<Comparison> {
                 ratio,
                 interval: None,
                 p_value: 0.25,
+                noise: None,
                 difference: Difference::Unknown,
             }
         })

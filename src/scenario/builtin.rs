@@ -47,6 +47,9 @@ pub const BUILT_IN: &[BuiltIn] = &[
     BuiltIn { name: "solo-latency", text: include_str!("../../scenarios/solo-latency.toml") },
     BuiltIn { name: "signed-webhooks", text: include_str!("../../scenarios/signed-webhooks.toml") },
     BuiltIn { name: "tls-webhooks", text: include_str!("../../scenarios/tls-webhooks.toml") },
+    BuiltIn { name: "a-a", text: include_str!("../../scenarios/a-a.toml") },
+    BuiltIn { name: "known-delay", text: include_str!("../../scenarios/known-delay.toml") },
+    BuiltIn { name: "null", text: include_str!("../../scenarios/null.toml") },
 ];
 
 /// The traces beside them, each with its path.

@@ -10,3 +10,4 @@ pub mod pacer;
 pub mod parking;
 pub mod stream;
 pub mod subscriptions;
+pub mod trail;

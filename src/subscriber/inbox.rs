@@ -47,6 +47,7 @@ pub struct Inbox(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
+    subscribers: u32,
     state: Mutex<State>,
     accepted: Notify,
     /// What is made to go wrong on purpose.
@@ -94,12 +95,25 @@ impl Inbox {
 
     fn with(subscribers: u32, harm: Option<Harm>) -> Inbox {
         let state = State { seen: vec![Vec::new(); subscribers as usize], ..State::default() };
-        Inbox(Arc::new(Shared { state: Mutex::new(state), accepted: Notify::new(), harm }))
+        let (state, accepted) = (Mutex::new(state), Notify::new());
+        Inbox(Arc::new(Shared { subscribers, state, accepted, harm }))
     }
 
     /// What is made to go wrong on purpose.
     pub(crate) fn harm(&self) -> Option<&Harm> {
         self.0.harm.as_ref()
+    }
+
+    /// The number of subscribers.
+    #[must_use]
+    pub fn subscribers(&self) -> u32 {
+        self.0.subscribers
+    }
+
+    /// Takes an event that came over no wire: it arrives the moment it is handed over.
+    pub fn accept_by_hand(&self, subscriber: u32, sequence: Sequence) {
+        // There is nobody to answer.
+        let _ = self.accept(subscriber, sequence, clock::now());
     }
 
     /// Takes an event that `arrived` at a subscriber and stamps it usable if it is the first copy.

@@ -9,6 +9,7 @@ pub mod adaptive_poll;
 pub mod batched_webhook;
 pub mod bounded_poll;
 mod cycle;
+pub mod hand_over;
 pub mod hybrid;
 pub mod interval_poll;
 pub mod latency;
@@ -67,6 +68,12 @@ pub trait Form {
     fn holds(&self) -> bool {
         false
     }
+
+    /// The latency that a control was made to have, none at all included: all that is measured
+    /// beyond it is the harness's own. `None` of every real delivery.
+    fn injected(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// Makes the list of forms: each is named for its type and found in the file of that name.
@@ -118,6 +125,8 @@ forms! {
     Stream in stream,
     /// A webhook, and a poll that finds what it missed.
     ReconciledWebhook in reconciled_webhook,
+    /// A delivery inside one process.
+    HandOver in hand_over,
 }
 
 /// What a closed form needs to know besides the strategy's own settings.

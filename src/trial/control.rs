@@ -108,6 +108,10 @@ pub struct StrategyAssignment {
     pub mechanism: String,
     /// The mechanism's settings, defaults included.
     pub settings: serde_json::Value,
+    /// How many subscribers to simulate.
+    pub subscribers: u32,
+    /// Where in the run this is, for faults that depend on it.
+    pub place: Place,
     /// How both sides converse.
     pub link: Link,
     /// The round trip injected into every connection.
@@ -123,8 +127,6 @@ pub struct StrategyAssignment {
 pub struct SubscriberAssignment {
     /// The strategy.
     pub strategy: StrategyAssignment,
-    /// How many subscribers to simulate.
-    pub subscribers: u32,
     /// Where the strategy's lane listens.
     pub source: SocketAddr,
     /// Seed of everything random about the subscribers.
@@ -134,8 +136,6 @@ pub struct SubscriberAssignment {
     pub cpu: Option<u32>,
     /// What is made to go wrong on purpose.
     pub fault: Option<Fault>,
-    /// Where in the run this is, for faults that depend on it.
-    pub place: Place,
 }
 
 /// What a worker says.
@@ -175,7 +175,8 @@ pub enum FromWorker {
     },
     /// The end of the source's report.
     SourceReport(SourceReport),
-    /// The end of a subscriber's report.
+    /// The end of a subscriber's report; from the source behind its own, once for each strategy
+    /// whose subscribers are in its process.
     SubscriberReport(Box<SubscriberReport>),
     /// It cannot go on.
     Failed {
@@ -230,7 +231,7 @@ pub struct LaneReport {
 }
 
 /// What a subscriber process measured.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct SubscriberReport {
     /// Counts inside the window.
     pub window: Counts,

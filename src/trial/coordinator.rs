@@ -158,9 +158,9 @@ async fn conduct(
     let authority = secured.then(Authority::new).transpose()?;
     let keyrings: Vec<Keyring> =
         strategies.iter().map(|strategy| Keyring::random(&strategy.name)).collect();
-    let source = assigned(point, strategies, &keyrings, authority.as_ref())?;
+    let source = assigned(plan, trial, &keyrings, authority.as_ref())?;
     let lanes = launch_source(plan, trial, source, folder, launcher, crew).await?;
-    let subscribers = assigned(point, strategies, &keyrings, authority.as_ref())?;
+    let subscribers = assigned(plan, trial, &keyrings, authority.as_ref())?;
     launch_subscribers(plan, trial, subscribers, &lanes, launcher, crew).await?;
     watch(Phase::Calibrating);
     let limit = Some(calibrate(crew, point.payload).await?);
@@ -193,7 +193,7 @@ async fn conduct(
     watch(Phase::Draining);
     drain(crew, &closed, point.drain).await?;
     watch(Phase::Collecting);
-    let mut collected = collect(crew, epoch, &closed).await?;
+    let mut collected = collect(crew, strategies, epoch, &closed).await?;
     let window = nanoseconds(point.window);
     collected.machine = machine.end(&readings, (window, trial.index), fault);
     collected.fault = fault;
@@ -243,20 +243,17 @@ async fn launch_subscribers(
     let mut waiting = Vec::new();
     for ((index, assigned), lane) in trial.strategies.iter().zip(assigned).zip(lanes) {
         let strategy = &point.strategies[*index];
+        if strategy.is_in_process() {
+            continue;
+        }
         let who = format!("subscriber of `{}`", strategy.name);
         let worker = launcher.launch(crew, who).await?;
         let assignment = SubscriberAssignment {
             strategy: assigned,
-            subscribers: strategy.subscribers,
             source: *lane,
             seed: trial.seed,
             cpu: point.placement.as_ref().map(|placement| placement.subscribers[*index]),
             fault: plan.fault,
-            place: Place {
-                block: trial.block,
-                position: trial.position,
-                strategy: u32::try_from(*index).expect("a scenario has few strategies"),
-            },
         };
         crew.worker(worker).tell(&ToWorker::Subscriber(assignment)).await?;
         waiting.push((worker, ready_timeout(point, strategy)));
@@ -280,24 +277,32 @@ fn ready_timeout(point: &Point, strategy: &PlannedStrategy) -> Duration {
 
 /// The strategies as a worker is told of them, with credentials of its own for each.
 fn assigned(
-    point: &Point,
-    strategies: &[&PlannedStrategy],
+    plan: &Plan,
+    trial: &Trial,
     keyrings: &[Keyring],
     authority: Option<&Authority>,
 ) -> Result<Vec<StrategyAssignment>, Trouble> {
-    let assigned = |(strategy, keyring): (&&PlannedStrategy, &Keyring)| {
+    let point = &plan.points[trial.point];
+    let assigned = |(index, keyring): (&usize, &Keyring)| {
+        let strategy = &point.strategies[*index];
         let authority = authority.filter(|_| strategy.link.tls);
         Ok(StrategyAssignment {
             name: strategy.name.clone(),
             mechanism: strategy.mechanism.to_owned(),
             settings: strategy.strategy.settings(),
+            subscribers: strategy.subscribers,
+            place: Place {
+                block: trial.block,
+                position: trial.position,
+                strategy: u32::try_from(*index).expect("a scenario has few strategies"),
+            },
             link: strategy.link.clone(),
             rtt: point.rtt,
             credentials: authority.map(Authority::credentials).transpose()?,
             keyring: keyring.clone(),
         })
     };
-    strategies.iter().zip(keyrings).map(assigned).collect()
+    trial.strategies.iter().zip(keyrings).map(assigned).collect()
 }
 
 /// A worker at the end of the window.
@@ -326,11 +331,11 @@ async fn close(worker: &mut Worker, until: Moment) -> Result<Closed, Trouble> {
 async fn drain(crew: &mut Crew, closed: &[Closed], longest: Duration) -> Result<(), Trouble> {
     let emitted = closed[0].emitted;
     let deadline = clock::now().after(longest);
-    let subscribers = &mut crew.workers()[1..];
-    for worker in subscribers.iter_mut() {
+    // The source, too: it may have subscribers in its own process.
+    for worker in crew.workers() {
         worker.tell(&ToWorker::Drain { emitted, deadline }).await?;
     }
-    let drained = subscribers.iter_mut().map(|worker| async {
+    let drained = crew.workers().iter_mut().map(|worker| async {
         match worker.hear("finish draining", longest + PATIENCE).await? {
             FromWorker::Drained => Ok(()),
             other => Err(out_of_turn(worker, &other)),
@@ -340,19 +345,22 @@ async fn drain(crew: &mut Crew, closed: &[Closed], longest: Duration) -> Result<
 }
 
 /// Stops the subscribers, then the source, so that both count the same last exchange.
-async fn collect(crew: &mut Crew, epoch: Moment, closed: &[Closed]) -> Result<Collected, Trouble> {
+async fn collect(
+    crew: &mut Crew,
+    strategies: &[&PlannedStrategy],
+    epoch: Moment,
+    closed: &[Closed],
+) -> Result<Collected, Trouble> {
     for worker in &mut crew.workers()[1..] {
         worker.tell(&ToWorker::Finish).await?;
     }
     crew.worker(0).tell(&ToWorker::Release).await?;
-    let mut subscribers = Vec::new();
+    let mut apart = Vec::new();
     for (worker, closed) in crew.workers()[1..].iter_mut().zip(&closed[1..]) {
-        let (deliveries, report) = worker.hear_report(REPORT_TIMEOUT).await?;
-        let FromWorker::SubscriberReport(report) = report else {
-            return Err(out_of_turn(worker, &report));
+        let outside = |report: &SubscriberReport| {
+            process_use(closed, report.memory_peak, report.suffered.clone())
         };
-        let process = process_use(closed, report.memory_peak, report.suffered.clone());
-        subscribers.push(CollectedSubscriber { deliveries, report: *report, process });
+        apart.push(hear_subscribers(worker, outside).await?);
     }
     let worker = crew.worker(0);
     worker.tell(&ToWorker::Finish).await?;
@@ -360,12 +368,34 @@ async fn collect(crew: &mut Crew, epoch: Moment, closed: &[Closed]) -> Result<Co
     let FromWorker::SourceReport(source) = report else {
         return Err(out_of_turn(worker, &report));
     };
-    if emissions.len() as u64 != closed[0].emitted || source.lanes.len() != subscribers.len() {
+    if emissions.len() as u64 != closed[0].emitted || source.lanes.len() != strategies.len() {
         return Err(worker.confused("its report is incomplete".to_owned()));
+    }
+    let (mut apart, mut subscribers) = (apart.into_iter(), Vec::new());
+    for strategy in strategies {
+        subscribers.push(if strategy.is_in_process() {
+            // They are no process of their own: what they use is the source's.
+            hear_subscribers(worker, |_| ProcessUse::default()).await?
+        } else {
+            apart.next().expect("every other strategy has a worker")
+        });
     }
     let source_process = process_use(&closed[0], source.memory_peak, source.suffered.clone());
     let (machine, fault, limit) = (MachineUse::default(), None, None);
     Ok(Collected { epoch, machine, fault, limit, emissions, source, source_process, subscribers })
+}
+
+/// Hears what the subscribers of one strategy report.
+async fn hear_subscribers(
+    worker: &mut Worker,
+    process: impl FnOnce(&SubscriberReport) -> ProcessUse,
+) -> Result<CollectedSubscriber, Trouble> {
+    let (deliveries, report) = worker.hear_report(REPORT_TIMEOUT).await?;
+    let FromWorker::SubscriberReport(report) = report else {
+        return Err(out_of_turn(worker, &report));
+    };
+    let process = process(&report);
+    Ok(CollectedSubscriber { deliveries, report: *report, process })
 }
 
 fn process_use(closed: &Closed, memory_peak: u64, suffered: WindowUse) -> ProcessUse {

@@ -1,27 +1,32 @@
 //! The worker that is the source: the pacer, the event log and one lane for each strategy.
 
 use std::io::Read;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
 
 use crate::clock::{self, WallAnchor};
 use crate::counts::Counts;
-use crate::delivery::contract::DeliveryError;
+use crate::delivery::contract::{DeliveryError, Half, Strategy};
 use crate::event::Encoder;
 use crate::fault::Fault;
 use crate::meter;
+use crate::promise::Promise;
 use crate::record::trial::WindowUse;
 use crate::schedule::{Arrivals, DueOffsets, LARGEST_TRACE, TraceError};
 use crate::source::feed::EventWriter;
-use crate::source::lane::{Contents, LaneThread, LaneUse, Window};
+use crate::source::lane::{self, Contents, LaneThread, LaneUse, SourceHalf, Window};
 use crate::source::log::{LogReader, event_log};
 use crate::source::pacer::Pacer;
+use crate::subscriber::inbox::Inbox;
 use crate::trial::calibration::hear_after_calibration;
 use crate::trial::control::{
-    Control, FromWorker, LaneReport, SourceAssignment, SourceReport, ToWorker,
+    Control, FromWorker, LaneReport, SourceAssignment, SourceReport, StrategyAssignment,
+    SubscriberReport, ToWorker,
 };
 use crate::trial::rows::Emission;
+use crate::trial::subscriber_worker::drain;
 use crate::trial::witness::Witness;
 use crate::trial::worker::{
     Timetable, WorkerError, attending, line, out_of_turn, restore, send_rows,
@@ -30,6 +35,15 @@ use crate::wire::routes::Routes;
 use crate::wire::socket::bind_loopback;
 
 type Lane = LaneThread<DeliveryError>;
+
+/// What a lane does, told on its own thread.
+type Doing = Box<dyn FnOnce(&lane::Lane) -> SourceHalf<Half> + Send>;
+
+/// The subscribers of a strategy that live in its lane.
+struct InProcess {
+    inbox: Inbox,
+    promise: Promise,
+}
 
 /// Carries out the assignment.
 pub(crate) async fn run(
@@ -40,7 +54,7 @@ pub(crate) async fn run(
     let schedule = schedule(&assignment)?;
     let mut pacer = Pacer::spinning(schedule, log_writer, assignment.spin)
         .map_err(WorkerError::system("starting the pacer"))?;
-    let mut lanes = start_lanes(&assignment, &log).await?;
+    let (mut lanes, in_process) = start_lanes(&assignment, &log).await?;
     let addresses = lanes.iter().map(|lane| lane.address).collect();
     control.say(&FromWorker::Ready { lanes: addresses }).await?;
 
@@ -52,6 +66,11 @@ pub(crate) async fn run(
         }
         other => return Err(out_of_turn(&other)),
     };
+    for InProcess { inbox, .. } in &in_process {
+        if let Some(harm) = inbox.harm() {
+            harm.window(times.window.from, times.window.until);
+        }
+    }
     let witness = witness(&assignment, times.window, &log)?;
     let measured = attending(control, measure(&pacer, &mut lanes, times)).await?;
     let ([pacer_cpu_ns, spin_ns], suffered, uses) =
@@ -60,6 +79,7 @@ pub(crate) async fn run(
     pacer.finished().await.map_err(|error| WorkerError::Nonsense(error.to_string()))?;
     control.say(&FromWorker::Closed { cpu_ns: clock::process_cpu(), emitted: log.len() }).await?;
 
+    drain_all(control, &in_process).await?;
     match control.hear().await? {
         ToWorker::Release => lanes.iter().for_each(LaneThread::release),
         other => return Err(out_of_turn(&other)),
@@ -77,6 +97,9 @@ pub(crate) async fn run(
     send_rows(control, emissions).await?;
     let report = SourceReport { lanes: reports, pacer_cpu_ns, spin_ns, memory_peak, suffered };
     control.say(&FromWorker::SourceReport(report)).await?;
+    for subscribers in in_process {
+        report_for(control, &subscribers.inbox).await?;
+    }
     witness.dismiss();
     for lane in lanes {
         lane.dismiss();
@@ -136,26 +159,73 @@ fn witness(
         .map_err(WorkerError::system("starting a witness"))
 }
 
+/// Starts a lane for every strategy, and the subscribers that live in one of them.
 async fn start_lanes(
     assignment: &SourceAssignment,
     log: &LogReader,
-) -> Result<Vec<Lane>, WorkerError> {
+) -> Result<(Vec<Lane>, Vec<InProcess>), WorkerError> {
     let wall = WallAnchor::now();
-    let mut lanes = Vec::new();
+    let (mut lanes, mut in_process) = (Vec::new(), Vec::new());
     for assigned in &assignment.strategies {
-        let strategy = restore(assigned)?;
+        let (doing, subscribers) = doing(restore(assigned)?, assigned, assignment);
+        in_process.extend(subscribers);
         let writer = EventWriter::new(Encoder::new(assignment.payload), wall);
-        let half = |lane: &_| strategy.source(lane, Routes::new());
         let listener = bind_loopback().await.map_err(WorkerError::system("binding a lane"))?;
         let (contents, line) = (
             Contents { log: log.clone(), writer, seed: assignment.seed },
             line(assigned, assignment.fault)?.guarded(&assigned.keyring),
         );
-        let lane = LaneThread::start(&assigned.name, listener, contents, line, half)
+        let lane = LaneThread::start(&assigned.name, listener, contents, line, doing)
             .map_err(WorkerError::system("starting a lane"))?;
         lanes.push(lane);
     }
-    Ok(lanes)
+    Ok((lanes, in_process))
+}
+
+/// What the lane of a strategy does, and the subscribers that live in it, if they do.
+fn doing(
+    strategy: Arc<dyn Strategy>,
+    assigned: &StrategyAssignment,
+    assignment: &SourceAssignment,
+) -> (Doing, Option<InProcess>) {
+    let promise = strategy.promise();
+    let Some(hand_over) = Arc::clone(&strategy).in_process() else {
+        return (Box::new(move |lane| strategy.source(lane, Routes::new())), None);
+    };
+    let StrategyAssignment { subscribers, place, .. } = *assigned;
+    let inbox = Inbox::harmed(subscribers, assignment.fault, place, assignment.seed);
+    let into = inbox.clone();
+    let doing =
+        move |lane: &lane::Lane| SourceHalf { routes: Routes::new(), work: hand_over(lane, into) };
+    (Box::new(doing), Some(InProcess { inbox, promise }))
+}
+
+/// Waits until everything that can arrive in this process has, at most until the deadline; what
+/// comes later is lost.
+async fn drain_all(control: &mut Control, in_process: &[InProcess]) -> Result<(), WorkerError> {
+    let (emitted, deadline) = match control.hear().await? {
+        ToWorker::Drain { emitted, deadline } => (emitted, deadline),
+        other => return Err(out_of_turn(&other)),
+    };
+    for InProcess { inbox, promise } in in_process {
+        attending(control, drain(inbox, *promise, emitted, deadline))
+            .await?
+            .map_err(WorkerError::system("setting a timer"))?;
+        inbox.seal();
+    }
+    Ok(control.say(&FromWorker::Drained).await?)
+}
+
+/// Reports for subscribers that have no process: whatever they used is their lane's.
+async fn report_for(control: &mut Control, inbox: &Inbox) -> Result<(), WorkerError> {
+    let (mut deliveries, refused) = inbox.empty();
+    let accepted = deliveries.len() as u64;
+    if let Some(harm) = inbox.harm() {
+        harm.alter(&mut deliveries);
+    }
+    send_rows(control, deliveries.into_iter()).await?;
+    let report = SubscriberReport { refused, accepted, ..SubscriberReport::default() };
+    Ok(control.say(&FromWorker::SubscriberReport(Box::new(report))).await?)
 }
 
 /// Waits for the window to pass and returns the pacer's CPU time in it, with the part of it that

@@ -20,7 +20,7 @@ use crate::subscriber::post::{Epoch, Post, Readiness};
 use crate::timer::Timer;
 use crate::trial::calibration::hear_after_calibration;
 use crate::trial::control::{
-    Control, FromWorker, SubscriberAssignment, SubscriberReport, ToWorker,
+    Control, FromWorker, StrategyAssignment, SubscriberAssignment, SubscriberReport, ToWorker,
 };
 use crate::trial::witness::Witness;
 use crate::trial::worker::{
@@ -42,7 +42,8 @@ pub(crate) async fn run(
     control: &mut Control,
     assignment: SubscriberAssignment,
 ) -> Result<(), WorkerError> {
-    let SubscriberAssignment { subscribers, fault, place, seed, .. } = assignment;
+    let SubscriberAssignment { fault, seed, .. } = assignment;
+    let StrategyAssignment { subscribers, place, .. } = assignment.strategy;
     let inbox = Inbox::harmed(subscribers, fault, place, seed);
     let line = line(&assignment.strategy, fault)?.presenting(&assignment.strategy.keyring);
     let tally = line.tally.clone();
@@ -163,7 +164,12 @@ async fn measure(tally: &Tally, times: Timetable) -> io::Result<(Counts, u64, Wi
 }
 
 /// Waits until everything that can arrive has, at most until the deadline.
-async fn drain(inbox: &Inbox, promise: Promise, emitted: u64, deadline: Moment) -> io::Result<()> {
+pub(crate) async fn drain(
+    inbox: &Inbox,
+    promise: Promise,
+    emitted: u64,
+    deadline: Moment,
+) -> io::Result<()> {
     let mut timer = Timer::new()?;
     let newest = emitted.checked_sub(1).filter(|_| promise.ends_with_the_newest());
     let arriving = async {

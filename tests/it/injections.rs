@@ -43,6 +43,9 @@ fn scenario(check: &str) -> String {
                 "name = \"one\"\nmechanism = \"webhook\"\nconcurrency = 1",
             )
             .replace("name = \"webhook\"", "name = \"other\""),
+        "known-delay" => format!(
+            "{USUAL}[[strategy]]\nname = \"control\"\nmechanism = \"null\"\ndelay = \"50ms\"\n"
+        ),
         _ => USUAL.to_owned(),
     }
 }

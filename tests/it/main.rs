@@ -8,6 +8,8 @@ mod arrivals;
 mod cli;
 /// What every mechanism promises, whoever adds it.
 mod contract;
+/// One strategy against itself, and what later runs make of it.
+mod controls;
 /// The documents name nothing that does not exist.
 mod documents;
 /// What the machine may refuse.

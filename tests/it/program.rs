@@ -27,6 +27,9 @@ const GLANCE: Duration = Duration::from_millis(20);
 /// The variable that holds the mark.
 const MARK: &str = "POLLPUSH_TEST_MARK";
 
+/// The variable that names the folder for what is known about the machine.
+pub(crate) const STATE: &str = "POLLPUSH_STATE_DIR";
+
 /// Looks until the condition holds, and returns what it found.
 ///
 /// # Panics
@@ -96,6 +99,10 @@ impl Program {
         let file = |name: &str| File::create(streams.path().join(name)).unwrap();
         for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "RUST_BACKTRACE"] {
             command.env_remove(variable);
+        }
+        // What one test finds out about the machine is no other's, and never the user's.
+        if !command.get_envs().any(|(name, _)| name == STATE) {
+            command.env(STATE, streams.path().join("state"));
         }
         let child = command
             .env(MARK, &mark)

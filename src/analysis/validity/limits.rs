@@ -397,6 +397,28 @@ pub const ROUND_TRIP: Limit = Limit {
     reason: "nothing arrives before its round trip; what is missing was never injected",
 };
 
+/// The certainty that two identical strategies differ.
+pub const SAME_STRATEGY: Limit = Limit {
+    figure: "certainty that two identical strategies differ in some measure: one less the chance \
+             by the sign test over blocks, times the measures tried (Bonferroni)",
+    tell: NEVER,
+    warn: 0.95,
+    fail: NEVER,
+    reason: "of many intervals of 95 % some miss one by chance; all measures together cry wolf in \
+             5 % of the runs at most, and with ten blocks and six measures in 1.2 %",
+};
+
+/// An injected delay against the median that was read.
+pub const KNOWN_DELAY: Limit = Limit {
+    figure: "difference of the median latency and the delay that was injected, in nanoseconds",
+    tell: NEVER,
+    warn: NEVER,
+    fail: 200_000.0,
+    reason: "the source's lag and the timer that ends the delay take up to 100 µs each on an idle \
+             machine; a timer that counts milliseconds, or a latency that counts double, is far \
+             beyond it",
+};
+
 /// Requests that somebody between the two ends has handled.
 pub const MIDDLEMEN: Limit = Limit {
     figure: "requests with a proxy's marks, or in another version of HTTP than asked for",

@@ -6,6 +6,7 @@
 
 mod beats;
 mod bunching;
+mod controls;
 mod deliveries;
 mod floor;
 pub mod limits;
@@ -336,6 +337,22 @@ pub const CHECKS: &[CheckEntry] = &[
         limits: &[limits::LOST_ROWS],
         proof: planted(Fault::LoseRow),
         check: meters::rows_kept,
+    },
+    CheckEntry {
+        code: "V24",
+        id: "a-a",
+        demand: "two identical strategies do not differ, and what they differ by is known",
+        limits: &[limits::SAME_STRATEGY],
+        proof: Proof::Fault { fault: Fault::BiasArm, with: &["run.repeats=10", "run.duration=1s"] },
+        check: controls::a_a,
+    },
+    CheckEntry {
+        code: "V24",
+        id: "known-delay",
+        demand: "a delay that is injected is read as it is",
+        limits: &[limits::KNOWN_DELAY],
+        proof: planted(Fault::DoubleLatency),
+        check: controls::known_delay,
     },
     CheckEntry {
         code: "V25",
