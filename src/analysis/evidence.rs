@@ -1,13 +1,16 @@
 //! What the records say, gathered strategy by strategy: the ground checks stand on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use super::blocks::middle;
 use super::cost;
 use super::curves::Curves;
 use super::figures::StrategyFigures;
 use super::latency::{Distribution, Quantile, summarise, summarise_lag};
 use super::model::Observed;
-use super::summary::{Events, StrategySummary};
+use super::staleness::{BlockStaleness, staleness};
+use super::summary::{Events, StalenessSummary, StrategySummary};
 use super::tide::{InFlight, Tide};
 use crate::fault::Fault;
 use crate::promise::Promise;
@@ -81,6 +84,8 @@ pub(crate) struct Block {
     pub(crate) busy_ns: Option<u64>,
     /// The block's own latency.
     pub(crate) latency: BlockLatency,
+    /// How long its subscribers' states were out of date. `None` without a ledger.
+    pub(crate) staleness: Option<BlockStaleness>,
     /// Latencies clamped by a histogram that had to stand in for the ledger.
     pub(crate) clamped: u64,
 }
@@ -227,6 +232,7 @@ fn block_of(record: &TrialRecord, measured: &Measured, trace: Option<&Trace>) ->
         in_flight: None,
         busy_ns: None,
         latency: BlockLatency::default(),
+        staleness: None,
         clamped: 0,
     }
 }
@@ -298,6 +304,7 @@ fn read_ledger(
     block.under_way = Some(under_way);
     block.in_flight = tide.in_flight();
     block.busy_ns = Some(tide.busy_ns());
+    block.staleness = staleness(ledger, record.strategy.subscribers, &window);
     let events = lags.len() as u64;
     Reading {
         block,
@@ -352,6 +359,7 @@ fn summarise_blocks(strategy: &StrategyRecord, blocks: &[Block], planned: u32) -
         blocks_planned: planned,
         events,
         latency: super::summary::LatencySummary::default(),
+        staleness: summarise_staleness(blocks),
         lag: super::summary::Lag::default(),
         requests: cost::requests(&measured, events.delivered, quota(strategy, blocks)),
         messages: cost::messages(&measured),
@@ -361,6 +369,22 @@ fn summarise_blocks(strategy: &StrategyRecord, blocks: &[Block], planned: u32) -
         memory: cost::memory(&measured),
         model: None,
     }
+}
+
+/// `None` unless every block has a ledger.
+fn summarise_staleness(blocks: &[Block]) -> Option<StalenessSummary> {
+    let blocks: Vec<BlockStaleness> =
+        blocks.iter().map(|block| block.staleness).collect::<Option<_>>()?;
+    let shares: Vec<f64> = blocks.iter().map(|block| block.share).collect();
+    let found = middle(&shares)?;
+    let ages: Vec<f64> = blocks.iter().filter_map(|block| block.age_mean).collect();
+    let mean = Duration::try_from_secs_f64(ages.iter().sum::<f64>() / ages.len() as f64 / 1e9);
+    Some(StalenessSummary {
+        share: found.median,
+        ci95: found.interval.map(|(low, high, _)| [low, high]),
+        age_mean: mean.ok().map(nanoseconds),
+        age_max: blocks.iter().filter_map(|block| block.age_max).max(),
+    })
 }
 
 /// The requests that the strategy's rate limit allows in the windows of all blocks.

@@ -14,6 +14,7 @@ mod evidence;
 mod latency;
 mod model;
 mod ratios;
+mod staleness;
 mod tide;
 pub mod validity;
 mod words;

@@ -91,6 +91,11 @@ const COLUMNS: &[Column] = &[
     ("model_requests", |row| cell(model(row).and_then(|model| model.requests))),
     ("model_empty", |row| cell(model(row).and_then(|model| model.empty))),
     ("model_agrees", |row| cell(model(row).and_then(|model| model.agrees))),
+    ("staleness_share", |row| cell(row.strategy.staleness.map(|staleness| staleness.share))),
+    ("age_mean_ns", |row| cell(row.strategy.staleness.and_then(|staleness| staleness.age_mean))),
+    ("age_max_ns", |row| cell(row.strategy.staleness.and_then(|staleness| staleness.age_max))),
+    ("model_staleness_share", |row| cell(claimed(row, "staleness.share"))),
+    ("model_lost", |row| cell(claimed(row, "events.lost"))),
 ];
 
 /// Writes a heading line and one line for each point and strategy.
@@ -112,6 +117,12 @@ pub fn summary(summary: &Summary) -> String {
 
 fn model<'a>(row: &Row<'a>) -> Option<&'a crate::analysis::summary::Model> {
     row.strategy.model.as_ref()
+}
+
+/// What theory expects of a figure.
+fn claimed(row: &Row<'_>, quantity: &str) -> Option<f64> {
+    let claim = model(row)?.claims.iter().find(|claim| claim.quantity == quantity);
+    claim.map(|claim| claim.expected)
 }
 
 fn parameters(point: &PointSummary) -> String {

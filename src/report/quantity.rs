@@ -107,6 +107,11 @@ pub(super) fn mean_count(value: f64) -> String {
     if value < 999.95 { format!("{value:.1}") } else { grouped(&format!("{value:.0}")) }
 }
 
+/// A share of time: `42.0 %`, `0.24 %`.
+pub(super) fn percent(share: f64) -> String {
+    format!("{} %", ratio(share * 100.0))
+}
+
 /// A share of a whole: `93.8 %`. Only nothing is `0 %` and only everything is `100 %`.
 pub(super) fn share(part: u64, whole: u64) -> Option<String> {
     if whole == 0 {

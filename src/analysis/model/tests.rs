@@ -10,9 +10,10 @@ use crate::schedule::Arrivals;
 use crate::theory::bounded_poll::BoundedPoll;
 use crate::theory::interval_poll::IntervalPoll;
 use crate::theory::reads::Reads;
+use crate::theory::retries::Retries;
 use crate::theory::snapshot_poll::SnapshotPoll;
 use crate::theory::stream::Stream;
-use crate::theory::webhook::{Retries, Webhook};
+use crate::theory::webhook::Webhook;
 use crate::theory::{Beat, Theory};
 use std::time::Duration;
 
@@ -192,7 +193,7 @@ fn forms_claim_whatever_is_counted() {
 
 #[test]
 fn a_webhook_with_retries_sends_no_copies_while_nothing_fails() {
-    let retries = Retries { waits: vec![1_000_000_000], failing: 0.0, unanswered: 0.0 };
+    let retries = Retries { waits: vec![1_000_000_000], ..Retries::default() };
     let mut case = Case::of(1, Webhook { retries: Some(retries), ..Webhook::plain(4) }.into());
     assert_eq!(case.model().agrees, Some(true), "{}", case.model().note);
     case.strategy.summary.events.duplicated = 1;
@@ -203,7 +204,7 @@ fn a_webhook_with_retries_sends_no_copies_while_nothing_fails() {
 
 #[test]
 fn a_stream_is_judged_without_any_exchange() {
-    let mut case = Case::of(1, Stream { heartbeat: None }.into());
+    let mut case = Case::of(1, Stream { heartbeat: None, ends: None }.into());
     for block in &mut case.strategy.blocks {
         block.measured.source.window.exchanges_timed = 0;
     }
