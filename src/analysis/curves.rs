@@ -17,6 +17,9 @@ const ECDF_POINTS: u64 = 400;
 /// Points of a closed form's curve.
 const MODEL_POINTS: u32 = 100;
 
+/// Further points, for charts of the tail.
+const MODEL_TAIL: [f64; 4] = [0.995, 0.999, 0.9995, 0.9999];
+
 /// Stretches of a timeline; fewer where only intervals of a second are known.
 const BINS: u64 = 100;
 
@@ -132,12 +135,12 @@ fn percentiles(blocks: &[Distribution]) -> Vec<(f64, u64)> {
 }
 
 fn model_curve(latency: &Latency) -> Option<Vec<(u64, f64)>> {
-    let point = |step: u32| {
-        let share = f64::from(step) / f64::from(MODEL_POINTS);
+    let point = |share: f64| {
         let latency: Duration = latency.quantile(share)?;
         Some((nanoseconds(latency), share))
     };
-    (0..=MODEL_POINTS).map(point).collect()
+    let steps = (0..MODEL_POINTS).map(|step| f64::from(step) / f64::from(MODEL_POINTS));
+    steps.chain(MODEL_TAIL).chain([1.0]).map(point).collect()
 }
 
 #[cfg(test)]

@@ -190,23 +190,27 @@ fn slow_poll() -> StrategySummary {
             per_event_above_idle: Some(50_000 - 2_500),
         },
         memory: Memory { source_peak: 8_704_000, subscriber_peak: 7_120_000, source_lanes: 3 },
-        model: Some(Model {
-            latency_mean: Some(500_600_000),
-            latency_p50: Some(500_600_000),
-            latency_p99: Some(990_600_000),
-            requests: Some(24.0),
-            empty: Some(0.0),
-            claims: vec![
-                claim("latency.mean", 500.6 * 1e6, Some(503.2 * 1e6), 49.7 * 1e6),
-                claim("latency.p50", 500.6 * 1e6, Some(504.1 * 1e6), 95.8 * 1e6),
-                claim("latency.p99", 990.6 * 1e6, None, 0.0),
-                claim("staleness.share", 0.9506, Some(0.9512), 0.0121),
-                claim("requests.total", 24.0, Some(24.0), 3.0),
-                claim("requests.empty", 0.0, Some(0.0), 3.0),
-            ],
-            agrees: Some(true),
-            note: "uniform wait of up to one interval".to_owned(),
-        }),
+        model: Some(slow_poll_model()),
+    }
+}
+
+fn slow_poll_model() -> Model {
+    Model {
+        latency_mean: Some(500_600_000),
+        latency_p50: Some(500_600_000),
+        latency_p99: Some(990_600_000),
+        requests: Some(24.0),
+        empty: Some(0.0),
+        claims: vec![
+            claim("latency.mean", 500.6 * 1e6, Some(503.2 * 1e6), 49.7 * 1e6),
+            claim("latency.p50", 500.6 * 1e6, Some(504.1 * 1e6), 95.8 * 1e6),
+            claim("latency.p99", 990.6 * 1e6, None, 0.0),
+            claim("staleness.share", 0.9506, Some(0.9512), 0.0121),
+            claim("requests.total", 24.0, Some(24.0), 3.0),
+            claim("requests.empty", 0.0, Some(0.0), 3.0),
+        ],
+        agrees: Some(true),
+        note: "uniform wait of up to one interval".to_owned(),
     }
 }
 

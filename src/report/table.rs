@@ -254,7 +254,7 @@ fn theory(point: &PointSummary, terminal: Terminal) -> Vec<String> {
     lines
 }
 
-/// What theory claims, without the intervals where they leave no room.
+/// What theory claims; what the notes say too is left out where there is no room.
 fn theory_table(rows: &[(String, [String; 5])], terminal: Terminal) -> Table {
     const SHORTEST_NAME: u16 = 8;
     let of = |columns: &[usize]| {
@@ -272,8 +272,10 @@ fn theory_table(rows: &[(String, [String; 5])], terminal: Terminal) -> Table {
         (table, terminal.width.saturating_sub(figures))
     };
     let (mut table, mut room) = of(&[0, 1, 2, 3, 4]);
-    if room < SHORTEST_NAME {
-        (table, room) = of(&[0, 1, 2, 4]);
+    for fewer in [&[0, 1, 2, 4][..], &[0, 1, 2]] {
+        if room < SHORTEST_NAME {
+            (table, room) = of(fewer);
+        }
     }
     wrap_names(&mut table, LONGEST_NAME.min(room.max(SHORTEST_NAME)));
     table
@@ -434,7 +436,7 @@ mod tests {
         lost.points[0].strategies = vec![sample::all_lost("webhook").0];
         let text = summary(&lost, WIDE);
         let row = text.lines().find(|line| line.starts_with("webhook")).expect("a row");
-        assert_eq!(row.matches('—').count(), 9, "{row}");
+        assert_eq!(row.matches('—').count(), 10, "{row}");
         assert!(row.contains("480 !"));
     }
 

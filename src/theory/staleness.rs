@@ -16,7 +16,9 @@ use super::{Conditions, SLACK};
 /// From one event to the next the state is out of date for min(X, E), E exponential. Their sum is
 /// a renewal process with rewards, whose share of a window W has the variance
 /// 2φ(1 − φ − ψ)/(λW), ψ = E\[λX·e^(−λX)\], if latencies are independent. Events that wait for the
-/// same moment are not; as many as there are in a gap multiply it at most.
+/// same moment are not; as many as there are in a gap multiply it at most. Where all gaps are G
+/// long, the part F of each that is up to date is independent of the others, E\[F²\] =
+/// 2(ψ − λdφ)/(λG), and the variance is Var(F)·G/W.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Staleness {
     /// The expected share.
@@ -52,8 +54,14 @@ impl Staleness {
         };
         let (fresh, moving) = (average(fresh), average(moving));
         let window = rate * conditions.window.as_secs_f64();
-        let together = 1.0 + rate * gap.as_secs_f64();
-        let variance = 2.0 * fresh * (1.0 - fresh - moving) / window * together;
+        let gap = rate * gap.as_secs_f64();
+        let variance = match shares[..] {
+            [Share { from, .. }] if gap > 0.0 => {
+                let way = rate * nanos(from) / 1e9;
+                (2.0 * (moving - way * fresh) / gap - fresh * fresh) * gap / window
+            }
+            _ => 2.0 * fresh * (1.0 - fresh - moving) / window * (1.0 + gap),
+        };
         let later = fresh * -(-rate * SLACK.as_secs_f64()).exp_m1();
         Some(Staleness {
             share: 1.0 - fresh,
