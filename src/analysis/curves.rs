@@ -77,19 +77,21 @@ impl Curves {
         Some(bin.get_or_insert_with(|| Bin { latencies: empty(), max: 0 }))
     }
 
-    /// The curves, with what is known of all blocks together.
+    /// The curves, with what is known of all blocks together, and the latency predicted with the
+    /// share of events that is delivered.
     pub(crate) fn finish(
         self,
         name: &str,
         emitted: u64,
-        predicted: Option<&Latency>,
+        predicted: Option<(&Latency, f64)>,
         blocks: &[Distribution],
         pooled: &Distribution,
     ) -> StrategyFigures {
         StrategyFigures {
             name: name.to_owned(),
             ecdf: ecdf(pooled, emitted),
-            ecdf_model: predicted.and_then(model_curve),
+            ecdf_model: predicted.and_then(|(latency, _)| model_curve(latency)),
+            delivered_model: predicted.map_or(1.0, |(_, delivered)| delivered),
             percentiles: percentiles(blocks),
             timeline: self.timeline(),
         }
@@ -212,6 +214,7 @@ mod tests {
         assert_eq!(curve.first(), Some(&(150_000, 0.0)));
         assert_eq!(curve.last(), Some(&(250_150_000, 1.0)));
         assert_eq!(webhook.ecdf_model, None);
+        assert!((poll.delivered_model - 1.0).abs() < 1e-9);
     }
 
     #[test]

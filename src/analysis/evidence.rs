@@ -106,7 +106,7 @@ pub(crate) struct BlockLatency {
 }
 
 impl BlockLatency {
-    fn of(latency: &Distribution) -> BlockLatency {
+    pub(super) fn of(latency: &Distribution) -> BlockLatency {
         let quantile = |quantile| latency.quantile(quantile);
         BlockLatency {
             mean: latency.mean(),
@@ -174,9 +174,10 @@ pub(crate) fn gather(
     summary.lag = lag;
     let observed = Observed::of(&summary, strategy, &point.workload, &blocks);
     let predicted = observed.as_ref().map(Observed::predicted_latency);
+    let predicted = predicted.as_ref().map(|(latency, delivered)| (latency, *delivered));
     summary.model = observed.as_ref().map(Observed::compare);
     let emitted = summary.events.emitted;
-    let figures = curves.finish(&strategy.name, emitted, predicted.as_ref(), &latencies, &pooled);
+    let figures = curves.finish(&strategy.name, emitted, predicted, &latencies, &pooled);
     let Sorted { excluded, unended, .. } = sorted;
     let (theory, promise) = (strategy.theory.clone(), strategy.promise);
     Ok((

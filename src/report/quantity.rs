@@ -74,7 +74,8 @@ pub(crate) fn counted(value: u64, name: &str) -> String {
     format!("{} {name}{plural}", count(value))
 }
 
-fn grouped(digits: &str) -> String {
+/// Thousands separators between digits.
+pub(super) fn grouped(digits: &str) -> String {
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (place, digit) in digits.chars().enumerate() {
         if place > 0 && (digits.len() - place).is_multiple_of(3) {

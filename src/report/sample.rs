@@ -104,6 +104,7 @@ pub(super) fn all_lost(name: &str) -> (StrategySummary, StrategyFigures) {
         name: name.to_owned(),
         ecdf: Vec::new(),
         ecdf_model: None,
+        delivered_model: 1.0,
         percentiles: Vec::new(),
         timeline: Vec::new(),
     };
@@ -363,7 +364,15 @@ fn curves(
             TimelineBin { at, p50: whole(quantile(middle)), max }
         })
         .collect();
-    StrategyFigures { name: name.to_owned(), ecdf, ecdf_model, percentiles, timeline }
+    let delivered_model = 1.0;
+    StrategyFigures {
+        name: name.to_owned(),
+        ecdf,
+        ecdf_model,
+        delivered_model,
+        percentiles,
+        timeline,
+    }
 }
 
 #[expect(

@@ -6,8 +6,8 @@ use crate::analysis::summary::{
 };
 
 use super::quantity::{
-    ABSENT, bytes, count, counted, duration, mean_count, nanoseconds, or_absent, percent, ratio,
-    share,
+    ABSENT, bytes, count, counted, duration, grouped, mean_count, nanoseconds, or_absent, percent,
+    ratio, share,
 };
 
 /// A text that stays on its line: control characters become spaces.
@@ -101,7 +101,13 @@ pub(super) fn model_row(claim: &ModelClaim) -> [String; 5] {
         Some(false) => "NO",
         None => ABSENT,
     };
-    let measured = or_absent(claim.measured, write);
+    // What was counted is whole.
+    let counts = claim.quantity != "staleness.share";
+    let whole = claim.measured.filter(|measured| counts && measured.fract().abs() < 1e-9);
+    let measured = match whole {
+        Some(whole) if !claim.quantity.starts_with("latency") => grouped(&format!("{whole:.0}")),
+        _ => or_absent(claim.measured, write),
+    };
     let interval = or_absent(interval, |interval| interval);
     [name.to_owned(), write(claim.expected), measured, interval, agrees.to_owned()]
 }

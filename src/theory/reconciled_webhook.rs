@@ -72,9 +72,9 @@ impl Form for ReconciledWebhook {
                      that of a poll for events it misses";
         let webhook = self.webhook.predict(conditions);
         let lost = webhook.count(Quantity::Lost).copied().unwrap_or_default();
-        let lost_share = lost.per_delivery;
+        let brought = 1.0 - lost.per_delivery;
         let hooks = webhook.count(Quantity::Requests).copied();
-        let latency = self.latency(conditions, webhook.latency, 1.0 - lost_share);
+        let latency = self.latency(conditions, webhook.latency, brought);
         let all = Count { edge: 0.0, ..Count::per_delivery(1.0, conditions) };
         let all = all.and(lost.scaled(-1.0));
         // A trial ends once every event has arrived, which may be just before the next poll.
@@ -85,7 +85,12 @@ impl Form for ReconciledWebhook {
         let outage = self.webhook.retries.as_ref().and_then(|retries| retries.outage);
         let span = outage.map_or(conditions.window, |outage| Duration::from_nanos(outage.lasts));
         let prediction = Prediction {
-            staleness: Staleness::of(conditions, &latency, 1.0, gap),
+            staleness: match outage {
+                None => Staleness::of(conditions, &latency, 1.0, gap.mul_f64(1.0 - brought)),
+                Some(_) => Staleness::of(conditions, &latency, 1.0, Duration::ZERO)
+                    .zip(self.reads.staleness(conditions))
+                    .map(|(all, polled)| all.and_for_a_while(polled, gap, span, conditions)),
+            },
             rounds: Some(span.as_secs_f64() / gap.as_secs_f64()),
             alike: webhook.alike,
             ..Prediction::new(words, latency)

@@ -250,7 +250,8 @@ impl Draw<'_> {
             // Copies are at most the attempts beyond the first.
             let beyond = (copies - (1.0 - lost)).max(0.0);
             let square = all.square - 2.0 * all.mean + 1.0;
-            outcome.copies.add(weight, beyond, if beyond > 0.0 { square } else { 0.0 });
+            // Where there are none, adding up fractions leaves next to nothing.
+            outcome.copies.add(weight, beyond, if beyond > 1e-9 { square } else { 0.0 });
         }
     }
 }

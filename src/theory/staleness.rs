@@ -72,6 +72,22 @@ impl Staleness {
     }
 }
 
+impl Staleness {
+    /// The same where for a part of the window the state follows a beat of gaps: what is up to
+    /// date of each is between none and all of it.
+    pub(crate) fn and_for_a_while(
+        self,
+        beat: Staleness,
+        gap: Duration,
+        span: Duration,
+        conditions: &Conditions,
+    ) -> Staleness {
+        let [gap, span, window] = [gap, span, conditions.window].map(|time| time.as_secs_f64());
+        let variance = beat.share * (1.0 - beat.share) * gap * span / (window * window);
+        Staleness { deviation: self.deviation.hypot(variance.sqrt()), ..self }
+    }
+}
+
 /// E\[e^(−x)\] of x uniform between two bounds.
 fn fresh(from: f64, to: f64) -> f64 {
     if to - from < 1e-9 {

@@ -108,17 +108,17 @@ impl Form for Stream {
             let every = Duration::from_nanos(every).as_secs_f64();
             f64::from(conditions.subscribers) * conditions.window.as_secs_f64() / every
         });
-        let prediction = Prediction::new(words, latency)
-            .each_for_itself()
-            .with_staleness(conditions)
-            .with(Quantity::Empty, Count::certain(0.0));
+        let prediction =
+            Prediction::new(words, latency).each_for_itself().with_staleness(conditions);
         let prediction = match self.ends {
             Some(ends) => Stream::reopened(prediction, conditions, ends),
             None => prediction.with(Quantity::Requests, Count::certain(0.0)),
         };
         let lost = prediction.count(Quantity::Lost).copied().unwrap_or_default();
         let messages = Count::per_delivery(1.0, conditions).and(lost.scaled(-1.0));
-        prediction.with(Quantity::Messages, messages.or(messages.most + heartbeats))
+        prediction
+            .with(Quantity::Empty, Count::certain(0.0))
+            .with(Quantity::Messages, messages.or(messages.most + heartbeats))
     }
 
     fn longest_wait(&self) -> Duration {

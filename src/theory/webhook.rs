@@ -156,21 +156,29 @@ impl Form for Webhook {
             return Prediction::new(self.words(), self.latency(conditions))
                 .each_for_itself()
                 .with_staleness(conditions)
-                .with(Quantity::Empty, none)
-                .with(Quantity::Requests, Count::per_delivery(1.0, conditions));
+                .with(Quantity::Requests, Count::per_delivery(1.0, conditions))
+                .with(Quantity::Empty, none);
         };
         // An outage falls on some events and not on others: how many, depends on the arrivals.
         let evenly = conditions.is_poisson() || conditions.is_constant();
         let known = retries.outage.is_none() || evenly;
         let latency = self.repeated(retries, &outcome, conditions, known);
         let stale = Staleness::of(conditions, &latency, outcome.arrived(), Duration::ZERO);
+        let waits = latency.max().is_some_and(|longest| longest > latency.min());
+        let least = self.least(conditions);
         let prediction = Prediction {
             alike: retries.fail_together(),
             staleness: stale,
-            ..Prediction::new(self.words(), latency).each_for_itself()
+            // On loopback all that is known of events that do not wait is a bound.
+            latency: if waits || conditions.rtt.is_some() {
+                latency
+            } else {
+                Latency::AtLeast(least)
+            },
+            ..Prediction::new(self.words(), Latency::AtLeast(least)).each_for_itself()
         };
-        let prediction = prediction.with(Quantity::Empty, none);
-        if known { outcome.counts(prediction, conditions) } else { prediction }
+        let prediction = if known { outcome.counts(prediction, conditions) } else { prediction };
+        prediction.with(Quantity::Empty, none)
     }
 }
 

@@ -112,9 +112,15 @@ impl<'a> Observed<'a> {
         })
     }
 
-    /// The distribution of latency the closed form claims.
-    pub(crate) fn predicted_latency(&self) -> Latency {
-        self.predicted.latency.clone()
+    /// The distribution of latency the closed form claims, and the share of emitted events that
+    /// it expects to be delivered.
+    pub(crate) fn predicted_latency(&self) -> (Latency, f64) {
+        let count = |quantity| Some(self.predicted.count(quantity)?.expected);
+        let owed = self.conditions.deliveries();
+        let delivered = count(Quantity::Delivered)
+            .or_else(|| Some(owed - count(Quantity::Lost)?))
+            .map_or(1.0, |delivered| (delivered / owed).clamp(0.0, 1.0));
+        (self.predicted.latency.clone(), delivered)
     }
 
     /// Compares the closed form with the measurement.
@@ -186,9 +192,11 @@ impl<'a> Observed<'a> {
             let error = ERRORS * OF_A_MEDIAN * (p * (1.0 - p) / waits).sqrt();
             let at = |p: f64| latency.quantile(p.clamp(0.0, 1.0)).map_or(0.0, nanos);
             let expected = nanos(expected);
-            let below = expected - at(p - error);
+            // On loopback the least latency is a bound, whose two ways need not be equally long.
+            let bound = self.conditions.rtt.is_none() && expected <= nanos(latency.min());
+            let below = if bound { expected / 2.0 } else { expected - at(p - error) };
             // What lies above a latency that events do not wait for is the program's.
-            let open = latency.is_point(p) && (p > 0.5 || self.conditions.rtt.is_none());
+            let open = latency.is_point(p) && (p > 0.5 || bound);
             let above = if open { f64::INFINITY } else { at(p + error) - expected };
             claims.push(self.latency(
                 figure,
@@ -354,8 +362,8 @@ impl<'a> Observed<'a> {
     fn note(&self, claims: &[Claim], refuted: &[String], agrees: Option<bool>) -> String {
         let held = claims.iter().filter(|claim| claim.holds() == Some(true));
         let held: Vec<&str> = held.map(|claim| claim.name.as_str()).collect();
-        let mut parts = vec![self.form_in_words()];
-        parts.extend(refuted.iter().cloned());
+        let mut parts = refuted.to_vec();
+        parts.push(self.form_in_words());
         if !held.is_empty() {
             parts.push(format!("borne out: {}", held.join(", ")));
         }

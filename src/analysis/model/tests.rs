@@ -1,13 +1,16 @@
 //! What measurements refute, bear out, and leave open.
 
 use super::Observed;
+use rand::RngExt;
+
 use crate::analysis::evidence::tests::{evidence, evidence_of};
-use crate::analysis::evidence::{Evidence, StrategyEvidence};
+use crate::analysis::evidence::{BlockLatency, Evidence, StrategyEvidence};
+use crate::analysis::latency::{Distribution, summarise};
 use crate::analysis::summary::{Model, ModelClaim, Requests};
 use crate::record::manifest::PlannedWorkload;
 use crate::record::sample::Sample;
 use crate::record::trial::StrategyRecord;
-use crate::schedule::Arrivals;
+use crate::schedule::{Arrivals, random_stream};
 use crate::theory::bounded_poll::BoundedPoll;
 use crate::theory::interval_poll::IntervalPoll;
 use crate::theory::reads::Reads;
@@ -65,6 +68,10 @@ impl Case {
     }
 
     fn model(&self) -> Model {
+        self.observe(|observed| observed.compare())
+    }
+
+    fn observe<T>(&self, of: impl FnOnce(&Observed<'_>) -> T) -> T {
         let summary = &self.strategy.summary;
         let record = StrategyRecord {
             name: summary.name.clone(),
@@ -75,9 +82,8 @@ impl Case {
             promise: crate::promise::Promise::COMPLETE,
             theory: Some(self.theory.clone()),
         };
-        Observed::of(summary, &record, &self.workload, &self.strategy.blocks)
-            .expect("measured")
-            .compare()
+        let observed = Observed::of(summary, &record, &self.workload, &self.strategy.blocks);
+        of(&observed.expect("measured"))
     }
 }
 
@@ -342,4 +348,46 @@ fn push_claims_one_request_per_event_and_no_mean() {
     let mut case = Case::push();
     case.strategy.summary.latency.mean = Some(1_000);
     assert_eq!(case.model().agrees, Some(false), "faster than the network");
+}
+
+/// How many of a hundred runs a poll once a second disagrees in, of whose waits each is so many
+/// times as long as it should be.
+fn refuted_of_a_hundred(blocks: u32, events: usize, stretched: f64) -> usize {
+    let sample = Sample { blocks, ..Sample::default() };
+    let mut case = Case::from(evidence_of(&sample, |_| ()), 0, every(1_000));
+    case.workload.window = Duration::from_secs(100);
+    let mut random = random_stream(u64::from(blocks), 0);
+    let mut wait = || Duration::from_secs_f64(random.random::<f64>() * stretched + 150e-6);
+    let mut disagrees = || {
+        let measured: Vec<Distribution> = (0..blocks)
+            .map(|_| Distribution::of_values((0..events).map(|_| nanoseconds(wait())).collect()))
+            .collect();
+        for (block, measured) in case.strategy.blocks.iter_mut().zip(&measured) {
+            block.latency = BlockLatency::of(measured);
+        }
+        case.strategy.summary.latency = summarise(&measured, &Distribution::pooled(&measured));
+        let claims = case.model().claims;
+        let mut latencies = claims.iter().filter(|claim| claim.quantity.starts_with("latency"));
+        latencies.any(|claim| claim.agrees == Some(false))
+    };
+    (0..100).filter(|_| disagrees()).count()
+}
+
+#[test]
+fn sound_runs_are_seldom_refuted_and_wrong_ones_nearly_always() {
+    for (blocks, events) in [(1, 1_000), (3, 200), (6, 100), (10, 100)] {
+        let alarms = refuted_of_a_hundred(blocks, events, 1.0);
+        assert!(alarms <= 2, "{alarms} false alarms over {blocks} blocks");
+        // T/2 + rtt for T/2 + d would be no less wrong.
+        let caught = refuted_of_a_hundred(blocks, events, 1.25);
+        assert!(caught >= 98, "{caught} caught over {blocks} blocks");
+    }
+}
+
+#[test]
+fn the_curve_of_a_form_ends_at_the_share_it_expects_to_arrive() {
+    let reads = Reads::every(Duration::from_millis(250), Beat::FixedRate);
+    let case = Case::of(0, BoundedPoll { reads, limit: 100, keeps: 5 }.into());
+    // It loses 0.8773 of the 5 events of a gap.
+    assert!((case.observe(|observed| observed.predicted_latency().1) - 0.8245).abs() < 1e-3);
 }

@@ -33,7 +33,9 @@ fn draw(view: &View<'_>) -> Canvas {
         card.canvas.group(&series.strategy.name, |canvas| {
             curve::draw(canvas, &steps(&frame, &series.figures.ecdf), series);
             let model = series.figures.ecdf_model.iter().flatten();
-            let places = model.map(|(latency, share)| frame.place(*latency as f64, *share));
+            let delivered = series.figures.delivered_model;
+            let places =
+                model.map(|(latency, share)| frame.place(*latency as f64, share * delivered));
             for stretch in curve::unbroken(places) {
                 canvas.dashed(stretch, curve::shade(series.pen().colour), 1.7);
             }
