@@ -228,13 +228,16 @@ fn predicted(point: &ScenarioPoint, named: &NamedStrategy) -> Option<Prediction>
     Some(theory.form().predict(&Conditions {
         rate: point.events.rate,
         arrivals: point.events.arrivals.clone(),
+        warm_up: point.warm_up,
         window: point.window,
+        drain: point.drain,
         subscribers: named.subscribers,
         exchange: ASSUMED_EXCHANGE,
         rtt: point.rtt,
         server: Duration::ZERO,
         set_up: named.link.set_up(),
         request_way: None,
+        dialling: named.link.dialling(),
     }))
 }
 

@@ -46,8 +46,23 @@ pub(crate) fn middle(values: &[f64]) -> Option<Middle> {
     Some(Middle { median: f64::midpoint(sorted[lower], sorted[upper]), interval })
 }
 
-/// The greatest k, counted from one, whose interval is sure enough, and how sure it is.
+/// The pair of order statistics that holds the true median with at least this confidence; least
+/// and greatest where no pair does; `None` below six blocks.
+pub(crate) fn surer_interval(values: &[f64], confidence: f64) -> Option<(f64, f64)> {
+    interval_rank(values.len())?;
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let (k, _) = rank_at(values.len(), confidence).unwrap_or((1, 0.0));
+    Some((sorted[k - 1], sorted[sorted.len() - k]))
+}
+
+/// As [`rank_at`] for intervals that are shown.
 fn interval_rank(blocks: usize) -> Option<(usize, f64)> {
+    rank_at(blocks, CONFIDENCE)
+}
+
+/// The greatest k, counted from one, whose interval is sure enough, and how sure it is.
+fn rank_at(blocks: usize, enough: f64) -> Option<(usize, f64)> {
     let n = blocks as f64;
     // In logarithms, because ½ to the number of blocks may be too small for a number.
     let mut log_probability = -n * 2.0_f64.ln();
@@ -56,7 +71,7 @@ fn interval_rank(blocks: usize) -> Option<(usize, f64)> {
     for k in 1..=blocks / 2 {
         below += log_probability.exp();
         let confidence = 1.0 - 2.0 * below;
-        if confidence < CONFIDENCE {
+        if confidence < enough {
             break;
         }
         rank = Some((k, confidence));
@@ -67,7 +82,7 @@ fn interval_rank(blocks: usize) -> Option<(usize, f64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{interval_rank, median, median_interval, middle};
+    use super::{interval_rank, median, median_interval, middle, surer_interval};
     use statrs::distribution::{Binomial, DiscreteCDF};
 
     #[test]
@@ -123,6 +138,17 @@ mod tests {
         assert!((confidence - 0.979).abs() < 0.001, "{confidence}");
         assert_eq!(middle(&[3.0]).expect("a value").interval, None);
         assert_eq!(middle(&[]), None);
+    }
+
+    #[test]
+    fn a_surer_interval_is_wider_until_it_is_the_widest() {
+        let ten: Vec<f64> = (1..=10).map(f64::from).collect();
+        for (confidence, expected) in
+            [(0.95, (2.0, 9.0)), (0.99, (1.0, 10.0)), (0.9999, (1.0, 10.0))]
+        {
+            assert_eq!(surer_interval(&ten, confidence), Some(expected), "{confidence}");
+        }
+        assert_eq!(surer_interval(&ten[..5], 0.95), None);
     }
 
     #[test]

@@ -17,6 +17,9 @@ const ECDF_POINTS: u64 = 400;
 /// Points of a closed form's curve.
 const MODEL_POINTS: u32 = 100;
 
+/// Further points, for charts of the tail.
+const MODEL_TAIL: [f64; 4] = [0.995, 0.999, 0.9995, 0.9999];
+
 /// Stretches of a timeline; fewer where only intervals of a second are known.
 const BINS: u64 = 100;
 
@@ -74,19 +77,21 @@ impl Curves {
         Some(bin.get_or_insert_with(|| Bin { latencies: empty(), max: 0 }))
     }
 
-    /// The curves, with what is known of all blocks together.
+    /// The curves, with what is known of all blocks together, and the latency predicted with the
+    /// share of events that is delivered.
     pub(crate) fn finish(
         self,
         name: &str,
         emitted: u64,
-        predicted: Option<&Latency>,
+        predicted: Option<(&Latency, f64)>,
         blocks: &[Distribution],
         pooled: &Distribution,
     ) -> StrategyFigures {
         StrategyFigures {
             name: name.to_owned(),
             ecdf: ecdf(pooled, emitted),
-            ecdf_model: predicted.and_then(model_curve),
+            ecdf_model: predicted.and_then(|(latency, _)| model_curve(latency)),
+            delivered_model: predicted.map_or(1.0, |(_, delivered)| delivered),
             percentiles: percentiles(blocks),
             timeline: self.timeline(),
             unsettled: None,
@@ -133,12 +138,12 @@ fn percentiles(blocks: &[Distribution]) -> Vec<(f64, u64)> {
 }
 
 fn model_curve(latency: &Latency) -> Option<Vec<(u64, f64)>> {
-    let point = |step: u32| {
-        let share = f64::from(step) / f64::from(MODEL_POINTS);
+    let point = |share: f64| {
         let latency: Duration = latency.quantile(share)?;
         Some((nanoseconds(latency), share))
     };
-    (0..=MODEL_POINTS).map(point).collect()
+    let steps = (0..MODEL_POINTS).map(|step| f64::from(step) / f64::from(MODEL_POINTS));
+    steps.chain(MODEL_TAIL).chain([1.0]).map(point).collect()
 }
 
 #[cfg(test)]
@@ -210,6 +215,7 @@ mod tests {
         assert_eq!(curve.first(), Some(&(150_000, 0.0)));
         assert_eq!(curve.last(), Some(&(250_150_000, 1.0)));
         assert_eq!(webhook.ecdf_model, None);
+        assert!((poll.delivered_model - 1.0).abs() < 1e-9);
     }
 
     #[test]

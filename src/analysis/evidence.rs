@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::blocks::middle;
 use super::cost;
 use super::curves::Curves;
 use super::figures::StrategyFigures;
@@ -13,7 +14,8 @@ use super::model::{Observed, WaitFit};
 use super::paired::{EventLatencies, PairedBlock, Pairing};
 use super::phases::{PhaseFit, Phases};
 use super::series::{Course, Series};
-use super::summary::{Events, Stopping, StrategySummary};
+use super::staleness::{BlockStaleness, staleness};
+use super::summary::{Events, StalenessSummary, Stopping, StrategySummary};
 use super::tide::{InFlight, Tide};
 use super::validity::limits::CORRELATION;
 use crate::fault::Fault;
@@ -109,6 +111,8 @@ pub(crate) struct Block {
     /// The median time from emission until usable: latency without lag. `None` without a ledger
     /// or with too few events.
     pub(crate) delivery_p50: Option<u64>,
+    /// How long its subscribers' states were out of date. `None` without a ledger.
+    pub(crate) staleness: Option<BlockStaleness>,
     /// Latencies clamped by a histogram that had to stand in for the ledger.
     pub(crate) clamped: u64,
     /// Distinct events that were delivered, as far as quantiles go.
@@ -150,7 +154,7 @@ pub(crate) struct BlockLatency {
 }
 
 impl BlockLatency {
-    fn of(latency: &Distribution) -> BlockLatency {
+    pub(super) fn of(latency: &Distribution) -> BlockLatency {
         let quantile = |quantile| latency.quantile(quantile);
         BlockLatency {
             mean: latency.mean(),
@@ -231,10 +235,11 @@ pub(crate) fn gather(
     let support = blocks.iter().map(Block::support).sum();
     let waits = observed.as_ref().and_then(|observed| observed.waits(&pooled, support));
     let independent = observed.as_ref().map(Observed::independent_waits);
+    let predicted = predicted.as_ref().map(|(latency, delivered)| (latency, *delivered));
     summary.model = observed.as_ref().map(Observed::compare);
     summary.limit = limit::summarise(strategy, &blocks, independent);
     let emitted = summary.events.emitted;
-    let figures = curves.finish(&strategy.name, emitted, predicted.as_ref(), &latencies, &pooled);
+    let figures = curves.finish(&strategy.name, emitted, predicted, &latencies, &pooled);
     let Sorted { excluded, unended, .. } = sorted;
     let (theory, promise) = (strategy.theory.clone(), strategy.promise);
     Ok((
@@ -298,6 +303,7 @@ fn block_of(record: &TrialRecord, measured: &Measured, trace: Option<&Trace>) ->
         busy_ns: None,
         latency: BlockLatency::default(),
         delivery_p50: None,
+        staleness: None,
         clamped: 0,
         events: 0,
         course: Course::default(),
@@ -447,6 +453,7 @@ fn read_ledger(
     block.under_way = Some(under_way);
     block.in_flight = tide.in_flight();
     block.busy_ns = Some(tide.busy_ns());
+    block.staleness = staleness(ledger, record.strategy.subscribers, &window);
     block.delivery_p50 = limit::delivery_p50(ledger, &window);
     counted.reading(block)
 }
@@ -494,6 +501,7 @@ fn summarise_blocks(strategy: &StrategyRecord, blocks: &[Block], planned: u32) -
         blocks_planned: planned,
         events,
         latency: super::summary::LatencySummary::default(),
+        staleness: summarise_staleness(blocks),
         lag: super::summary::Lag::default(),
         requests: cost::requests(&measured, events.delivered, quota(strategy, blocks)),
         messages: cost::messages(&measured),
@@ -504,6 +512,22 @@ fn summarise_blocks(strategy: &StrategyRecord, blocks: &[Block], planned: u32) -
         model: None,
         limit: None,
     }
+}
+
+/// `None` unless every block has a ledger.
+fn summarise_staleness(blocks: &[Block]) -> Option<StalenessSummary> {
+    let blocks: Vec<BlockStaleness> =
+        blocks.iter().map(|block| block.staleness).collect::<Option<_>>()?;
+    let shares: Vec<f64> = blocks.iter().map(|block| block.share).collect();
+    let found = middle(&shares)?;
+    let ages: Vec<f64> = blocks.iter().filter_map(|block| block.age_mean).collect();
+    let mean = Duration::try_from_secs_f64(ages.iter().sum::<f64>() / ages.len() as f64 / 1e9);
+    Some(StalenessSummary {
+        share: found.median,
+        ci95: found.interval.map(|(low, high, _)| [low, high]),
+        age_mean: mean.ok().map(nanoseconds),
+        age_max: blocks.iter().filter_map(|block| block.age_max).max(),
+    })
 }
 
 /// The requests that the strategy's rate limit allows in the windows of all blocks.

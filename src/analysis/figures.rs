@@ -24,8 +24,10 @@ pub struct StrategyFigures {
     /// Points (latency, share of emitted events that are usable by then) in rising order, at
     /// most a few hundred, pooled over the blocks. Lost events keep it below one.
     pub ecdf: Vec<(u64, f64)>,
-    /// The closed form's curve (latency, share), if the form claims one.
+    /// The closed form's curve (latency, share of delivered events), if the form claims one.
     pub ecdf_model: Option<Vec<(u64, f64)>>,
+    /// The share of emitted events that the closed form expects to be delivered.
+    pub delivered_model: f64,
     /// Points (quantile below one, latency) in rising order, as far as the sample supports.
     /// Defined as in the summary: the median over blocks of each block's own quantile.
     pub percentiles: Vec<(f64, u64)>,

@@ -92,7 +92,10 @@ impl Raw {
         Conditions {
             rate: workload.rate,
             arrivals: workload.arrivals.clone(),
+            warm_up: workload.warm_up,
             window: workload.window,
+            // As long as it takes: a median does not depend on the last of the events.
+            drain: Duration::from_hours(1),
             subscribers: strategy.subscribers,
             exchange: there + one_way,
             // Forms that hold exchanges open take their way from here.
@@ -100,6 +103,7 @@ impl Raw {
             server: Duration::ZERO,
             set_up: strategy.set_up,
             request_way: Some(there),
+            dialling: strategy.set_up.max(1),
         }
     }
 }
@@ -270,7 +274,7 @@ mod tests {
         let blocks = blocks(&[140 * US]);
         let hybrid = Hybrid { concurrency: 64, coalesce: false };
         let parked = LongPoll { hold: Duration::from_secs(30), rearm: Duration::ZERO };
-        let stream = Stream { heartbeat: None };
+        let stream = Stream { heartbeat: None, ends: None };
         for (theory, set_up, expected) in [
             (Theory::from(Webhook::plain(4)), 0, 40),
             (Webhook::plain(1).into(), 0, 40),
@@ -299,7 +303,7 @@ mod tests {
         let limit = |theory: Theory, set_up| limit_of(theory, set_up, &blocks).latency_p50;
         assert_eq!(limit(Webhook::plain(4).into(), 0), Some(5_040 * US));
         assert_eq!(limit(Webhook::plain(4).into(), 1), Some(15_100 * US));
-        assert_eq!(limit(Stream { heartbeat: None }.into(), 0), Some(5_040 * US));
+        assert_eq!(limit(Stream { heartbeat: None, ends: None }.into(), 0), Some(5_040 * US));
         assert_eq!(limit(poll(100, Beat::FixedRate).into(), 1), Some(55_040 * US));
     }
 

@@ -25,6 +25,7 @@ mod phases;
 mod probability;
 mod ratios;
 mod series;
+mod staleness;
 mod tide;
 mod trend;
 pub mod validity;

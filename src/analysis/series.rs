@@ -167,7 +167,8 @@ mod tests {
 
     #[test]
     fn each_part_has_the_median_of_what_was_due_in_it() {
-        let mut series = Series::new(&workload(20.0), Some(&Stream { heartbeat: None }));
+        let mut series =
+            Series::new(&workload(20.0), Some(&Stream { heartbeat: None, ends: None }));
         // 160 events expected: 32 parts of a quarter of a second.
         for (due, latency) in [(0, 5), (1, 9), (249, 7), (600, 4), (7_999, 8)] {
             series.note(SECOND + due * 1_000_000, latency);
@@ -193,7 +194,7 @@ mod tests {
     #[test]
     fn too_few_events_are_not_divided_nor_those_of_an_unknown_beat() {
         let forms: [(f64, Option<&dyn Form>); 2] =
-            [(6.0, Some(&Stream { heartbeat: None })), (2_000.0, None)];
+            [(6.0, Some(&Stream { heartbeat: None, ends: None })), (2_000.0, None)];
         for (rate, form) in forms {
             let mut series = Series::new(&workload(rate), form);
             series.note(SECOND, 1);

@@ -285,6 +285,8 @@ pub struct StrategySummary {
     pub events: Events,
     /// Usable minus due.
     pub latency: LatencySummary,
+    /// How long subscribers' states were out of date; `null` if a block has no ledger.
+    pub staleness: Option<StalenessSummary>,
     /// Emitted minus due: the harness's own lateness, part of every latency.
     pub lag: Lag,
     /// Exchanges, counted at the source's sockets inside the window.
@@ -371,6 +373,22 @@ pub struct LatencyIntervals {
     pub p50: Option<[u64; 2]>,
     /// Of the median block's p99.
     pub p99: Option<[u64; 2]>,
+}
+
+/// How long subscribers' states were out of date inside the window, the mean over subscribers.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StalenessSummary {
+    /// The share of the window in which an event was due that was not usable yet, nor a later
+    /// one: the median over blocks.
+    pub share: f64,
+    /// A confidence interval over blocks of at least 95 %; `null` with fewer than six.
+    pub ci95: Option<[f64; 2]>,
+    /// Mean of now − due of the newest usable event, in nanoseconds, over all blocks; `null` if
+    /// none was usable.
+    pub age_mean: Option<u64>,
+    /// The greatest such age.
+    pub age_max: Option<u64>,
 }
 
 /// The harness's own lateness, in nanoseconds, each event counted once, all blocks together.
@@ -504,10 +522,30 @@ pub struct Model {
     pub requests: Option<f64>,
     /// Exchanges that carry no event.
     pub empty: Option<f64>,
+    /// Every figure the form claims, beside the measured one.
+    pub claims: Vec<ModelClaim>,
     /// Whether the measurement agrees; `null` where the sample is too small to say.
     pub agrees: Option<bool>,
     /// What the form is and where the measurement stands.
     pub note: String,
+}
+
+/// One figure that a closed form claims.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ModelClaim {
+    /// What is claimed: a path below the strategy in this summary, such as `latency.p99`.
+    /// Latencies are nanoseconds; counts are those of all blocks.
+    pub quantity: String,
+    /// What theory expects.
+    pub expected: f64,
+    /// What was measured; `null` if the sample is too small to state it.
+    pub measured: Option<f64>,
+    /// Where an expectation agrees with what was measured, given chance, timers and scheduling;
+    /// `null` where the sample is too small to say.
+    pub interval: Option<[f64; 2]>,
+    /// Whether it does.
+    pub agrees: Option<bool>,
 }
 
 /// The physical limit: what raw TCP sockets took between the processes of the same trials, and

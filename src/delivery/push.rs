@@ -16,10 +16,10 @@ use crate::source::subscriptions::{Registration, SUBSCRIPTIONS_PATH};
 use crate::subscriber::post::Post;
 use crate::subscriber::receiver::{MOST_WORKERS, Receiver, Reception, Take};
 use crate::theory;
-use crate::theory::webhook::Retries;
+use crate::theory::retries::Retries;
 use crate::units::nanoseconds;
 use crate::wire::client::{Client, ClientKind, Dial};
-use crate::wire::retry::{RetryPolicy, Schedule, TimeScale};
+use crate::wire::retry::{Anchor, Jitter, RetryPolicy, Schedule, TimeScale};
 use crate::wire::signature::{Scheme, SigningKey, Verifier};
 use crate::wire::socket::bind_loopback;
 use crate::wire::tally::Outcome;
@@ -209,19 +209,41 @@ impl Pushing {
     }
 
     /// The closed form of posting event by event, if nothing happens that it does not describe:
-    /// an outage, a budget that runs out, a failure that holds up what follows.
+    /// a budget that runs out, a failure that holds up what follows, an answer that comes too late.
     pub(super) fn form(&self) -> Option<theory::webhook::Webhook> {
         let Reception { handle, workers, fail, outage } = self.receiver;
-        let fails = fail > 0.0;
-        if outage.is_some() || fails && (self.retry_budget.is_some() || self.ordered) {
+        let fails = fail > 0.0 || outage.is_some();
+        let held_up = fails && (self.retry_budget.is_some() || self.ordered);
+        if held_up || handle >= self.timeout {
             return None;
         }
-        let waits = self.schedule().waits.iter().map(|wait| nanoseconds(*wait)).collect();
-        let retries = Retries { waits, failing: fail, unanswered: 0.0 };
-        // A worker less is a connection that waits for its turn.
-        let concurrency =
-            if handle.is_zero() { self.concurrency } else { self.concurrency.min(workers) };
-        Some(theory::webhook::Webhook { concurrency, handle, retries: fails.then_some(retries) })
+        let fewer = !handle.is_zero() && workers < self.concurrency;
+        Some(theory::webhook::Webhook {
+            concurrency: self.concurrency,
+            workers: fewer.then_some(workers),
+            handle,
+            retries: fails.then(|| self.repeats()),
+        })
+    }
+
+    /// What closed forms know of failures and what follows them.
+    fn repeats(&self) -> Retries {
+        let schedule = self.schedule();
+        let bounds = schedule.waits.iter().map(|wait| schedule.jitter.bounds(*wait));
+        let (shortest, longest): (Vec<u64>, Vec<u64>) =
+            bounds.map(|(shortest, longest)| (nanoseconds(shortest), nanoseconds(longest))).unzip();
+        let outage = self.receiver.outage.map(|outage| theory::retries::Outage {
+            at: nanoseconds(outage.at),
+            lasts: nanoseconds(outage.lasts),
+        });
+        Retries {
+            shortest: if schedule.jitter == Jitter::None { Vec::new() } else { shortest },
+            waits: longest,
+            from_first: schedule.anchor == Anchor::FirstAttempt,
+            failing: self.receiver.fail,
+            unanswered: 0.0,
+            outage,
+        }
     }
 
     /// How the source posts.

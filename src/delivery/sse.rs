@@ -64,7 +64,7 @@ impl Strategy for Sse {
     }
 
     fn theory(&self) -> Option<Theory> {
-        self.0.theory()
+        Some(self.0.theory())
     }
 
     fn patience(&self) -> Duration {

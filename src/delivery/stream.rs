@@ -16,6 +16,7 @@ use crate::promise::Promise;
 use crate::source::stream::Terms;
 use crate::subscriber::inbox::Inbox;
 use crate::subscriber::post::Post;
+use crate::theory::stream::Ends;
 use crate::theory::{self, Theory};
 use crate::units::{DurationText, duration_text, nanoseconds, some_duration_text};
 use crate::wire::body::ReceivedBody;
@@ -114,11 +115,13 @@ impl Stream {
         Promise { complete: self.replay || self.max_age.is_none(), ..Promise::COMPLETE_AND_ORDERED }
     }
 
-    /// A stream that the source ends now and then depends on how soon it is opened again, which
-    /// has no closed form here.
-    pub(crate) fn theory(&self) -> Option<Theory> {
-        let heartbeat = Some(nanoseconds(self.heartbeat));
-        self.max_age.is_none().then(|| theory::stream::Stream { heartbeat }.into())
+    pub(crate) fn theory(&self) -> Theory {
+        let ends = self.max_age.map(|age| Ends {
+            after: nanoseconds(age),
+            reconnect: nanoseconds(self.reconnect),
+            replay: self.replay,
+        });
+        theory::stream::Stream { heartbeat: Some(nanoseconds(self.heartbeat)), ends }.into()
     }
 
     pub(crate) fn terms(&self) -> Terms {

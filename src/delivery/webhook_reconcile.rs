@@ -92,12 +92,8 @@ impl Strategy for WebhookReconcile {
 
     fn theory(&self) -> Option<Theory> {
         let webhook = self.pushing().form()?;
-        let missing = webhook.retries.as_ref().map_or(0.0, |retries| {
-            let attempts = i32::try_from(retries.waits.len()).unwrap_or(i32::MAX);
-            retries.failing.powi(attempts.saturating_add(1))
-        });
         let reads = Reads::every(self.every, Beat::FixedRate);
-        Some(ReconciledWebhook { webhook, reads, missing }.into())
+        Some(ReconciledWebhook { webhook, reads }.into())
     }
 
     fn patience(&self) -> Duration {

@@ -70,7 +70,7 @@ impl Strategy for WebSocket {
     }
 
     fn theory(&self) -> Option<Theory> {
-        self.0.theory()
+        Some(self.0.theory())
     }
 
     fn patience(&self) -> Duration {

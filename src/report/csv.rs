@@ -107,6 +107,11 @@ const COLUMNS: &[Column] = &[
     ("limit_noise_ns", |row| limited(row, |limit| limit.noise)),
     ("limit_ratio", |row| limited(row, |limit| limit.ratio)),
     ("limit_floor_ns", |row| limited(row, |limit| limit.floor)),
+    ("staleness_share", |row| cell(row.strategy.staleness.map(|staleness| staleness.share))),
+    ("age_mean_ns", |row| cell(row.strategy.staleness.and_then(|staleness| staleness.age_mean))),
+    ("age_max_ns", |row| cell(row.strategy.staleness.and_then(|staleness| staleness.age_max))),
+    ("model_staleness_share", |row| cell(claimed(row, "staleness.share"))),
+    ("model_lost", |row| cell(claimed(row, "events.lost"))),
 ];
 
 /// Writes a heading line and one line for each point and strategy.
@@ -133,6 +138,12 @@ fn model<'a>(row: &Row<'a>) -> Option<&'a crate::analysis::summary::Model> {
 /// A figure of the physical limit, where there is one.
 fn limited<T: ToString>(row: &Row<'_>, read: fn(&Limit) -> Option<T>) -> String {
     cell(row.strategy.limit.as_ref().and_then(read))
+}
+
+/// What theory expects of a figure.
+fn claimed(row: &Row<'_>, quantity: &str) -> Option<f64> {
+    let claim = model(row)?.claims.iter().find(|claim| claim.quantity == quantity);
+    claim.map(|claim| claim.expected)
 }
 
 fn parameters(point: &PointSummary) -> String {

@@ -21,6 +21,7 @@ const LATENCY: &[Column] = &[
         0 => "0".to_owned(),
         lost => format!("**{}**", count(lost)),
     }),
+    ("time out of date", wording::out_of_date),
     ("lag p50", |s| or_absent(s.lag.p50, nanoseconds)),
     ("lag max", |s| or_absent(s.lag.max, nanoseconds)),
 ];
@@ -192,15 +193,14 @@ fn theory(point: &PointSummary) -> Vec<String> {
     let models = || point.strategies.iter().filter_map(|s| Some((s, s.model.as_ref()?)));
     let rows = models().flat_map(|(strategy, model)| {
         let name = escape(&strategy.name);
-        wording::model_rows(strategy, model).into_iter().map(
-            move |(quantity, expected, measured)| {
-                vec![name.clone(), quantity.to_owned(), expected, measured]
-            },
-        )
+        let row =
+            move |claim| std::iter::once(name.clone()).chain(wording::model_row(claim)).collect();
+        model.claims.iter().map(row)
     });
     if models().next().is_none() {
         return Vec::new();
     }
+    let headings: Vec<&str> = std::iter::once("strategy").chain(wording::MODEL_HEADINGS).collect();
     let notes: Vec<String> = models()
         .map(|(strategy, model)| {
             let (name, note) = (escape(&strategy.name), escape(&model.note));
@@ -209,7 +209,7 @@ fn theory(point: &PointSummary) -> Vec<String> {
         .collect();
     vec![
         "What theory expects, beside what was measured:".to_owned(),
-        table(&["strategy", "quantity", "expected", "measured"], "---:", rows),
+        table(&headings, "---:", rows),
         notes.join("\n"),
     ]
 }

@@ -74,7 +74,8 @@ pub(crate) fn counted(value: u64, name: &str) -> String {
     format!("{} {name}{plural}", count(value))
 }
 
-fn grouped(digits: &str) -> String {
+/// Thousands separators between digits.
+pub(super) fn grouped(digits: &str) -> String {
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (place, digit) in digits.chars().enumerate() {
         if place > 0 && (digits.len() - place).is_multiple_of(3) {
@@ -105,6 +106,11 @@ pub(super) fn ratio(value: f64) -> String {
 /// A mean number of things: whole from a thousand on, else with one decimal.
 pub(super) fn mean_count(value: f64) -> String {
     if value < 999.95 { format!("{value:.1}") } else { grouped(&format!("{value:.0}")) }
+}
+
+/// A share of time: `42.0 %`, `0.24 %`.
+pub(super) fn percent(share: f64) -> String {
+    format!("{} %", ratio(share * 100.0))
 }
 
 /// A share of a whole: `93.8 %`. Only nothing is `0 %` and only everything is `100 %`.

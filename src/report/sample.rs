@@ -7,9 +7,9 @@ use serde_json::json;
 use crate::analysis::figures::{PointFigures, StrategyFigures, TimelineBin};
 use crate::analysis::summary::{
     Check, CheckStatus, Comparison, Conditions, Connections, Cpu, Difference, Events, Lag,
-    LatencyIntervals, LatencySummary, Limit, Memory, Messages, Model, Paired, PointSummary,
-    Requests, SUMMARY_SCHEMA, ScenarioSummary, StrategySummary, Summary, Tool, Verdict,
-    VerdictStatus, WireBytes,
+    LatencyIntervals, LatencySummary, Limit, Memory, Messages, Model, ModelClaim, Paired,
+    PointSummary, Requests, SUMMARY_SCHEMA, ScenarioSummary, StalenessSummary, StrategySummary,
+    Summary, Tool, Verdict, VerdictStatus, WireBytes,
 };
 
 const MS: u64 = 1_000_000;
@@ -116,6 +116,7 @@ pub(super) fn all_lost(name: &str) -> (StrategySummary, StrategyFigures) {
     strategy.events = Events { emitted: 480, lost: 480, ..Events::default() };
     strategy.latency = LatencySummary::default();
     strategy.limit = Some(limit(84_000, None, 0));
+    strategy.staleness = None;
     strategy.requests = Requests { total: 480, failed: 480, ..Requests::default() };
     strategy.bytes.per_event = None;
     strategy.cpu.per_event = None;
@@ -123,11 +124,24 @@ pub(super) fn all_lost(name: &str) -> (StrategySummary, StrategyFigures) {
         name: name.to_owned(),
         ecdf: Vec::new(),
         ecdf_model: None,
+        delivered_model: 1.0,
         percentiles: Vec::new(),
         timeline: Vec::new(),
         unsettled: None,
     };
     (strategy, figures)
+}
+
+/// A figure beside what was measured, which may be so far off.
+fn claim(quantity: &str, expected: f64, measured: Option<f64>, allowed: f64) -> ModelClaim {
+    let interval = measured.map(|measured| [measured - allowed, measured + allowed]);
+    ModelClaim {
+        quantity: quantity.to_owned(),
+        expected,
+        measured,
+        interval,
+        agrees: interval.map(|[low, high]| (low..=high).contains(&expected)),
+    }
 }
 
 fn check(id: &str, status: CheckStatus, message: &str) -> Check {
@@ -163,6 +177,12 @@ fn slow_poll() -> StrategySummary {
             max: Some(1_000_900_000),
             ci95: LatencyIntervals::default(),
         },
+        staleness: Some(StalenessSummary {
+            share: 0.9512,
+            ci95: None,
+            age_mean: Some(551_300_000),
+            age_max: Some(1_204_000_000),
+        }),
         lag: Lag { p50: Some(61_000), p99: None, max: Some(182_000) },
         requests: Requests { total: 24, useful: 24, per_event: Some(0.05), ..Requests::default() },
         messages: Messages { total: 0 },
@@ -177,15 +197,7 @@ fn slow_poll() -> StrategySummary {
             per_event_above_idle: Some(50_000 - 2_500),
         },
         memory: Memory { source_peak: 8_704_000, subscriber_peak: 7_120_000, source_lanes: 3 },
-        model: Some(Model {
-            latency_mean: Some(500_600_000),
-            latency_p50: Some(500_600_000),
-            latency_p99: Some(990_600_000),
-            requests: Some(24.0),
-            empty: Some(0.0),
-            agrees: Some(true),
-            note: "uniform wait of up to one interval".to_owned(),
-        }),
+        model: Some(slow_poll_model()),
         limit: Some(limit(500_084_000, Some((504_018_000, 1.008)), 45_640_000)),
     }
 }
@@ -210,6 +222,26 @@ fn limit(latency_p50: u64, delivery: Option<(u64, f64)>, noise: u64) -> Limit {
     }
 }
 
+fn slow_poll_model() -> Model {
+    Model {
+        latency_mean: Some(500_600_000),
+        latency_p50: Some(500_600_000),
+        latency_p99: Some(990_600_000),
+        requests: Some(24.0),
+        empty: Some(0.0),
+        claims: vec![
+            claim("latency.mean", 500.6 * 1e6, Some(503.2 * 1e6), 49.7 * 1e6),
+            claim("latency.p50", 500.6 * 1e6, Some(504.1 * 1e6), 95.8 * 1e6),
+            claim("latency.p99", 990.6 * 1e6, None, 0.0),
+            claim("staleness.share", 0.9506, Some(0.9512), 0.0121),
+            claim("requests.total", 24.0, Some(24.0), 3.0),
+            claim("requests.empty", 0.0, Some(0.0), 3.0),
+        ],
+        agrees: Some(true),
+        note: "uniform wait of up to one interval".to_owned(),
+    }
+}
+
 fn quick_poll() -> StrategySummary {
     let mut strategy = slow_poll();
     strategy.name = "poll every 250 ms".to_owned();
@@ -219,7 +251,7 @@ fn quick_poll() -> StrategySummary {
         effective: Some(455),
         mean: Some(127_410_000),
         min: Some(802_000),
-        p50: Some(127_300_000),
+        p50: Some(139_300_000),
         p90: Some(225_900_000),
         p95: Some(238_800_000),
         p99: None,
@@ -252,8 +284,16 @@ fn quick_poll() -> StrategySummary {
         latency_p99: Some(248_100_000),
         requests: Some(96.0),
         empty: Some(0.646),
-        agrees: Some(true),
-        note: "uniform wait of up to one interval".to_owned(),
+        claims: vec![
+            claim("latency.mean", 125.6 * 1e6, Some(127.4 * 1e6), 12.4 * 1e6),
+            claim("latency.p50", 125.6 * 1e6, Some(139.3 * 1e6), 9.1 * 1e6),
+            claim("requests.total", 96.0, Some(96.0), 3.0),
+            claim("requests.empty", 0.646, Some(1.0), 5.4),
+        ],
+        agrees: Some(false),
+        note: "uniform wait of up to one interval; p50 latency 13.7 ms above theory (139 ms \
+               against 126 ms, where chance and slack explain 9.10 ms)"
+            .to_owned(),
     });
     strategy
 }
@@ -265,6 +305,12 @@ fn webhook() -> StrategySummary {
     strategy.settings = json!({ "retries": "svix", "time-scale": 0.01 });
     strategy.events =
         Events { emitted: 480, delivered: 478, lost: 2, duplicated: 1, ..Events::default() };
+    strategy.staleness = Some(StalenessSummary {
+        share: 0.0247,
+        ci95: None,
+        age_mean: Some(51_900_000),
+        age_max: Some(372_000_000),
+    });
     strategy.latency = LatencySummary {
         count: 478,
         effective: None,
@@ -305,6 +351,10 @@ fn webhook() -> StrategySummary {
         latency_p99: None,
         requests: Some(480.0),
         empty: Some(0.0),
+        claims: vec![
+            claim("requests.total", 480.0, Some(482.0), 3.0),
+            claim("requests.empty", 0.0, Some(0.0), 3.0),
+        ],
         agrees: None,
         note: "one request per event; no latency is claimed".to_owned(),
     });
@@ -345,8 +395,16 @@ fn curves(
             TimelineBin { at, p50: whole(quantile(middle)), max }
         })
         .collect();
-    let name = name.to_owned();
-    StrategyFigures { name, ecdf, ecdf_model, percentiles, timeline, unsettled: None }
+    let delivered_model = 1.0;
+    StrategyFigures {
+        name: name.to_owned(),
+        ecdf,
+        ecdf_model,
+        delivered_model,
+        percentiles,
+        timeline,
+        unsettled: None,
+    }
 }
 
 #[expect(

@@ -39,6 +39,7 @@ const GROUPS: &[&[Column]] = &[
         ("events", "delivered", |s| count(s.events.delivered)),
         ("", "lost", |s| wording::lost(&s.events)),
     ],
+    &[("out of", "date", wording::out_of_date)],
     &[("lag", "max", |s| or_absent(s.lag.max, nanoseconds))],
     &[("connections", "opened", |s| count(s.connections.opened))],
     &[
@@ -249,14 +250,14 @@ fn remarks(point: &PointSummary, terminal: Terminal) -> Vec<String> {
 
 /// Theory beside measurement, for each strategy that has one.
 fn theory(point: &PointSummary, terminal: Terminal) -> Vec<String> {
-    let mut table = borderless(&["strategy", "", "expected", "measured"]);
+    let mut rows = Vec::new();
     let mut notes = Vec::new();
     for strategy in &point.strategies {
         let Some(model) = &strategy.model else { continue };
         let name = wording::one_line(&strategy.name);
         let mut shown = name.clone();
-        for (quantity, expected, measured) in wording::model_rows(strategy, model) {
-            table.add_row([std::mem::take(&mut shown), quantity.to_owned(), expected, measured]);
+        for claim in &model.claims {
+            rows.push((std::mem::take(&mut shown), wording::model_row(claim)));
         }
         let (agrees, note) = (wording::agreement(model), wording::one_line(&model.note));
         let note = format!("  {name}: {agrees}; {note}");
@@ -265,16 +266,38 @@ fn theory(point: &PointSummary, terminal: Terminal) -> Vec<String> {
     if notes.is_empty() {
         return notes;
     }
-    if let Some(quantities) = table.column_mut(1) {
-        quantities.set_cell_alignment(CellAlignment::Left);
-    }
-    // The three columns of figures take less than 40 columns.
-    wrap_names(&mut table, LONGEST_NAME.min(terminal.width.saturating_sub(40).max(8)));
     let mut lines = vec!["Theory beside measurement".to_owned(), String::new()];
-    lines.extend(text_lines(&table));
+    lines.extend(text_lines(&theory_table(&rows, terminal)));
     lines.append(&mut notes);
     lines.push(String::new());
     lines
+}
+
+/// What theory claims; what the notes say too is left out where there is no room.
+fn theory_table(rows: &[(String, [String; 5])], terminal: Terminal) -> Table {
+    const SHORTEST_NAME: u16 = 8;
+    let of = |columns: &[usize]| {
+        let headings: Vec<&str> =
+            columns.iter().map(|column| wording::MODEL_HEADINGS[*column]).collect();
+        let mut table = borderless(&[&["strategy"], &headings[..]].concat());
+        for (name, cells) in rows {
+            table.add_row(std::iter::once(name).chain(columns.iter().map(|at| &cells[*at])));
+        }
+        if let Some(quantities) = table.column_mut(1) {
+            quantities.set_cell_alignment(CellAlignment::Left);
+        }
+        let widths = table.column_max_content_widths();
+        let figures: u16 = widths.iter().skip(1).map(|width| width + GAP).sum();
+        (table, terminal.width.saturating_sub(figures))
+    };
+    let (mut table, mut room) = of(&[0, 1, 2, 3, 4]);
+    for fewer in [&[0, 1, 2, 4][..], &[0, 1, 2]] {
+        if room < SHORTEST_NAME {
+            (table, room) = of(fewer);
+        }
+    }
+    wrap_names(&mut table, LONGEST_NAME.min(room.max(SHORTEST_NAME)));
+    table
 }
 
 /// What the marks in the tables mean, for those that occur.

@@ -1,12 +1,13 @@
 //! Sentences that the terminal and the written report share.
 
 use crate::analysis::summary::{
-    Check, CheckStatus, Conditions, Events, Model, PointSummary, StopReason, Stopping,
+    Check, CheckStatus, Conditions, Events, Model, ModelClaim, PointSummary, StopReason, Stopping,
     StrategySummary, Summary, VerdictStatus,
 };
 
 use super::quantity::{
-    bytes, count, counted, duration, mean_count, nanoseconds, or_absent, ratio, share, tick_number,
+    ABSENT, bytes, count, counted, duration, grouped, mean_count, nanoseconds, or_absent, percent,
+    ratio, share, tick_number,
 };
 
 /// A text that stays on its line: control characters become spaces.
@@ -71,32 +72,44 @@ pub(super) fn checks_by_outcome(summary: &Summary) -> String {
 pub(super) const INCOMPLETE: &str =
     "The run ended before its planned end; the figures cover what was measured until then.";
 
-/// What was expected beside what was measured, as (quantity, expected, measured).
-pub(super) fn model_rows(
-    strategy: &StrategySummary,
-    model: &Model,
-) -> Vec<(&'static str, String, String)> {
-    let latency = &strategy.latency;
-    let latencies = [
-        ("mean latency", model.latency_mean, latency.mean),
-        ("p50 latency", model.latency_p50, latency.p50),
-        ("p99 latency", model.latency_p99, latency.p99),
-    ];
-    let mut rows: Vec<(&'static str, String, String)> = latencies
-        .into_iter()
-        .filter(|(_, expected, _)| expected.is_some())
-        .map(|(name, expected, measured)| {
-            (name, or_absent(expected, nanoseconds), or_absent(measured, nanoseconds))
-        })
-        .collect();
-    let counts = [
-        ("requests", model.requests, strategy.requests.total),
-        ("empty requests", model.empty, strategy.requests.empty),
-    ];
-    rows.extend(counts.into_iter().filter_map(|(name, expected, measured)| {
-        Some((name, mean_count(expected?), count(measured)))
-    }));
-    rows
+/// The headings of [`model_row`].
+pub(super) const MODEL_HEADINGS: [&str; 5] =
+    ["quantity", "expected", "measured", "agrees from–to", "agrees"];
+
+/// A figure that theory claims: its name, what was expected and what was measured, which
+/// expectations would agree, and whether this one does.
+pub(super) fn model_row(claim: &ModelClaim) -> [String; 5] {
+    let (name, write): (&str, fn(f64) -> String) = match claim.quantity.as_str() {
+        "latency.mean" => ("mean latency", duration),
+        "latency.p50" => ("p50 latency", duration),
+        "latency.p99" => ("p99 latency", duration),
+        "staleness.share" => ("time out of date", percent),
+        "requests.total" => ("requests", mean_count),
+        "requests.total + requests.beats_missed" => ("requests, missed beats", mean_count),
+        "requests.empty" => ("empty requests", mean_count),
+        "requests.not_modified" => ("requests answered 304", mean_count),
+        "messages.total" => ("frames on streams", mean_count),
+        "events.delivered" => ("events delivered", mean_count),
+        "events.duplicated" => ("copies beyond the first", mean_count),
+        "events.lost" => ("events lost", mean_count),
+        other => (other, ratio),
+    };
+    let interval =
+        claim.interval.map(|[low, high]| format!("{} to {}", write(low.max(0.0)), write(high)));
+    let agrees = match claim.agrees {
+        Some(true) => "yes",
+        Some(false) => "NO",
+        None => ABSENT,
+    };
+    // What was counted is whole.
+    let counts = claim.quantity != "staleness.share";
+    let whole = claim.measured.filter(|measured| counts && measured.fract().abs() < 1e-9);
+    let measured = match whole {
+        Some(whole) if !claim.quantity.starts_with("latency") => grouped(&format!("{whole:.0}")),
+        _ => or_absent(claim.measured, write),
+    };
+    let interval = or_absent(interval, |interval| interval);
+    [name.to_owned(), write(claim.expected), measured, interval, agrees.to_owned()]
 }
 
 /// Whether measurement and model agree, in words.
@@ -123,6 +136,11 @@ pub(super) fn time_per_event(spent: u64, strategy: &StrategySummary) -> String {
 /// CPU time of both sides above what they use while idle, for each delivered event.
 pub(super) fn above_idle(strategy: &StrategySummary) -> String {
     or_absent(strategy.cpu.per_event_above_idle, nanoseconds)
+}
+
+/// The share of time in which the subscriber's state was out of date.
+pub(super) fn out_of_date(strategy: &StrategySummary) -> String {
+    or_absent(strategy.staleness, |staleness| percent(staleness.share))
 }
 
 /// The share of requests that carried no event.

@@ -110,6 +110,7 @@ impl Form for AdaptivePoll {
         };
         let frequencies = AdaptivePoll::frequencies(&gaps, rate);
         Prediction::new(words, Latency::Mixture(gaps.iter().zip(frequencies).map(share).collect()))
+            .with_staleness(conditions)
             .with(Quantity::Requests, count(|polls| polls))
             .with(Quantity::Empty, count(|polls| polls - 1.0))
     }

@@ -53,6 +53,14 @@ impl BatchedWebhook {
         Some((mean, (expected(2)? - mean * mean).max(0.0)))
     }
 
+    /// Whether nearly all batches leave by the timer.
+    fn seldom_full(&self, conditions: &Conditions) -> bool {
+        let most = self.most_joining();
+        let full = |joined: u64| if joined >= most { 1.0 } else { 0.0 };
+        let full = conditions.arrivals.expectation(conditions.rate, self.linger, full);
+        full.is_some_and(|full| full < 1e-3)
+    }
+
     /// Evenly spaced events that join the first.
     fn joining_evenly(&self, conditions: &Conditions) -> u64 {
         let interval = conditions.rate.interval().as_nanos().max(1);
@@ -133,9 +141,14 @@ impl Form for BatchedWebhook {
             let deviation = f64::from(conditions.subscribers) * (batches * variance).sqrt() / mean;
             Count::per_delivery(1.0 / mean, conditions).deviating(deviation)
         });
-        Prediction::new(words, latency.unwrap_or(Latency::AtLeast(least)))
-            .with(Quantity::Requests, requests)
-            .with(Quantity::Empty, Count::certain(0.0))
+        let prediction = Prediction::new(words, latency.unwrap_or(Latency::AtLeast(least)));
+        // What follows an event can end its wait if it makes the batch full.
+        let prediction = if self.seldom_full(conditions) {
+            prediction.with_staleness(conditions)
+        } else {
+            prediction
+        };
+        prediction.with(Quantity::Requests, requests).with(Quantity::Empty, Count::certain(0.0))
     }
 
     fn longest_wait(&self) -> Duration {

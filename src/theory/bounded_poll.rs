@@ -36,7 +36,9 @@ impl Form for BoundedPoll {
             .over_gaps(conditions, |events| events.saturating_sub(keeps) as f64)
             .map(|lost| Count { edge, ..lost });
         let latency = self.reads.latency_of_newest(conditions, keeps);
-        let prediction = Prediction::new(words, latency)
+        let prediction = Prediction::new(words, latency);
+        let staleness = self.reads.staleness(conditions);
+        let prediction = Prediction { staleness, ..prediction }
             .with(Quantity::Requests, self.reads.over_gaps(conditions, pages))
             .with(Quantity::Lost, lost);
         self.reads.with_empty(prediction, conditions)

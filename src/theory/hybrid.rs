@@ -62,7 +62,10 @@ impl Form for Hybrid {
         } else {
             requests
         };
-        Prediction::new(words, self.latency(conditions)).with(Quantity::Requests, requests)
+        Prediction::new(words, self.latency(conditions))
+            .each_for_itself()
+            .with_staleness(conditions)
+            .with(Quantity::Requests, requests)
     }
 }
 

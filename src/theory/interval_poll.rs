@@ -40,6 +40,7 @@ impl Form for IntervalPoll {
             polls.or(polls.most + conditions.deliveries() / limit as f64)
         });
         let prediction = Prediction::new(words, self.reads.latency(conditions))
+            .with_staleness(conditions)
             .with(Quantity::Requests, requests);
         self.reads.with_empty(prediction, conditions)
     }

@@ -137,27 +137,30 @@ impl Latency {
             shares.iter().flat_map(|share| [share.from, share.to]).collect();
         edges.sort_unstable();
         edges.dedup();
-        let at_most = |edge: f64| average(shares, |share| share.at_most(edge));
-        let (mut below, mut left) = (*edges.first()?, 0.0);
-        for edge in edges {
-            // Values that are single points jump at the edge; all others grow evenly up to it.
-            let up_to =
-                average(
-                    shares,
-                    |share| {
-                        if share.from == edge { 0.0 } else { share.at_most(nanos(edge)) }
-                    },
-                );
-            if p < up_to {
-                let part = ((p - left) / (up_to - left)).max(0.0);
-                return Some(below + edge.saturating_sub(below).mul_f64(part));
-            }
-            (below, left) = (edge, at_most(nanos(edge)));
-            if p <= left {
-                return Some(edge);
-            }
+        let at_most = |edge: Duration| average(shares, |share| share.at_most(nanos(edge)));
+        let place = edges.partition_point(|edge| at_most(*edge) < p);
+        let Some(edge) = edges.get(place).copied() else { return self.max() };
+        let Some(below) = place.checked_sub(1).map(|place| edges[place]) else { return Some(edge) };
+        // Values that are single points jump at the edge; all others grow evenly up to it.
+        let grown = |share: &Share| {
+            if share.from == edge { 0.0 } else { share.at_most(nanos(edge)) }
+        };
+        let (left, up_to) = (at_most(below), average(shares, grown));
+        if p >= up_to {
+            return Some(edge);
         }
-        self.max()
+        let part = ((p - left) / (up_to - left)).max(0.0);
+        Some(below + edge.saturating_sub(below).mul_f64(part))
+    }
+
+    /// Whether many events have the very latency that a share `p` does not exceed: they do not
+    /// wait, or all alike, and what is above it is the program's and the machine's.
+    #[must_use]
+    pub fn is_point(&self, p: f64) -> bool {
+        let Latency::Mixture(shares) = self else { return false };
+        let Some(at) = self.quantile(p) else { return false };
+        let point = |share: &Share| f64::from(u8::from(share.from == at && share.to == at));
+        average(shares, point) > 0.0
     }
 }
 

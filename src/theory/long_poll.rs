@@ -120,7 +120,8 @@ impl Form for LongPoll {
         let words = "long polling: latency is d, half the configured round trip, and for events \
                      in the gap G from an answer to the next held request uniform on [d, G + d]";
         let least = conditions.server + conditions.rtt.unwrap_or_default() / 2;
-        let prediction = Prediction::new(words, self.latency(conditions, least));
+        let prediction =
+            Prediction::new(words, self.latency(conditions, least)).with_staleness(conditions);
         if conditions.is_poisson() {
             self.poisson(prediction, conditions)
         } else if conditions.is_constant() {

@@ -18,9 +18,11 @@ pub mod prediction;
 mod queue;
 pub mod reads;
 pub mod reconciled_webhook;
+pub mod retries;
 #[cfg(test)]
 mod simulation;
 pub mod snapshot_poll;
+pub mod staleness;
 pub mod stream;
 pub mod webhook;
 
@@ -35,6 +37,9 @@ use crate::units::Rate;
 
 /// What timers and scheduling may add to a latency or a gap.
 pub const SLACK: Duration = Duration::from_millis(1);
+
+/// The same as a share of a latency, where that is more.
+pub const SLACK_SHARE: f64 = 0.02;
 
 /// How the next poll is timed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -136,8 +141,12 @@ pub struct Conditions {
     pub rate: Rate,
     /// How they are spaced.
     pub arrivals: Arrivals,
+    /// Time before the measured window, in which events flow.
+    pub warm_up: Duration,
     /// Length of the measured window.
     pub window: Duration,
+    /// How long after the window events are waited for, at most.
+    pub drain: Duration,
     /// Simulated subscribers.
     pub subscribers: u32,
     /// Mean time of one exchange, request to complete response, set-up of its connection
@@ -153,6 +162,8 @@ pub struct Conditions {
     /// From sending a request to its arrival, set-up of its connection included, where that was
     /// measured by itself; otherwise all ways of an exchange are taken to be equally long.
     pub request_way: Option<Duration>,
+    /// Round trips that set a connection up where one is opened.
+    pub dialling: u32,
 }
 
 impl Conditions {
@@ -211,13 +222,16 @@ impl Conditions {
         Conditions {
             rate: Rate::per_second(rate).expect("a rate"),
             arrivals: Arrivals::Poisson,
+            warm_up: Duration::ZERO,
             window: Duration::from_secs(1_000),
+            drain: Duration::from_secs(1_000),
             subscribers: 2,
             exchange: Duration::ZERO,
             rtt: None,
             server: Duration::ZERO,
             set_up: 0,
             request_way: None,
+            dialling: 1,
         }
     }
 }

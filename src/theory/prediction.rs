@@ -1,7 +1,10 @@
 //! What closed forms expect to be measured.
 
+use std::time::Duration;
+
 use super::Conditions;
 use super::latency::Latency;
+use super::staleness::Staleness;
 
 /// What a closed form expects of one window.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,6 +15,13 @@ pub struct Prediction {
     pub latency: Latency,
     /// Counts that have a closed form under these conditions.
     pub counts: Vec<(Quantity, Count)>,
+    /// How long the state is out of date, where that has a closed form.
+    pub staleness: Option<Staleness>,
+    /// How often what events wait for comes round in the window, without end if they wait for
+    /// nothing that others wait for; `None` if that follows from the longest wait.
+    pub rounds: Option<f64>,
+    /// Whether an event waits alike at every subscriber, so that it counts once.
+    pub alike: bool,
 }
 
 /// Something that is counted.
@@ -36,7 +46,35 @@ pub enum Quantity {
 impl Prediction {
     /// A prediction without counts.
     pub(crate) fn new(words: &'static str, latency: Latency) -> Prediction {
-        Prediction { words, latency, counts: Vec::new() }
+        Prediction {
+            words,
+            latency,
+            counts: Vec::new(),
+            staleness: None,
+            rounds: None,
+            alike: false,
+        }
+    }
+
+    /// The same, where no event waits for what others wait for.
+    #[must_use]
+    pub(crate) fn each_for_itself(self) -> Prediction {
+        Prediction { rounds: Some(f64::INFINITY), ..self }
+    }
+
+    /// The same with the staleness that follows if every event has the predicted latency.
+    #[must_use]
+    pub(crate) fn with_staleness(self, conditions: &Conditions) -> Prediction {
+        let shared = self.rounds.is_none().then(|| self.longest_wait()).flatten();
+        let gap = shared.unwrap_or_default();
+        Prediction { staleness: Staleness::of(conditions, &self.latency, 1.0, gap), ..self }
+    }
+
+    /// By how much latencies differ, if they do and the form claims how much.
+    #[must_use]
+    pub fn longest_wait(&self) -> Option<Duration> {
+        let (least, longest) = (self.latency.min(), self.latency.max()?);
+        (longest > least).then(|| longest.saturating_sub(least))
     }
 
     /// Adds a count where it has a closed form.

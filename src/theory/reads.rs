@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::cycle::Cycle;
 use super::latency::{Latency, Share};
 use super::prediction::{Count, Prediction, Quantity};
+use super::staleness::Staleness;
 use super::{Beat, Conditions};
 use crate::units::duration_text;
 
@@ -86,6 +87,12 @@ impl Reads {
             to: least + gap.length,
         };
         Latency::Mixture(self.gaps(conditions.exchange).into_iter().map(share).collect())
+    }
+
+    /// How long the state is out of date: a read brings the newest event, whatever became of
+    /// those before it.
+    pub(crate) fn staleness(&self, conditions: &Conditions) -> Option<Staleness> {
+        Prediction::new("", self.latency(conditions)).with_staleness(conditions).staleness
     }
 
     /// The wait of those events of which a gap holds no more than `keeps` newer ones.

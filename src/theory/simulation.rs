@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use rand::RngExt;
-use rand_pcg::Pcg64;
 
 use super::adaptive_poll::AdaptivePoll;
 use super::batched_webhook::BatchedWebhook;
@@ -17,11 +16,14 @@ use super::long_poll::LongPoll;
 use super::prediction::Quantity;
 use super::reads::Reads;
 use super::reconciled_webhook::ReconciledWebhook;
+use super::retries::{Outage, Retries};
 use super::snapshot_poll::SnapshotPoll;
-use super::webhook::{Retries, Webhook};
+use super::staleness::Staleness;
+use super::stream::{Ends, Stream};
+use super::webhook::Webhook;
 use super::{Beat, Conditions, Form};
 use crate::schedule::{Arrivals, random_stream};
-use crate::units::Rate;
+use crate::units::{Rate, nanoseconds};
 
 const EVENTS: f64 = 100_000.0;
 
@@ -39,12 +41,16 @@ struct World {
     server: f64,
     /// Round trips before each exchange.
     set_up: u32,
+    /// How long after the last event arrivals count.
+    drain: f64,
 }
 
 /// What a simulated strategy did.
 #[derive(Default)]
 struct Seen {
     latencies: Vec<f64>,
+    /// When each event was due and when it was usable, if ever.
+    states: Vec<(f64, f64)>,
     requests: u64,
     empty: u64,
     /// Of the empty ones, those that follow another one.
@@ -59,9 +65,32 @@ struct Read {
     found: bool,
 }
 
+impl Seen {
+    fn arrives(&mut self, due: f64, usable: f64) {
+        self.latencies.push(usable - due);
+        self.states.push((due, usable));
+    }
+
+    fn misses(&mut self, due: f64) {
+        self.lost += 1;
+        self.states.push((due, f64::INFINITY));
+    }
+
+    /// The share of a window in which some event was due and neither it nor a later one usable.
+    fn stale(&self, window: f64) -> f64 {
+        let (mut stale, mut next, mut earliest) = (0.0, window, window);
+        for (due, usable) in self.states.iter().rev() {
+            earliest = usable.min(earliest);
+            stale += (earliest.min(next) - due).max(0.0);
+            next = *due;
+        }
+        stale / window
+    }
+}
+
 impl World {
     fn new(rate: f64, way: f64) -> World {
-        World { rate, arrivals: Arrivals::Poisson, way, server: 0.0, set_up: 0 }
+        World { rate, arrivals: Arrivals::Poisson, way, server: 0.0, set_up: 0, drain: 1_000.0 }
     }
 
     fn window(&self) -> f64 {
@@ -88,13 +117,16 @@ impl World {
         Conditions {
             rate: Rate::per_second(self.rate).expect("a rate"),
             arrivals: self.arrivals.clone(),
+            warm_up: Duration::ZERO,
             window: seconds(self.window()),
+            drain: seconds(self.drain),
             subscribers: 1,
             exchange: seconds(self.exchange()),
             rtt: Some(seconds(2.0 * self.way)),
             server: seconds(self.server),
             set_up: self.set_up,
             request_way: None,
+            dialling: 1,
         }
     }
 
@@ -108,9 +140,9 @@ impl World {
             let read = sent + self.there();
             let answered = read + self.server + self.way;
             let last = first + events[first..].partition_point(|event| *event <= read);
-            let kept = &events[last.saturating_sub(keeps).max(first)..last];
-            seen.latencies.extend(kept.iter().map(|event| answered - event));
-            seen.lost += (last - first - kept.len()) as u64;
+            let kept = last.saturating_sub(keeps).max(first);
+            events[first..kept].iter().for_each(|event| seen.misses(*event));
+            events[kept..last].iter().for_each(|event| seen.arrives(*event, answered));
             seen.requests += 1;
             seen.empty += u64::from(last == first);
             seen.unchanged += u64::from(last == first && !found);
@@ -149,7 +181,7 @@ impl World {
             let read = events.get(first).map_or(expires, |event| event.max(arrived).min(expires));
             let answered = read + self.server + self.way;
             let last = first + events[first..].partition_point(|event| *event <= read);
-            seen.latencies.extend(events[first..last].iter().map(|event| answered - event));
+            events[first..last].iter().for_each(|event| seen.arrives(*event, answered));
             seen.requests += 1;
             seen.empty += u64::from(last == first);
             (first, sent) = (last, answered + rearm);
@@ -164,7 +196,7 @@ impl World {
         for event in self.events() {
             let sent = free.max(event);
             free = sent + self.there() + handle + self.way;
-            seen.latencies.push(sent + self.there() - event);
+            seen.arrives(event, sent + self.there() + handle);
             seen.requests += 1;
         }
         seen
@@ -173,25 +205,67 @@ impl World {
     fn webhook_with_retries(&self, retries: &Retries) -> Seen {
         let mut random = random_stream(6, 0);
         let mut seen = Seen::default();
-        for _ in self.events() {
-            let (mut sent, mut copies) = (0.0, 0);
-            for wait in std::iter::once(0).chain(retries.waits.iter().copied()) {
-                sent += wait as f64 / 1e9;
-                seen.requests += 1;
-                let arrives = random.random::<f64>() >= retries.failing;
-                if arrives {
+        let outage = retries
+            .outage
+            .map_or(0.0..0.0, |Outage { at, lasts }| at as f64 / 1e9..(at + lasts) as f64 / 1e9);
+        for event in self.events() {
+            let (mut sent, mut copies) = (event, 0);
+            for attempt in 0..=retries.waits.len() {
+                if let Some(before) = attempt.checked_sub(1) {
+                    let longest = retries.waits[before] as f64 / 1e9;
+                    let shortest =
+                        retries.shortest.get(before).map_or(longest, |s| *s as f64 / 1e9);
+                    let wait = shortest + (longest - shortest) * random.random::<f64>();
+                    let failed = sent + self.exchange();
+                    sent =
+                        if retries.from_first { failed.max(event + wait) } else { failed + wait };
+                }
+                seen.requests += u64::from(sent + self.exchange() < self.window());
+                let arrives = sent + self.there();
+                let fails = random.random::<f64>() < retries.failing;
+                if fails || outage.contains(&arrives) {
+                    continue;
+                }
+                if arrives < self.window() + self.drain {
                     copies += 1;
                     if copies == 1 {
-                        seen.latencies.push(sent + self.there());
-                    }
-                    if random.random::<f64>() >= retries.unanswered {
-                        break;
+                        seen.arrives(event, arrives);
                     }
                 }
-                sent += self.exchange();
+                if random.random::<f64>() >= retries.unanswered {
+                    break;
+                }
             }
-            seen.lost += u64::from(copies == 0);
             seen.duplicated += u64::from(copies.max(1) - 1_u32);
+            if copies == 0 {
+                seen.misses(event);
+            }
+        }
+        seen
+    }
+
+    /// The first stream was opened before the first event.
+    fn stream(&self, ends: Ends, before: f64) -> Seen {
+        let mut seen = Seen::default();
+        let mut opened = -before;
+        let mut ended = opened + ends.after as f64 / 1e9;
+        for event in self.events() {
+            let mut missed = event >= ended;
+            while event >= ended {
+                let told = ended + self.way;
+                // Over a new connection.
+                opened = told + ends.reconnect as f64 / 1e9 + 2.0 * self.way + self.way;
+                ended = opened + ends.after as f64 / 1e9;
+                seen.requests += u64::from(opened < self.window());
+                missed = event < opened;
+            }
+            // Several events may be missed before the same opening.
+            missed |= event < opened;
+            match (missed, ends.replay) {
+                (false, _) => seen.arrives(event, event + self.way),
+                (true, true) => seen.arrives(event, opened + self.way),
+                (true, false) => seen.misses(event),
+            }
         }
         seen
     }
@@ -206,24 +280,26 @@ impl World {
             let last = in_time.min(first + most);
             let full = last == first + most;
             let sent = if full { events[last - 1] } else { ends };
-            seen.latencies.extend(events[first..last].iter().map(|e| sent + self.there() - e));
+            let usable = sent + self.there();
+            events[first..last].iter().for_each(|event| seen.arrives(*event, usable));
             seen.requests += 1;
             first = last;
         }
         seen
     }
 
-    fn reconciled_webhook(&self, every: f64, missing: f64) -> Seen {
-        let mut random: Pcg64 = random_stream(7, 0);
+    /// Webhooks and polls know nothing of each other; the first copy counts.
+    fn reconciled_webhook(&self, every: f64, retries: &Retries) -> Seen {
         let reads = Reads::every(seconds(every), Beat::FixedRate);
-        let mut seen = self.poll_at_intervals(&reads, usize::MAX);
-        for latency in &mut seen.latencies {
-            if random.random::<f64>() >= missing {
-                *latency = self.there();
-                seen.duplicated += 1;
-            }
+        let polled = self.poll_at_intervals(&reads, usize::MAX);
+        let posted = self.webhook_with_retries(retries);
+        let mut seen = Seen { requests: polled.requests + posted.requests, ..Seen::default() };
+        for ((due, read), (same, posted)) in polled.states.iter().zip(posted.states) {
+            assert!((due - same).abs() < 1e-12, "the same events in the same order");
+            seen.arrives(*due, read.min(posted));
+            seen.duplicated += u64::from(posted.is_finite());
         }
-        seen.requests += self.events().len() as u64;
+        seen.empty = polled.empty;
         seen
     }
 }
@@ -244,9 +320,17 @@ fn assert_agrees(form: &dyn Form, world: &World, seen: Seen) {
         let Some((_, measured)) = measured.iter().find(|(of, _)| of == quantity) else { continue };
         let owed = world.events().len() as f64 - world.conditions().deliveries();
         let off = *measured as f64 - count.expected - count.per_delivery * owed;
-        let allowed = 4.0 * count.deviation + 3.0;
+        let allowed = 4.0 * count.deviation + count.edge + 3.0;
         assert!(off.abs() <= allowed, "{quantity:?} off by {off} of ± {allowed} in {place}");
         assert!(count.deviation <= 0.02 * EVENTS, "a vague claim: {place}");
+    }
+    if let Some(Staleness { share, deviation, edge, .. }) = predicted.staleness {
+        let (stale, allowed) = (seen.stale(world.window()), 4.0 * deviation + edge + 1e-4);
+        assert!(
+            (stale - share).abs() <= allowed,
+            "stale {stale} for {share} ± {allowed} in {place}"
+        );
+        assert!(deviation < 0.05, "a vague claim: {deviation} in {place}");
     }
     assert_latencies(&predicted.latency, seen.latencies, &place);
 }
@@ -270,7 +354,8 @@ fn assert_latencies(latency: &Latency, mut seen: Vec<f64>, place: &str) {
         let inside = (0.995 * low..=1.005 * high).contains(&quantile);
         assert!(inside, "{p}: {quantile} outside {low} to {high} in {place}");
     }
-    let bounds = time(Some(latency.min())) - 1e-6..=time(latency.max()) + 1e-6;
+    // Draws of jittered waits come close to their bounds only.
+    let bounds = 0.98 * time(Some(latency.min())) - 1e-6..=1.02 * time(latency.max()) + 1e-6;
     let extremes = [seen[0], seen[samples - 1]];
     assert!(extremes.iter().all(|seen| bounds.contains(seen)), "{extremes:?} in {place}");
 }
@@ -390,10 +475,72 @@ fn webhooks_with_retries() {
     for (failing, unanswered) in [(0.2, 0.0), (0.2, 0.1), (0.01, 0.3)] {
         let world = World::new(20.0, 0.05);
         let waits = vec![1_000_000_000, 2_000_000_000, 4_000_000_000];
-        let retries = Retries { waits, failing, unanswered };
-        let seen = world.webhook_with_retries(&retries);
-        let form = Webhook { retries: Some(retries), ..Webhook::plain(100) };
-        assert_agrees(&form, &world, seen);
+        assert_retries(&world, Retries { waits, failing, unanswered, ..Retries::default() });
+    }
+}
+
+fn assert_retries(world: &World, retries: Retries) {
+    let seen = world.webhook_with_retries(&retries);
+    let form = Webhook { retries: Some(retries), ..Webhook::plain(100) };
+    assert_agrees(&form, world, seen);
+}
+
+/// Whole seconds, in nanoseconds.
+fn waits(seconds: &[u64]) -> Vec<u64> {
+    seconds.iter().map(|seconds| seconds * 1_000_000_000).collect()
+}
+
+/// Out of order for 1,500 of 5,000 seconds.
+fn outage() -> Retries {
+    let [at, lasts] = [1_000, 1_500].map(|seconds| seconds * 1_000_000_000);
+    Retries { outage: Some(Outage { at, lasts }), ..Retries::default() }
+}
+
+#[test]
+fn webhooks_in_an_outage() {
+    let world = World::new(20.0, 0.05);
+    // Schedules shorter than the outage, longer, and a first retry at once.
+    for schedule in [&[][..], &[5, 300, 1_800, 7_200], &[0, 60, 300], &[600, 600, 600]] {
+        for failing in [0.0, 0.2] {
+            assert_retries(&world, Retries { waits: waits(schedule), failing, ..outage() });
+        }
+    }
+}
+
+#[test]
+fn webhooks_whose_waits_vary_or_begin_with_the_first_attempt() {
+    let world = World::new(20.0, 0.05);
+    let (longest, shortest) = (waits(&[20, 600, 1_200]), waits(&[10, 0, 900]));
+    for retries in [outage(), Retries { failing: 0.3, ..Retries::default() }] {
+        let jittered =
+            Retries { waits: longest.clone(), shortest: shortest.clone(), ..retries.clone() };
+        assert_retries(&world, jittered);
+        assert_retries(&world, Retries { waits: longest.clone(), from_first: true, ..retries });
+    }
+}
+
+#[test]
+fn retries_that_come_after_the_drain_are_lost() {
+    let world = World { drain: 100.0, ..World::new(20.0, 0.05) };
+    let [at, lasts] = [3_000, 1_990].map(|seconds| seconds * 1_000_000_000);
+    let outage = Some(Outage { at, lasts });
+    let retries = Retries { waits: waits(&[50, 500, 1_500]), outage, ..Retries::default() };
+    let form = Webhook { retries: Some(retries.clone()), ..Webhook::plain(100) };
+    let lost = form.predict(&world.conditions()).count(Quantity::Lost).expect("claimed").expected;
+    assert!(lost > 0.1 * EVENTS, "{lost} of the events of the outage");
+    assert_retries(&world, retries);
+}
+
+#[test]
+fn streams_that_end_and_are_opened_again() {
+    let world = World::new(20.0, 0.05);
+    for (after, reconnect) in [(9.0, 0.8), (0.7, 0.1), (30.0, 20.0)] {
+        for replay in [true, false] {
+            let [after, reconnect] = [after, reconnect].map(|time| nanoseconds(seconds(time)));
+            let ends = Ends { after, reconnect, replay };
+            let form = Stream { heartbeat: None, ends: Some(ends) };
+            assert_agrees(&form, &world, world.stream(ends, 0.3));
+        }
     }
 }
 
@@ -418,10 +565,16 @@ fn batches_of_evenly_spaced_events() {
 #[test]
 fn reconciled_webhooks() {
     let world = World::new(20.0, 0.01);
-    let form = ReconciledWebhook {
-        webhook: Webhook::plain(100),
-        reads: reads(2.0, Beat::FixedRate),
-        missing: 0.1,
-    };
-    assert_agrees(&form, &world, world.reconciled_webhook(2.0, 0.1));
+    // Without retries, with some that come before the poll and some after, and in an outage.
+    for (schedule, failing, base) in [
+        (&[][..], 0.1, Retries::default()),
+        (&[1, 5, 5], 0.4, Retries::default()),
+        (&[1, 5, 600], 0.0, outage()),
+    ] {
+        let retries = Retries { waits: waits(schedule), failing, ..base };
+        let seen = world.reconciled_webhook(2.0, &retries);
+        let webhook = Webhook { retries: Some(retries), ..Webhook::plain(100) };
+        let form = ReconciledWebhook { webhook, reads: reads(2.0, Beat::FixedRate) };
+        assert_agrees(&form, &world, seen);
+    }
 }

@@ -27,7 +27,8 @@ impl Form for SnapshotPoll {
         let seen = self.reads.over_gaps(conditions, |events| events.min(1) as f64);
         // An unchanged state is sent again in full, unless the poll is conditional.
         let unchanged = self.reads.conditional.then(|| self.reads.fruitless(conditions)).flatten();
-        Prediction::new(words, self.reads.latency_of_newest(conditions, 1))
+        let prediction = Prediction::new(words, self.reads.latency_of_newest(conditions, 1));
+        Prediction { staleness: self.reads.staleness(conditions), ..prediction }
             .with(Quantity::Requests, self.reads.polls(conditions))
             .with(Quantity::Delivered, seen)
             .with(Quantity::Empty, Count::certain(0.0))

@@ -131,11 +131,17 @@ impl HttpVersion {
 }
 
 impl Link {
-    /// Round trips that set a connection up before each exchange: that of TCP and that of TLS
-    /// 1.3, resumed or not (RFC 8446, 2), or none where connections are kept.
+    /// Round trips that set a connection up where one is opened: that of TCP and that of TLS
+    /// 1.3, resumed or not (RFC 8446, 2).
+    #[must_use]
+    pub fn dialling(&self) -> u32 {
+        1 + u32::from(self.tls)
+    }
+
+    /// Those before each exchange: none where connections are kept.
     #[must_use]
     pub fn set_up(&self) -> u32 {
-        if self.keep_alive { 0 } else { 1 + u32::from(self.tls) }
+        if self.keep_alive { 0 } else { self.dialling() }
     }
 }
 

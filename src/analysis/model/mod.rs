@@ -1,21 +1,30 @@
 //! The closed form beside the measurement, and whether the two agree.
 //!
-//! Tolerances. The *mean latency* of n independent waits of standard deviation σ has the standard
-//! error σ/√n, for waits uniform over a gap G that is G/√(12·n); three of them, and 1 ms or 2 %
-//! for timers and scheduling, are allowed. With constant arrivals waits repeat, so each block and
-//! subscriber counts as one wait. *Counts* are allowed three of the form's standard deviations
-//! and one a subscriber and block, since a beat on the edge of a window falls to either side;
-//! a form says how far slower exchanges may take it, and beats that were missed count as if they
-//! had been polled: they are reported for what they are. Counts that follow the events are
-//! judged by the deliveries there were; what is under way when a window opens or closes is
-//! counted on one side of it only.
+//! Every figure has an interval in which an expectation agrees with what was measured. It is the
+//! hull of two. The form's own: the *mean latency* of n independent waits of standard deviation σ
+//! has the standard error σ/√n, for waits uniform over a gap G that is G/√(12·n); a *quantile* p is
+//! that of p ± √(p(1 − p)/n); three standard errors are taken. And, from six blocks on, that of
+//! order statistics over the blocks, so sure that all figures of a strategy together are wrong once
+//! in twenty times at most, or from the least to the greatest block. Both are widened by 1 ms or 2 %
+//! for timers and scheduling. So neither what chance does to independent waits nor what blocks
+//! differ by in fact is taken for a disagreement.
+//!
+//! With constant arrivals waits repeat, so each block and subscriber counts as one wait. *Counts*
+//! are allowed three of the form's standard deviations and one a subscriber and block, since a beat
+//! on the edge of a window falls to either side; a form says how far slower exchanges may take it,
+//! and beats that were missed count as if they had been polled: they are reported for what they
+//! are. Counts that follow the events are judged by the deliveries there were; what is under way
+//! when a window opens or closes is counted on one side of it only.
 
+mod claim;
 #[cfg(test)]
 mod tests;
 mod waits;
 
 use std::time::Duration;
 
+use self::claim::{Claim, Unit, hull};
+use crate::analysis::blocks::surer_interval;
 use crate::analysis::evidence::Block;
 use crate::analysis::summary::{Model, Requests, StrategySummary};
 use crate::analysis::words;
@@ -24,19 +33,29 @@ use crate::record::trial::StrategyRecord;
 use crate::schedule::Arrivals;
 use crate::theory::latency::Latency;
 use crate::theory::prediction::{Count, Prediction, Quantity};
-use crate::theory::{Conditions, Form, SLACK, Theory};
+use crate::theory::staleness::Staleness;
+use crate::theory::{Conditions, Form, SLACK, SLACK_SHARE, Theory};
 use crate::units::nanoseconds;
 
 pub(crate) use self::waits::WaitFit;
 
-/// Independent waits below which a mean is not judged.
+/// Independent waits below which latency is not judged.
 pub(crate) const ENOUGH: f64 = 30.0;
 
 /// Gaps in a window from which on a part of a gap more does not matter.
 const MANY_GAPS: f64 = 30.0;
 
-/// What timers and scheduling may add to a latency, as a share of it.
-const SLACK_SHARE: f64 = 0.02;
+/// Standard errors that chance may explain.
+const ERRORS: f64 = 3.0;
+
+/// The standard error of a median of blocks beside that of a mean: √(π/2).
+const OF_A_MEDIAN: f64 = 1.2533;
+
+/// What adding up fractions may take from a count or give to it.
+const ROUNDING: f64 = 1e-6;
+
+/// How often the intervals over blocks of all figures of a strategy may be wrong together.
+const FAMILY: f64 = 0.05;
 
 /// A strategy with a closed form, and the conditions it was measured under.
 pub(crate) struct Observed<'a> {
@@ -46,17 +65,23 @@ pub(crate) struct Observed<'a> {
     exchange_known: bool,
     /// Whether it is polled at intervals, so that waits are spread evenly over them.
     polled: bool,
-    /// Measured trials.
-    blocks: f64,
+    measured: &'a [Block],
     summary: &'a StrategySummary,
     predicted: Prediction,
 }
 
-/// One thing a closed form says, and whether the measurement bears it out.
-struct Claim {
-    words: String,
-    holds: bool,
-}
+/// A figure of latency: its path, its name, and its value in a block.
+type Figure = (&'static str, &'static str, fn(&Block) -> Option<u64>);
+
+const MEAN: Figure = ("latency.mean", "mean latency", |block| block.latency.mean);
+
+/// A quantile that is judged, and its value in all blocks.
+type JudgedQuantile = (f64, Figure, fn(&StrategySummary) -> Option<u64>);
+
+const QUANTILES: [JudgedQuantile; 2] = [
+    (0.5, ("latency.p50", "p50 latency", |block| block.latency.p50), |s| s.latency.p50),
+    (0.99, ("latency.p99", "p99 latency", |block| block.latency.p99), |s| s.latency.p99),
+];
 
 impl<'a> Observed<'a> {
     /// `None` without a closed form or a measured block.
@@ -64,21 +89,25 @@ impl<'a> Observed<'a> {
         summary: &'a StrategySummary,
         strategy: &'a StrategyRecord,
         workload: &PlannedWorkload,
-        blocks: &[Block],
+        blocks: &'a [Block],
     ) -> Option<Observed<'a>> {
         let theory = strategy.theory.as_ref()?;
         let form = theory.form();
         let exchange = mean_exchange(blocks);
+        let tls = strategy.settings.get("tls").and_then(serde_json::Value::as_bool);
         let conditions = Conditions {
             rate: workload.rate,
             arrivals: workload.arrivals.clone(),
+            warm_up: workload.warm_up,
             window: workload.window,
+            drain: workload.drain,
             subscribers: strategy.subscribers,
             exchange: exchange.unwrap_or_default(),
             rtt: workload.rtt,
             server: Duration::ZERO,
             set_up: strategy.set_up,
             request_way: None,
+            dialling: 1 + u32::from(tls == Some(true)),
         };
         (!blocks.is_empty()).then(|| Observed {
             form,
@@ -86,28 +115,34 @@ impl<'a> Observed<'a> {
             conditions,
             exchange_known: exchange.is_some() || form.holds(),
             polled: matches!(theory, Theory::IntervalPoll(_)),
-            blocks: blocks.len() as f64,
+            measured: blocks,
             summary,
         })
     }
 
-    /// The distribution of latency the closed form claims.
-    pub(crate) fn predicted_latency(&self) -> Latency {
-        self.predicted.latency.clone()
+    /// The distribution of latency the closed form claims, and the share of emitted events that
+    /// it expects to be delivered.
+    pub(crate) fn predicted_latency(&self) -> (Latency, f64) {
+        let count = |quantity| Some(self.predicted.count(quantity)?.expected);
+        let owed = self.conditions.deliveries();
+        let delivered = count(Quantity::Delivered)
+            .or_else(|| Some(owed - count(Quantity::Lost)?))
+            .map_or(1.0, |delivered| (delivered / owed).clamp(0.0, 1.0));
+        (self.predicted.latency.clone(), delivered)
     }
 
     /// Compares the closed form with the measurement.
     pub(crate) fn compare(&self) -> Model {
         let waits = self.independent_waits();
-        let counts = self.predicted.counts.iter();
-        let mut claims: Vec<Claim> =
-            counts.map(|(quantity, count)| self.counted(*quantity, *count)).collect();
-        claims.extend(self.mean_latency(waits));
-        let refuted = claims.iter().any(|claim| !claim.holds);
-        let agrees = match (refuted, self.exchange_known && waits >= ENOUGH) {
-            (true, _) => Some(false),
-            (false, true) => Some(true),
-            (false, false) => None,
+        let mut claims = self.latencies(waits);
+        claims.extend(self.stale());
+        claims.extend(self.predicted.counts.iter().map(|(of, count)| self.counted(*of, *count)));
+        let mut refuted: Vec<String> = claims.iter().filter_map(Claim::refutation).collect();
+        refuted.extend(self.too_fast());
+        let agrees = match (refuted.is_empty(), self.exchange_known && waits >= ENOUGH) {
+            (false, _) => Some(false),
+            (true, true) => Some(true),
+            (true, false) => None,
         };
         let latency = &self.predicted.latency;
         let quantile = |p| latency.quantile(p).map(nanoseconds);
@@ -120,60 +155,124 @@ impl<'a> Observed<'a> {
             latency_p99: quantile(0.99),
             requests: expected(Quantity::Requests),
             empty: expected(Quantity::Empty),
+            note: self.note(&claims, &refuted, agrees),
+            claims: claims.iter().map(Claim::row).collect(),
             agrees,
-            note: self.note(&claims, agrees),
         }
+    }
+
+    /// Measured trials.
+    fn blocks(&self) -> f64 {
+        self.measured.len() as f64
     }
 
     /// Subscribers times blocks: what an uncertainty of one each adds up to.
     fn parts(&self) -> f64 {
-        f64::from(self.conditions.subscribers) * self.blocks
+        f64::from(self.conditions.subscribers) * self.blocks()
     }
 
     /// Waits that do not depend on each other.
     pub(crate) fn independent_waits(&self) -> f64 {
-        let latency = &self.predicted.latency;
         let count = self.summary.latency.count as f64;
-        let Some(longest) = latency.max().filter(|longest| *longest > latency.min()) else {
-            // Nothing waits for a beat.
-            return count;
-        };
+        let apart = f64::from(self.conditions.subscribers.max(1));
+        let count = if self.predicted.alike { count / apart } else { count };
+        let alone = self.predicted.rounds.is_some_and(f64::is_infinite);
+        // Nothing waits for a beat.
+        let Some(longest) = self.predicted.longest_wait().filter(|_| !alone) else { return count };
         // Where events know of each other they may all meet one phase of the beat.
         let moments = self.conditions.arrivals.independent_moments(count);
-        let whole = self.covers_whole_gaps(longest.saturating_sub(latency.min()));
-        moments.filter(|_| whole).unwrap_or_else(|| self.parts())
+        let window = self.conditions.window.as_secs_f64();
+        let rounds = self.predicted.rounds.unwrap_or(window / longest.as_secs_f64());
+        moments.filter(|_| are_whole(rounds)).unwrap_or_else(|| self.parts())
     }
 
-    /// Whether waits are uniform over a gap: the window holds many gaps, or a whole number.
-    /// In a window of two thirds of a gap they are an accident of the first poll's phase.
-    fn covers_whole_gaps(&self, gap: Duration) -> bool {
-        let gaps = self.conditions.window.as_secs_f64() / gap.as_secs_f64();
-        gaps >= MANY_GAPS || (gaps >= 1.0 && (gaps - gaps.round()).abs() <= 0.02 * gaps)
-    }
-
-    /// The mean against the form's, or against the least that any event takes.
-    fn mean_latency(&self, waits: f64) -> Option<Claim> {
+    /// Mean and quantiles of latency, where the form claims them.
+    fn latencies(&self, waits: f64) -> Vec<Claim> {
         let latency = &self.predicted.latency;
-        let mean = self.summary.latency.mean? as f64;
-        let Some((expected, deviation)) = latency.mean().zip(latency.deviation()) else {
-            let least = nanoseconds(latency.min()) as f64;
-            return (least > 0.0).then(|| Claim {
-                words: format!("mean latency {}", words::time(mean)),
-                // The two ways of an exchange need not be equally long.
-                holds: mean >= least / 2.0,
-            });
-        };
-        let (expected, deviation) = (nanoseconds(expected) as f64, nanoseconds(deviation) as f64);
-        let slack = (nanoseconds(SLACK) as f64).max(SLACK_SHARE * expected);
-        let allowed = 3.0 * deviation / waits.sqrt() + slack;
-        (waits >= ENOUGH).then(|| Claim {
-            words: format!(
-                "mean latency {} against {} ± {}",
-                words::time(mean),
-                words::time(expected),
-                words::time(allowed)
-            ),
-            holds: (mean - expected).abs() <= allowed,
+        let mut claims = Vec::new();
+        if let Some((mean, deviation)) = latency.mean().zip(latency.deviation()) {
+            let error = ERRORS * nanos(deviation) / waits.sqrt();
+            let measured = self.summary.latency.mean;
+            claims.push(self.latency(MEAN, nanos(mean), measured, [error, error], waits));
+        }
+        for (p, figure, measured) in QUANTILES {
+            let Some(expected) = latency.quantile(p) else { continue };
+            let error = ERRORS * OF_A_MEDIAN * (p * (1.0 - p) / waits).sqrt();
+            let at = |p: f64| latency.quantile(p.clamp(0.0, 1.0)).map_or(0.0, nanos);
+            let expected = nanos(expected);
+            // On loopback the least latency is a bound, whose two ways need not be equally long.
+            let bound = self.conditions.rtt.is_none() && expected <= nanos(latency.min());
+            let below = if bound { expected / 2.0 } else { expected - at(p - error) };
+            // What lies above a latency that events do not wait for is the program's.
+            let open = latency.is_point(p) && (p > 0.5 || bound);
+            let above = if open { f64::INFINITY } else { at(p + error) - expected };
+            claims.push(self.latency(
+                figure,
+                expected,
+                measured(self.summary),
+                [below, above],
+                waits,
+            ));
+        }
+        claims
+    }
+
+    /// A latency that may lie so far below and above what is expected.
+    fn latency(
+        &self,
+        (quantity, name, of): Figure,
+        expected: f64,
+        measured: Option<u64>,
+        [below, above]: [f64; 2],
+        waits: f64,
+    ) -> Claim {
+        let slack = nanos(SLACK).max(SLACK_SHARE * expected);
+        let measured = measured.map(|time| time as f64);
+        let judged = measured.filter(|_| waits >= ENOUGH);
+        let of = |block: &Block| of(block).map(|time| time as f64);
+        let interval = judged.map(|measured| {
+            let own = [(measured - above).max(0.0), measured + below];
+            let [low, high] = hull(own, self.over_the_blocks(of));
+            [(low - slack).max(0.0), high + slack]
+        });
+        Claim { quantity, name: name.to_owned(), unit: Unit::Time, expected, measured, interval }
+    }
+
+    /// An interval of order statistics over blocks, if there are enough.
+    fn over_the_blocks(&self, of: impl Fn(&Block) -> Option<f64>) -> Option<[f64; 2]> {
+        let latency = &self.predicted.latency;
+        let quantiles = if latency.quantile(0.5).is_some() { QUANTILES.len() } else { 0 };
+        let latencies = usize::from(latency.mean().is_some()) + quantiles;
+        let figures = latencies + usize::from(self.predicted.staleness.is_some());
+        let values: Vec<f64> = self.measured.iter().map(of).collect::<Option<_>>()?;
+        let confidence = 1.0 - FAMILY / figures.max(1) as f64;
+        surer_interval(&values, confidence).map(|(low, high)| [low, high])
+    }
+
+    /// The share of time in which the state is out of date.
+    fn stale(&self) -> Option<Claim> {
+        let Staleness { share, deviation, edge, slack } = self.predicted.staleness?;
+        let measured = self.summary.staleness.map(|measured| measured.share);
+        let error = ERRORS * OF_A_MEDIAN * deviation / self.blocks().sqrt() + edge;
+        let interval = measured.map(|measured| {
+            let blocks = self.over_the_blocks(|block| Some(block.staleness?.share));
+            let [low, high] = hull([measured - error, measured + error], blocks);
+            [(low - slack).max(0.0), (high + slack).min(1.0)]
+        });
+        let name = "time out of date".to_owned();
+        let (quantity, unit) = ("staleness.share", Unit::Share);
+        Some(Claim { quantity, name, unit, expected: share, measured, interval })
+    }
+
+    /// Where only a bound is claimed: a mean below what any event takes.
+    fn too_fast(&self) -> Option<String> {
+        let (latency, mean) = (&self.predicted.latency, self.summary.latency.mean? as f64);
+        let least = nanos(latency.min());
+        // The two ways of an exchange need not be equally long.
+        let impossible = latency.mean().is_none() && mean < least / 2.0;
+        impossible.then(|| {
+            let (mean, least) = (words::time(mean), words::time(least));
+            format!("mean latency {mean}, where an event takes at least {least}")
         })
     }
 
@@ -185,17 +284,27 @@ impl<'a> Observed<'a> {
             Quantity::Requests if missed > 0 => self.unhurried().unwrap_or(count),
             _ => count,
         };
-        let also = match missed {
-            0 => String::new(),
-            1 => " and 1 missed beat".to_owned(),
-            missed => format!(" and {missed} missed beats"),
+        let (path, noun) = match missed {
+            0 => (path(quantity), noun(quantity).to_owned()),
+            1 => {
+                ("requests.total + requests.beats_missed", "requests and 1 missed beat".to_owned())
+            }
+            missed => (
+                "requests.total + requests.beats_missed",
+                format!("requests and {missed} missed beats"),
+            ),
         };
         let (count, allowed) = (self.over_blocks(count), self.allowed(count));
-        let (noun, expected) = (noun(quantity), count.expected);
+        let (expected, measured) = (count.expected, (measured + missed) as f64);
+        let low = measured - allowed - (count.most - expected);
+        let high = measured + allowed + (expected - count.least);
         Claim {
-            words: format!("{measured} {noun}{also} against {expected:.1} ± {allowed:.1}"),
-            holds: (count.least - allowed..=count.most + allowed)
-                .contains(&((measured + missed) as f64)),
+            quantity: path,
+            name: noun,
+            unit: Unit::Count,
+            expected,
+            measured: Some(measured),
+            interval: Some([(low - ROUNDING).max(-ROUNDING), high + ROUNDING]),
         }
     }
 
@@ -222,8 +331,9 @@ impl<'a> Observed<'a> {
 
     /// What is expected of all blocks, given the deliveries that were owed.
     fn over_blocks(&self, count: Count) -> Count {
-        let more = self.summary.events.emitted as f64 - self.conditions.deliveries() * self.blocks;
-        let all = |expected: f64| expected * self.blocks + count.per_delivery * more;
+        let more =
+            self.summary.events.emitted as f64 - self.conditions.deliveries() * self.blocks();
+        let all = |expected: f64| expected * self.blocks() + count.per_delivery * more;
         Count {
             expected: all(count.expected),
             least: all(count.least),
@@ -238,7 +348,7 @@ impl<'a> Observed<'a> {
         let under_way = self.conditions.rate.events_per_second()
             * Duration::from_nanos(latency.p50.or(latency.max).unwrap_or(0)).as_secs_f64();
         let edge = count.edge * (1.0 + count.per_delivery * (1.0 + 2.0 * under_way));
-        3.0 * count.deviation * self.blocks.sqrt() + self.parts() * edge
+        ERRORS * count.deviation * self.blocks().sqrt() + self.parts() * edge
     }
 
     /// The form in words, with the bounds it has here.
@@ -257,16 +367,11 @@ impl<'a> Observed<'a> {
         }
     }
 
-    fn note(&self, claims: &[Claim], agrees: Option<bool>) -> String {
-        let list = |holds| -> Vec<&str> {
-            let chosen = claims.iter().filter(|claim| claim.holds == holds);
-            chosen.map(|claim| claim.words.as_str()).collect()
-        };
-        let (held, refuted) = (list(true), list(false));
-        let mut parts = vec![self.form_in_words()];
-        if !refuted.is_empty() {
-            parts.push(format!("not borne out: {}", refuted.join(", ")));
-        }
+    fn note(&self, claims: &[Claim], refuted: &[String], agrees: Option<bool>) -> String {
+        let held = claims.iter().filter(|claim| claim.holds() == Some(true));
+        let held: Vec<&str> = held.map(|claim| claim.name.as_str()).collect();
+        let mut parts = refuted.to_vec();
+        parts.push(self.form_in_words());
         if !held.is_empty() {
             parts.push(format!("borne out: {}", held.join(", ")));
         }
@@ -276,20 +381,30 @@ impl<'a> Observed<'a> {
         parts.join("; ")
     }
 
-    /// Why the mean latency is not judged.
+    /// Why latency is not judged.
     fn doubt(&self) -> &'static str {
         if !self.exchange_known {
             "not judged further, because no exchange was timed"
         } else if matches!(self.conditions.arrivals, Arrivals::Constant) {
-            "mean latency not judged: evenly spaced events can lock onto the beat, so each block \
+            "latency not judged: evenly spaced events can lock onto the beat, so each block \
              and subscriber counts as one"
         } else if self.conditions.arrivals.has_independent_gaps() {
-            "mean latency not judged: too few events, or a window of too few intervals"
+            "latency not judged: too few events, or a window of too few intervals"
         } else {
-            "mean latency not judged: events that come together wait together, so each block and \
+            "latency not judged: events that come together wait together, so each block and \
              subscriber counts as one"
         }
     }
+}
+
+/// Whether waits of many events are spread evenly over a gap: the window holds many gaps, or a
+/// whole number. In a window of two thirds of a gap they are an accident of the first poll's phase.
+fn are_whole(gaps: f64) -> bool {
+    gaps >= MANY_GAPS || (gaps >= 1.0 && (gaps - gaps.round()).abs() <= 0.02 * gaps)
+}
+
+fn nanos(time: Duration) -> f64 {
+    nanoseconds(time) as f64
 }
 
 /// Requests of every outcome. What is registered is registered before the window.
@@ -303,16 +418,29 @@ fn sent(requests: &Requests) -> u64 {
         + requests.failed
 }
 
+/// Where the summary has it.
+fn path(quantity: Quantity) -> &'static str {
+    match quantity {
+        Quantity::Requests => "requests.total",
+        Quantity::Empty => "requests.empty",
+        Quantity::NotModified => "requests.not_modified",
+        Quantity::Messages => "messages.total",
+        Quantity::Delivered => "events.delivered",
+        Quantity::Duplicated => "events.duplicated",
+        Quantity::Lost => "events.lost",
+    }
+}
+
 /// What is counted, in words.
 fn noun(quantity: Quantity) -> &'static str {
     match quantity {
         Quantity::Requests => "requests",
-        Quantity::Empty => "empty",
-        Quantity::NotModified => "answered 304",
+        Quantity::Empty => "empty requests",
+        Quantity::NotModified => "requests answered 304",
         Quantity::Messages => "messages",
-        Quantity::Delivered => "delivered",
-        Quantity::Duplicated => "duplicates",
-        Quantity::Lost => "lost",
+        Quantity::Delivered => "delivered events",
+        Quantity::Duplicated => "copies beyond the first",
+        Quantity::Lost => "lost events",
     }
 }
 

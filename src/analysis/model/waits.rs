@@ -32,7 +32,7 @@ impl Observed<'_> {
     /// events they are of. `None` unless the form is a poll's, whose waits are uniform however
     /// events are spaced, and a delivery and an exchange were measured.
     pub(crate) fn waits(&self, latency: &Distribution, support: u64) -> Option<WaitFit> {
-        let claimed = self.predicted_latency();
+        let (claimed, _) = self.predicted_latency();
         let count = latency.count() as f64;
         let known = self.polled && self.exchange_known && latency.count() > 0;
         if !known || claimed.max()? <= claimed.min() {

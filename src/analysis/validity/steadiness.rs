@@ -303,6 +303,7 @@ mod tests {
                 name: "webhook".to_owned(),
                 ecdf: Vec::new(),
                 ecdf_model: None,
+                delivered_model: 1.0,
                 percentiles: Vec::new(),
                 timeline: Vec::new(),
                 unsettled: None,

@@ -1,15 +1,20 @@
 //! Stacked horizontal bars, one a strategy, with the figures beside them.
 
+use crate::report::quantity::ratio;
+
 use super::axis::Axis;
 use super::canvas::{Canvas, Text};
 use super::card::{Card, Entry, Frame, Sample};
+use super::curve;
 use super::font::{self, Weight};
-use super::style::{AXIS, Colour, INK_SOFT, MARGIN, SMALL_SIZE, TEXT_SIZE, WIDTH};
+use super::style::{AXIS, Colour, INK, INK_SOFT, MARGIN, PAPER, SMALL_SIZE, TEXT_SIZE, WIDTH};
 
 /// Height of a strategy's row.
 const ROW: f32 = 54.0;
 /// Height of its bar.
 const BAR: f32 = 26.0;
+/// How far the mark of what is expected reaches beyond its bar.
+const BEYOND: f32 = 7.0;
 
 /// A part that bars are stacked of.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +29,8 @@ pub(super) struct Bar {
     pub(super) name: String,
     /// One length a part.
     pub(super) lengths: Vec<f64>,
+    /// The length that the model expects of the whole bar.
+    pub(super) expected: Option<f64>,
     /// The bar's figure, or why there is no bar.
     pub(super) figure: String,
     /// The figures of its parts.
@@ -31,8 +38,9 @@ pub(super) struct Bar {
 }
 
 impl Bar {
-    fn length(&self) -> f64 {
-        self.lengths.iter().sum()
+    /// How far the bar and its mark reach.
+    fn reach(&self) -> f64 {
+        self.lengths.iter().sum::<f64>().max(self.expected.unwrap_or(0.0))
     }
 }
 
@@ -44,20 +52,25 @@ pub(super) fn draw(
     title: &str,
     label: fn(f64) -> String,
 ) {
-    let entries: Vec<Entry> = parts
+    let mut entries: Vec<Entry> = parts
         .iter()
         .map(|part| Entry { label: part.name.to_owned(), sample: Sample::Block(part.colour) })
         .collect();
+    if bars.iter().any(|bar| bar.expected.is_some()) {
+        entries.push(curve::expected_entry());
+    }
     card.legend(&entries);
     card.y += 12.0;
-    let longest = bars.iter().map(Bar::length).fold(0.0, f64::max);
+    let longest = bars.iter().map(Bar::reach).fold(0.0, f64::max);
     let frame = frame(card.y, bars, Axis::linear(longest, title, label));
     card.columns(&frame);
     card.watermark(frame.corner, frame.size);
     for (bar, row) in bars.iter().zip(0u16..) {
         let middle = frame.corner.1 + ROW * (f32::from(row) + 0.5);
         card.canvas.group(&bar.name, |canvas| draw_bar(canvas, &frame, middle, parts, bar));
-        card.describe(&format!("{}: {} ({}).", bar.name, bar.figure, bar.detail));
+        let expected = bar.expected.map(|expected| format!(", expected {}", ratio(expected)));
+        let expected = expected.unwrap_or_default();
+        card.describe(&format!("{}: {}{expected} ({}).", bar.name, bar.figure, bar.detail));
     }
     card.y += frame.size.1 + 44.0;
     let place = (frame.corner.0, card.y - 3.0);
@@ -91,6 +104,12 @@ fn draw_bar(canvas: &mut Canvas, frame: &Frame, middle: f32, parts: &[Part], bar
             let corners = vec![(left, top), (right, top), (right, bottom), (left, bottom)];
             canvas.area(corners, part.colour, Some((AXIS, 0.8)));
         }
+    }
+    if let Some(x) = bar.expected.and_then(|expected| frame.column(expected)) {
+        let (top, bottom) = (middle - BAR / 2.0 - BEYOND, middle + BAR / 2.0 + BEYOND);
+        // On the paper's colour, so that it is seen on dark parts too.
+        canvas.line(vec![(x, top), (x, bottom)], PAPER, 3.4);
+        canvas.dashed(vec![(x, top), (x, bottom)], INK, 1.7);
     }
     let x = frame.corner.0 + frame.size.0 + 16.0;
     let room = WIDTH - MARGIN - x;

@@ -38,13 +38,15 @@ fn bar(strategy: &StrategySummary) -> Bar {
     if delivered == 0 {
         let spent = quantity::duration(cpu.source as f64 + cpu.subscriber as f64);
         let figure = "no event was delivered".to_owned();
-        return Bar { name, lengths: Vec::new(), figure, detail: format!("{spent} all the same") };
+        let detail = format!("{spent} all the same");
+        return Bar { name, lengths: Vec::new(), expected: None, figure, detail };
     }
     let lengths = [cpu.source, cpu.subscriber].map(|part| part as f64 / delivered as f64);
     let [source, subscriber] = lengths.map(quantity::duration);
     Bar {
         name,
         lengths: lengths.to_vec(),
+        expected: None,
         figure: quantity::or_absent(cpu.per_event.map(|time| time as f64), quantity::duration),
         detail: format!("source {source} · subscriber {subscriber}"),
     }

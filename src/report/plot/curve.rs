@@ -6,7 +6,7 @@ use crate::report::quantity;
 
 use super::canvas::{Canvas, Place};
 use super::card::{Card, Entry, Sample};
-use super::style::{Colour, Pen, pen};
+use super::style::{Colour, INK_SOFT, Pen, pen};
 use super::view::View;
 
 /// A strategy that has a curve to show.
@@ -27,6 +27,11 @@ impl Series<'_> {
     pub(super) fn entry(&self) -> Entry {
         Entry { label: self.strategy.name.clone(), sample: Sample::Curve(self.pen()) }
     }
+}
+
+/// What dashes mean, in a legend.
+pub(super) fn expected_entry() -> Entry {
+    Entry { label: "expected by the model".to_owned(), sample: Sample::Dashes(INK_SOFT) }
 }
 
 /// The strategies for which `has_curve` holds.

@@ -3,9 +3,9 @@
 use super::Chart;
 use super::axis::Axis;
 use super::canvas::{Canvas, Place};
-use super::card::{Card, Entry, Frame, Sample};
+use super::card::{Card, Entry, Frame};
 use super::curve::{self, Series};
-use super::style::{INK_SOFT, PLOT_HEIGHT};
+use super::style::PLOT_HEIGHT;
 use super::view::View;
 
 pub(super) const CHART: Chart =
@@ -25,8 +25,7 @@ fn draw(view: &View<'_>) -> Canvas {
     };
     let mut entries: Vec<Entry> = series.iter().map(Series::entry).collect();
     if series.iter().any(|series| series.figures.ecdf_model.is_some()) {
-        let label = "expected by the model".to_owned();
-        entries.push(Entry { label, sample: Sample::Dashes(INK_SOFT) });
+        entries.push(curve::expected_entry());
     }
     card.legend(&entries);
     let frame = card.frame(PLOT_HEIGHT, x, Axis::share("share of emitted events"));
@@ -34,7 +33,9 @@ fn draw(view: &View<'_>) -> Canvas {
         card.canvas.group(&series.strategy.name, |canvas| {
             curve::draw(canvas, &steps(&frame, &series.figures.ecdf), series);
             let model = series.figures.ecdf_model.iter().flatten();
-            let places = model.map(|(latency, share)| frame.place(*latency as f64, *share));
+            let delivered = series.figures.delivered_model;
+            let places =
+                model.map(|(latency, share)| frame.place(*latency as f64, share * delivered));
             for stretch in curve::unbroken(places) {
                 canvas.dashed(stretch, curve::shade(series.pen().colour), 1.7);
             }

@@ -3,9 +3,9 @@
 use super::Chart;
 use super::axis::Axis;
 use super::canvas::{Canvas, Place};
-use super::card::{Card, Entry, Frame, Sample};
+use super::card::{Card, Entry, Frame};
 use super::curve::{self, Series};
-use super::style::{INK_SOFT, PLOT_HEIGHT};
+use super::style::PLOT_HEIGHT;
 use super::view::View;
 
 pub(super) const CHART: Chart = Chart {
@@ -28,8 +28,7 @@ fn draw(view: &View<'_>) -> Canvas {
     let x = Axis::tail(most.fold(0.0, f64::max), "percentile: share of delivered events");
     let mut entries: Vec<Entry> = series.iter().map(Series::entry).collect();
     if series.iter().any(|series| series.figures.ecdf_model.is_some()) {
-        let label = "expected by the model".to_owned();
-        entries.push(Entry { label, sample: Sample::Dashes(INK_SOFT) });
+        entries.push(curve::expected_entry());
     }
     card.legend(&entries);
     let frame = card.frame(PLOT_HEIGHT, x, y);

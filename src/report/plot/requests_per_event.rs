@@ -53,8 +53,10 @@ fn bar(strategy: &StrategySummary) -> Bar {
     if delivered == 0 {
         let total = quantity::counted(requests.total, "request");
         let figure = "no event was delivered".to_owned();
-        return Bar { name, lengths: Vec::new(), figure, detail: format!("{total} all the same") };
+        let detail = format!("{total} all the same");
+        return Bar { name, lengths: Vec::new(), expected: None, figure, detail };
     }
+    let expected = strategy.model.as_ref().and_then(|model| model.requests);
     let lengths: Vec<f64> = parts.iter().map(|part| *part as f64 / delivered as f64).collect();
     let empty = if requests.not_modified > 0 { EMPTY } else { "empty" };
     let names = ["useful", empty, if requests.rate_limited > 0 { REFUSED } else { "failed" }];
@@ -69,6 +71,7 @@ fn bar(strategy: &StrategySummary) -> Bar {
     Bar {
         name,
         lengths,
+        expected: expected.map(|requests| requests / delivered as f64),
         figure: quantity::or_absent(requests.per_event, quantity::ratio),
         detail: detail.join(" · "),
     }

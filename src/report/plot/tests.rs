@@ -165,6 +165,23 @@ fn every_request_is_in_a_part_of_its_bar() {
 }
 
 #[test]
+fn what_is_expected_is_marked_beside_what_was_measured() {
+    let (mut summary, figures) = (sample::summary(), sample::figures());
+    let marked = |summary: &Summary, chart: usize| {
+        let svg = &svgs(summary, &figures)[chart];
+        assert_well_formed(svg);
+        let legend = svg.contains(">expected by the model</text>");
+        assert_eq!(legend, svg.contains("stroke-dasharray"), "dashes and their meaning");
+        legend
+    };
+    // Cumulative latency, percentiles and requests; nothing is expected of CPU time.
+    assert_eq!([0, 1, 2, 3].map(|chart| marked(&summary, chart)), [true, true, true, false]);
+    assert!(svgs(&summary, &figures)[2].contains("poll every second: 0.050, expected 0.050"));
+    summary.points[0].strategies.iter_mut().for_each(|strategy| strategy.model = None);
+    assert!(!marked(&summary, 2));
+}
+
+#[test]
 fn a_share_that_is_no_number_is_not_drawn() {
     let (summary, mut figures) = (sample::summary(), sample::figures());
     figures[0].strategies[0].ecdf = vec![(1_000, 0.5), (2_000, f64::NAN), (3_000, 1.0)];
