@@ -1,7 +1,7 @@
 //! What a run means: records in, summary and curves out.
 //!
-//! Pure: no clock, no network, nothing asynchronous, nothing random. The same run folder
-//! gives the same summary to the byte, this year and next.
+//! Pure: no clock, no network, nothing asynchronous, nothing random but with a fixed seed. The
+//! same run folder gives the same summary to the byte, this year and next.
 
 pub mod analyse;
 pub mod figures;

@@ -5,8 +5,8 @@ use crate::analysis::latency::Distribution;
 use crate::theory::latency::Latency;
 use crate::units::nanoseconds;
 
-/// What timers and the way to the subscriber may err by, in nanoseconds: a sleeping thread's
-/// wake-up, and as much of an exchange as is not half of it.
+/// What timers may err by, in nanoseconds: a sleeping thread's wake-up, at the source or for a
+/// beat.
 const TIMER: u64 = 200_000;
 
 /// Shares at which the two distributions are compared.
@@ -18,7 +18,7 @@ pub(crate) struct WaitFit {
     /// The distribution that the form claims.
     pub(crate) claimed: Latency,
     /// The greatest difference in the share of deliveries up to some latency (Kolmogorov),
-    /// beyond what moving each latency by a timer's error explains.
+    /// beyond what moving each latency by the slack explains.
     pub(crate) distance: f64,
     /// Where the difference is greatest: the share of waits that the form claims up to there,
     /// and the one that was found.
@@ -38,13 +38,17 @@ impl Observed<'_> {
         if !known || claimed.max()? <= claimed.min() {
             return None;
         }
+        // That the way back takes half of an exchange is the form's guess, but for the injected
+        // part: it may be all of it or nothing.
+        let guessed = claimed.min().saturating_sub(self.conditions.rtt.unwrap_or_default() / 2);
+        let slack = TIMER + nanoseconds(guessed);
         let (mut distance, mut at) = (0.0, (0.0, 0.0));
         for step in 1..=STEPS {
             let share = f64::from(step) / f64::from(STEPS);
             let edge = nanoseconds(claimed.quantile(share)?);
             let at_most = |edge| latency.at_most(edge) as f64 / count;
-            let more = at_most(edge.saturating_sub(TIMER)) - share;
-            let less = share - at_most(edge.saturating_add(TIMER));
+            let more = at_most(edge.saturating_sub(slack)) - share;
+            let less = share - at_most(edge.saturating_add(slack));
             if more.max(less) > distance {
                 (distance, at) = (more.max(less), (share, at_most(edge)));
             }

@@ -101,7 +101,8 @@ pub const UNEVEN_CHANCE: f64 = 0.001;
 /// Waits of a poll, against its closed form.
 pub const UNEVEN_WAITS: Limit = Limit {
     figure: "distance of a poll's waits from the distribution of its closed form (Kolmogorov), \
-             beyond 0.2 ms of timers, as a multiple of what chance exceeds in one of a thousand",
+             beyond 0.2 ms of timers and half of what an exchange takes by itself, as a multiple \
+             of what chance exceeds in one of a thousand",
     tell: NEVER,
     warn: 1.0,
     fail: NEVER,

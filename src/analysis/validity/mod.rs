@@ -279,7 +279,10 @@ pub const CHECKS: &[CheckEntry] = &[
         id: "uniform-wait",
         demand: "the waits of a poll are spread evenly over its interval",
         limits: &[limits::UNEVEN_WAITS],
-        proof: Proof::Fault { fault: Fault::BiasBeat, with: &["events.rate=6000/s"] },
+        proof: Proof::Fault {
+            fault: Fault::BiasBeat,
+            with: &["run.layout=solo", "events.rate=1500/s", "run.duration=12s"],
+        },
         check: beats::uniform_wait,
     },
     CheckEntry {
