@@ -125,7 +125,7 @@ mod tests {
     use crate::record::sample::Sample;
     use crate::record::trial::Outcome;
     use crate::schedule::random_stream;
-    use crate::stopping::{Measure, StopReason, StoppingRule};
+    use crate::stopping::{FEWEST_BLOCKS, Measure, StopReason, StoppingRule};
     use rand_distr::{Distribution, LogNormal};
 
     fn rule(precision: &str) -> StoppingRule {
@@ -160,6 +160,13 @@ mod tests {
         let spread: &[f64] = &[96.0, 104.0, 100.0, 100.0, 100.0, 100.0];
         assert_eq!(looked("4%", 6, &[spread]), stopped(6, 1, StopReason::Narrow));
         assert_eq!(looked("3.9%", 6, &[spread]), stopped(6, 1, StopReason::Cap));
+    }
+
+    #[test]
+    fn no_fewer_blocks_have_an_interval() {
+        let blocks = |count: u32| vec![Some(1.0); count as usize];
+        assert_eq!(reach(&blocks(FEWEST_BLOCKS)), Some(0.0));
+        assert_eq!(reach(&blocks(FEWEST_BLOCKS - 1)), None);
     }
 
     #[test]
