@@ -1,7 +1,7 @@
 //! From a run folder to its summary and figures.
 
 use super::conditions::conditions;
-use super::evidence::{Evidence, PlannedBlocks, PointEvidence, StrategyEvidence, gather};
+use super::evidence::{Evidence, PlannedBlocks, PointEvidence, gather};
 use super::figures::PointFigures;
 use super::noise;
 use super::paired::{Pairing, paired};
@@ -75,13 +75,6 @@ pub fn analyse(run: &Run) -> Result<Analysis, AnalysisError> {
     let measured = noise::measured(&run.manifest, &noise::pairs(&evidence));
     // The run's own control is the nearest.
     let floor = measured.as_ref().or(evidence.noise_floor.as_ref());
-    let compared = |strategies: &[StrategyEvidence]| {
-        let mut comparisons = comparisons(strategies);
-        if let Some(floor) = floor {
-            noise::judge(&mut comparisons, floor);
-        }
-        comparisons
-    };
     let complete = evidence
         .points
         .iter()
@@ -91,7 +84,10 @@ pub fn analyse(run: &Run) -> Result<Analysis, AnalysisError> {
         conditions(point, run.records.iter().filter(|record| record.point == index))
     });
     let points = evidence.points.into_iter().zip(conditions).map(|(point, conditions)| {
-        let comparisons = compared(&point.strategies);
+        let mut comparisons = comparisons(&point.strategies);
+        if let Some(floor) = floor {
+            noise::judge(&mut comparisons, floor);
+        }
         PointSummary {
             parameters: point.parameters,
             paired: paired(&point.strategies, &comparisons),

@@ -82,6 +82,13 @@ pub(crate) struct StrategyEvidence {
     pub(crate) waits: Option<WaitFit>,
 }
 
+impl StrategyEvidence {
+    /// The latency that a control was made to have; `None` of every real delivery.
+    pub(crate) fn injected(&self) -> Option<Duration> {
+        self.theory.as_ref()?.form().injected()
+    }
+}
+
 /// One measured trial of a strategy.
 #[derive(Clone, Debug)]
 pub(crate) struct Block {

@@ -71,7 +71,7 @@ pub(crate) fn measured(manifest: &Manifest, pairs: &[Pair]) -> Option<NoiseFloor
     (!factors.is_empty()).then(|| NoiseFloor {
         run_id: manifest.run_id.clone(),
         measured: manifest.finished.unwrap_or(manifest.started),
-        layout: manifest.layout.clone(),
+        arrangement: manifest.arrangement(),
         mechanism: mechanisms.join(", "),
         blocks: blocks.unwrap_or(0),
         factors,

@@ -30,15 +30,15 @@ impl KnownMachine {
         KnownMachine(Machine::here(environment).zip(file))
     }
 
-    /// How far apart two identical strategies came on it in a layout, not long before `now`.
+    /// How far apart two identical strategies came on it in an arrangement, not long before `now`.
     pub(crate) fn noise_floor(
         &self,
-        layout: &str,
+        arrangement: &str,
         now: Timestamp,
         terminal: &mut Terminal,
     ) -> Option<NoiseFloor> {
         let (machine, file) = self.0.as_ref()?;
-        let found = kept(file, machine, layout);
+        let found = kept(file, machine, arrangement);
         let floor = found.unwrap_or_else(|error| {
             let hint = "remove the file; `pollpush run a-a` measures the noise floor anew";
             terminal.warning(&format!("no noise floor is known: {}", in_words(&error)), hint);
@@ -118,7 +118,7 @@ mod tests {
         let floor = NoiseFloor {
             run_id: "3f9a1c20".to_owned(),
             measured: Timestamp::UNIX_EPOCH,
-            layout: "solo".to_owned(),
+            arrangement: "solo".to_owned(),
             mechanism: "webhook".to_owned(),
             blocks: 10,
             factors: BTreeMap::new(),

@@ -54,7 +54,8 @@ impl Run {
         require_sockets(&plan)?;
         let mut manifest = manifest(&plan);
         let machine = KnownMachine::here(&manifest.environment);
-        manifest.noise_floor = machine.noise_floor(&manifest.layout, clock::wall(), terminal);
+        manifest.noise_floor =
+            machine.noise_floor(&manifest.arrangement(), clock::wall(), terminal);
         let mut folder =
             RunFolder::create(&self.out, manifest, &plan.scenario, bytes_needed(&plan))?;
         let path = folder.path().to_owned();

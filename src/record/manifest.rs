@@ -67,7 +67,7 @@ pub struct Manifest {
     pub stopped: Vec<StoppedPoint>,
     /// The machine.
     pub environment: Environment,
-    /// How far apart two identical strategies came on it, in the same layout and not long
+    /// How far apart two identical strategies came on it, in the same arrangement and not long
     /// before; absent if that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise_floor: Option<NoiseFloor>,
@@ -202,6 +202,17 @@ impl Manifest {
         let mut canonical = String::new();
         write_sorted(&value, &mut canonical);
         sha256(canonical.as_bytes())
+    }
+
+    /// How the processes share the machine, in words: the layout, and whether they are pinned to
+    /// CPUs and the pacer spins.
+    #[must_use]
+    pub fn arrangement(&self) -> String {
+        let pinned = self.points.iter().any(|point| point.placement.is_some());
+        let spinning = self.points.iter().any(|point| point.spin.is_some());
+        let pinned = if pinned { ", pinned" } else { "" };
+        let spinning = if spinning { ", spinning" } else { "" };
+        format!("{}{pinned}{spinning}", self.layout)
     }
 
     /// How the stopping rule ended a point; `None` if it has not, or there is no rule.

@@ -1,7 +1,7 @@
 //! The noise floor: how far apart two identical strategies came on a machine.
 //!
 //! Runs keep the one they were made under in their manifest. Between runs it is kept in a file
-//! beside other machines' and layouts', which is no part of any run.
+//! beside other machines' and arrangements', which is no part of any run.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -28,8 +28,10 @@ pub struct NoiseFloor {
     pub run_id: String,
     /// When that run ended.
     pub measured: Timestamp,
-    /// Whether the two shared a source: `side-by-side` or `solo`.
-    pub layout: String,
+    /// How the processes shared the machine, as [`Manifest::arrangement`] says it.
+    ///
+    /// [`Manifest::arrangement`]: super::manifest::Manifest::arrangement
+    pub arrangement: String,
     /// The mechanism that was compared with itself.
     pub mechanism: String,
     /// Blocks.
@@ -65,7 +67,7 @@ impl Machine {
     }
 }
 
-/// The file: one noise floor for each machine and layout.
+/// The file: one noise floor for each machine and arrangement.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Kept {
@@ -102,7 +104,7 @@ pub enum NoiseFloorError {
     },
 }
 
-/// The noise floor that a file keeps of a machine and a layout; `None` without one, or without
+/// The noise floor that a file keeps of a machine and an arrangement; `None` without one, or without
 /// the file.
 ///
 /// # Errors
@@ -111,21 +113,23 @@ pub enum NoiseFloorError {
 pub fn kept(
     path: &Path,
     machine: &Machine,
-    layout: &str,
+    arrangement: &str,
 ) -> Result<Option<NoiseFloor>, NoiseFloorError> {
     let floors = read(path)?.into_iter();
-    let mut own = floors.filter(|kept| kept.machine == *machine && kept.floor.layout == layout);
+    let mut own =
+        floors.filter(|kept| kept.machine == *machine && kept.floor.arrangement == arrangement);
     Ok(own.next().map(|kept| kept.floor))
 }
 
-/// Keeps a machine's noise floor in a file, in place of an earlier one of its layout.
+/// Keeps a machine's noise floor in a file, in place of an earlier one of its
+/// arrangement.
 ///
 /// # Errors
 ///
 /// When the file cannot be written, and when what is there is not one of ours: it is left alone.
 pub fn keep(path: &Path, machine: Machine, floor: NoiseFloor) -> Result<(), NoiseFloorError> {
     let mut floors = read(path)?;
-    floors.retain(|kept| kept.machine != machine || kept.floor.layout != floor.layout);
+    floors.retain(|kept| kept.machine != machine || kept.floor.arrangement != floor.arrangement);
     floors.push(KeptFloor { machine, floor });
     let kept = Kept { schema: NOISE_FLOOR_SCHEMA.to_owned(), floors };
     let mut text = serde_json::to_string_pretty(&kept).expect("text keys and finite numbers");
@@ -171,11 +175,11 @@ mod tests {
         }
     }
 
-    fn floor(layout: &str, p50: f64) -> NoiseFloor {
+    fn floor(arrangement: &str, p50: f64) -> NoiseFloor {
         NoiseFloor {
             run_id: "3f9a1c20".to_owned(),
             measured: Timestamp::UNIX_EPOCH,
-            layout: layout.to_owned(),
+            arrangement: arrangement.to_owned(),
             mechanism: "webhook".to_owned(),
             blocks: 10,
             factors: BTreeMap::from([("latency.p50".to_owned(), p50)]),
@@ -183,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn every_machine_and_layout_has_a_floor_of_its_own_and_the_last_one_counts() {
+    fn every_machine_and_arrangement_has_a_floor_of_its_own_and_the_last_one_counts() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("not/there/yet.json");
         assert_eq!(kept(&path, &machine("a"), "solo").expect("no file"), None);

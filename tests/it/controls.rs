@@ -57,7 +57,7 @@ fn wild() -> NoiseFloor {
     NoiseFloor {
         run_id: "0123456789abcdef".to_owned(),
         measured: clock::wall(),
-        layout: "side-by-side".to_owned(),
+        arrangement: "side-by-side".to_owned(),
         mechanism: "webhook".to_owned(),
         blocks: 10,
         factors: BTreeMap::from([("latency.p50".to_owned(), 1e9)]),
@@ -94,7 +94,7 @@ fn wild_of(place: &Place) -> NoiseFloor {
 }
 
 #[test]
-fn one_strategy_against_itself_leaves_the_noise_floor_of_its_layout() {
+fn one_strategy_against_itself_leaves_the_noise_floor_of_its_arrangement() {
     let place = Place::with(&SCENARIO.replace("DELAY", "0ms"));
     run(&place, &["--set", "run.layout=solo"]).expect_code(&[0, 4]);
     let folder = place.only_run();
@@ -103,7 +103,7 @@ fn one_strategy_against_itself_leaves_the_noise_floor_of_its_layout() {
         assert!(!file(&place).exists());
         return;
     }
-    let kept = |layout| kept(&file(&place), &here(), layout).unwrap();
+    let kept = |arrangement| kept(&file(&place), &here(), arrangement).unwrap();
     assert_eq!(kept("side-by-side"), None);
     let floor = kept("solo").expect("kept");
     assert_eq!(floor.run_id, Run::open(&folder).unwrap().manifest.run_id);

@@ -53,7 +53,7 @@ fn without_a_pair(evidence: &Evidence) -> Finding {
     let Some(floor) = &evidence.noise_floor else {
         return Finding::new(
             CheckStatus::Info,
-            "no A/A control of this machine in this layout within 24 h, so it is not known which \
+            "no A/A control of this machine in this arrangement within 24 h, so it is not known which \
              differences are its noise; `pollpush run a-a` makes one",
         );
     };
@@ -63,7 +63,7 @@ fn without_a_pair(evidence: &Evidence) -> Finding {
          differences are noise",
         floor.mechanism,
         floor.measured.strftime("%Y-%m-%dT%H:%MZ"),
-        floor.layout,
+        floor.arrangement,
         floor.blocks,
         noise_in_words(&floor.factors)
     ))
@@ -90,8 +90,8 @@ fn noise_in_words(factors: &BTreeMap<String, f64>) -> String {
 /// A known delay must be read as it was injected.
 pub(super) fn known_delay(evidence: &Evidence) -> Finding {
     let injected = strategies(evidence).filter_map(|(point, strategy)| {
-        let delay = strategy.theory.as_ref()?.form().injected()?;
-        (!delay.is_zero()).then(|| (place(point, strategy), strategy, nanoseconds(delay) as f64))
+        let delay = strategy.injected().filter(|delay| !delay.is_zero())?;
+        Some((place(point, strategy), strategy, nanoseconds(delay) as f64))
     });
     let findings = injected.map(|(place, strategy, delay)| {
         let read = strategy.summary.latency.p50? as f64;
@@ -161,7 +161,7 @@ mod tests {
         evidence.noise_floor = Some(NoiseFloor {
             run_id: "3f9a1c20ffff".to_owned(),
             measured: "2026-11-23T10:45:12Z".parse().expect("a time"),
-            layout: "solo".to_owned(),
+            arrangement: "solo".to_owned(),
             mechanism: "webhook".to_owned(),
             blocks: 10,
             factors: BTreeMap::from([("latency.p50".to_owned(), 1.042)]),

@@ -1,10 +1,11 @@
 //! Checks of the schedule: were the events emitted as asked, and does time run forwards?
 
+use std::time::Duration;
+
 use super::limits::{LAG, LAG_FLOOR, MEDIAN_LAG};
 use super::{CheckStatus, Finding, blocks, worst};
 use crate::analysis::evidence::{Evidence, PointEvidence, StrategyEvidence};
 use crate::analysis::words;
-use crate::theory::{Form, Theory};
 
 /// The source must keep its schedule: high lag against the fastest median at the same point.
 ///
@@ -19,6 +20,8 @@ fn lag_against_fastest(point: &PointEvidence) -> Option<Finding> {
     let strategies = &point.strategies;
     let (share, lag) =
         strategies.iter().filter_map(|one| one.lag_high).max_by_key(|high| high.1)?;
+    // Of a control without a delay the latency is what the harness costs, and most of it lag.
+    let is_harness = |one: &&StrategyEvidence| one.injected() == Some(Duration::ZERO);
     let mut judged = strategies.iter().filter(|one| !is_harness(one)).peekable();
     if judged.peek().is_none() {
         let own = "there is nothing but a control whose latency is the harness's own, lag included";
@@ -52,13 +55,6 @@ fn lag_against_fastest(point: &PointEvidence) -> Option<Finding> {
         message += ", and is what a sleeping thread's timer costs on an idle machine";
     }
     Some(Finding::new(status, message).judging(value, limit))
-}
-
-/// Whether a strategy is a control whose latency is what the harness costs: no delivery, and most
-/// of it lag.
-fn is_harness(strategy: &StrategyEvidence) -> bool {
-    let form = strategy.theory.as_ref().map(Theory::form);
-    form.and_then(Form::injected).is_some_and(|delay| delay.is_zero())
 }
 
 /// Every event the schedule holds must have been emitted, at the moments it was due; the
