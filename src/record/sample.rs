@@ -238,12 +238,14 @@ fn simulate(strategy: &StrategyRecord, workload: &Workload) -> (Measured, Ledger
     (measured, ledger)
 }
 
-/// What a process suffers on an idle machine, and how many of its events a witness counts every
-/// 40 ms.
+/// What a process suffers on an idle machine, and how many of its events a witness counts: every
+/// 40 ms, but at most four hundred times.
 fn witnessed(workload: &Workload, mut events: Vec<u64>) -> WindowUse {
     events.sort_unstable();
     let count = |moment: u64| events.partition_point(|event| *event <= moment);
     let window = window(workload);
+    let step = usize::try_from((window.end - window.start) / 400).unwrap_or(usize::MAX);
+    let moments = window.step_by(step.max(40_000_000));
     WindowUse {
         run_queue_ns: 2_000_000,
         major_faults: 0,
@@ -253,7 +255,7 @@ fn witnessed(workload: &Workload, mut events: Vec<u64>) -> WindowUse {
         witness_cpu_ns: 900_000,
         timer_error_p50: 60_000,
         timer_error_p99: 110_000,
-        samples: window.step_by(40_000_000).map(|moment| (moment, count(moment) as u64)).collect(),
+        samples: moments.map(|moment| (moment, count(moment) as u64)).collect(),
     }
 }
 
