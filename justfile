@@ -33,4 +33,4 @@ smoke:
 
 # How fast the parts and the whole are; wrk and oha join in if they are installed.
 bench:
-    cargo bench --bench parts --bench throughput
+    cargo bench --bench parts --bench throughput --bench analysis

@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn the_same_records_give_the_same_bytes() {
-        let sample = Sample { rates: vec![5, 50], blocks: 7 };
+        let sample = Sample { rates: vec![5, 50], blocks: 7, ..Sample::default() };
         let text = || {
             let (_out, run) = open(&sample);
             serde_json::to_string(&analyse(&run).expect("analysed").summary).expect("JSON")
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn points_and_blocks_are_told_apart() {
-        let (_out, run) = open(&Sample { rates: vec![5, 50], blocks: 7 });
+        let (_out, run) = open(&Sample { rates: vec![5, 50], blocks: 7, ..Sample::default() });
         let Analysis { summary, figures, .. } = analyse(&run).expect("analysed");
         assert_eq!((summary.points.len(), figures.len()), (2, 2));
         let emitted = |point: usize| summary.points[point].strategies[0].events.emitted;

@@ -4,6 +4,7 @@
 //! 300 µs, and nothing is lost. The same sample always has the same bytes.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,7 +33,6 @@ use crate::theory::webhook::Webhook;
 use crate::units::{Bytes, Rate, nanoseconds};
 
 const WARM_UP: Duration = Duration::from_secs(1);
-const WINDOW: Duration = Duration::from_secs(8);
 const DRAIN: Duration = Duration::from_secs(2);
 const POLL_EVERY: Duration = Duration::from_millis(250);
 /// One exchange; half of it is one way.
@@ -47,12 +47,24 @@ pub struct Sample {
     pub rates: Vec<u32>,
     /// Blocks at each point.
     pub blocks: u32,
+    /// Simulated subscribers of every strategy.
+    pub subscribers: u32,
+    /// The mechanisms compared, of `poll` and `webhook`.
+    pub mechanisms: Vec<&'static str>,
+    /// Length of the measured window.
+    pub window: Duration,
 }
 
 impl Default for Sample {
-    /// Twenty events a second, two blocks.
+    /// Twenty events a second for eight seconds, two blocks, both mechanisms, one subscriber.
     fn default() -> Sample {
-        Sample { rates: vec![20], blocks: 2 }
+        Sample {
+            rates: vec![20],
+            blocks: 2,
+            subscribers: 1,
+            mechanisms: vec!["poll", "webhook"],
+            window: Duration::from_secs(8),
+        }
     }
 }
 
@@ -96,8 +108,7 @@ impl Sample {
 
     /// The manifest of the run.
     fn manifest(&self) -> Manifest {
-        let swept = self.rates.len() > 1;
-        let points: Vec<PlannedPoint> = self.rates.iter().map(|rate| point(*rate, swept)).collect();
+        let points: Vec<PlannedPoint> = self.rates.iter().map(|rate| point(self, *rate)).collect();
         Manifest {
             tool: ToolRecord { version: "0.1.0".to_owned(), commit: "unknown".to_owned() },
             started: STARTED,
@@ -125,21 +136,22 @@ const STARTED: Timestamp = Timestamp::constant(1_795_430_712, 0);
 
 const SCENARIO: &str = "title = \"Order status\"\n";
 
-fn point(rate: u32, swept: bool) -> PlannedPoint {
+/// What is planned at one rate.
+fn point(sample: &Sample, rate: u32) -> PlannedPoint {
     let rate = Rate::per_second(f64::from(rate.max(1))).expect("a sample's rate is possible");
-    let parameters = if swept {
+    let parameters = if sample.rates.len() > 1 {
         BTreeMap::from([("events.rate".to_owned(), rate.to_string())])
     } else {
         BTreeMap::new()
     };
-    PlannedPoint {
+    let mut point = PlannedPoint {
         parameters,
         workload: PlannedWorkload {
             rate,
             arrivals: Arrivals::Poisson,
             payload: Bytes(1024),
             warm_up: WARM_UP,
-            window: WINDOW,
+            window: sample.window,
             drain: DRAIN,
             rtt: None,
         },
@@ -149,7 +161,7 @@ fn point(rate: u32, swept: bool) -> PlannedPoint {
             StrategyRecord {
                 name: "poll four times a second".to_owned(),
                 mechanism: "poll".to_owned(),
-                subscribers: 1,
+                subscribers: sample.subscribers,
                 settings: serde_json::json!({ "every": "250ms" }),
                 set_up: 0,
                 promise: Promise::COMPLETE_AND_ORDERED,
@@ -161,14 +173,17 @@ fn point(rate: u32, swept: bool) -> PlannedPoint {
             StrategyRecord {
                 name: "webhook".to_owned(),
                 mechanism: "webhook".to_owned(),
-                subscribers: 1,
+                subscribers: sample.subscribers,
                 settings: serde_json::json!({}),
                 set_up: 0,
                 promise: Promise::COMPLETE,
                 theory: Some(Webhook::plain(4).into()),
             },
         ],
-    }
+    };
+    let chosen = |one: &StrategyRecord| sample.mechanisms.contains(&one.mechanism.as_str());
+    point.strategies.retain(chosen);
+    point
 }
 
 fn workload(planned: &PlannedWorkload, seed: u64) -> Workload {
@@ -192,36 +207,45 @@ struct Exchange {
 fn simulate(strategy: &StrategyRecord, workload: &Workload) -> (Measured, Ledger) {
     let emissions = emissions(workload);
     let polls = strategy.mechanism == "poll";
-    let exchanges =
-        if polls { poll(&emissions, workload.seed) } else { push(&emissions, workload.seed) };
-    let arrivals: Vec<Arrival> = exchanges
-        .iter()
-        .flat_map(|exchange| {
+    let (mut arrivals, mut all) = (Vec::new(), Vec::new());
+    for subscriber in 0..strategy.subscribers {
+        let seed = workload.seed + u64::from(subscriber);
+        let exchanges =
+            if polls { poll(&emissions, workload, seed) } else { push(&emissions, seed) };
+        arrivals.extend(exchanges.iter().flat_map(|exchange| {
             // A webhook's response follows the event's arrival; a poll's response is it.
             let arrived = if polls { exchange.ended } else { exchange.ended - EXCHANGE / 2 };
             exchange.events.iter().map(move |event| Arrival {
-                subscriber: 0,
+                subscriber,
                 sequence: Sequence::at_index(*event as u64),
                 arrived,
                 usable: arrived + VERIFYING,
                 copies: 1,
             })
-        })
-        .collect();
-    let ledger = Ledger::join(&emissions, 1, &arrivals).expect("every arrival was emitted");
-    let mut measured = measured(&exchanges, polls);
-    (measured.subscriber.accepted, measured.subscriber.rows) =
-        (arrivals.len() as u64, arrivals.len() as u64);
-    measured.source.process.window =
-        Some(witnessed(|moment| emissions.partition_point(|one| one.emitted <= moment)));
-    measured.subscriber.process.window =
-        Some(witnessed(|moment| arrivals.iter().filter(|one| one.usable <= moment).count()));
+        }));
+        all.extend(exchanges);
+    }
+    all.sort_by_key(|exchange| exchange.ended);
+    let ledger = Ledger::join(&emissions, strategy.subscribers, &arrivals)
+        .expect("every arrival was emitted");
+    let mut measured = measured(&all, workload, polls);
+    let rows = arrivals.len() as u64;
+    (measured.subscriber.accepted, measured.subscriber.rows) = (rows, rows);
+    let emitted = emissions.iter().map(|emission| emission.emitted).collect();
+    let usable = arrivals.iter().map(|arrival| arrival.usable).collect();
+    measured.source.process.window = Some(witnessed(workload, emitted));
+    measured.subscriber.process.window = Some(witnessed(workload, usable));
     (measured, ledger)
 }
 
-/// What a process suffers on an idle machine, and what a witness counts every 40 ms.
-fn witnessed(count: impl Fn(u64) -> usize) -> WindowUse {
-    let window = nanoseconds(WARM_UP)..nanoseconds(WARM_UP + WINDOW);
+/// What a process suffers on an idle machine, and how many of its events a witness counts: every
+/// 40 ms, but at most four hundred times.
+fn witnessed(workload: &Workload, mut events: Vec<u64>) -> WindowUse {
+    events.sort_unstable();
+    let count = |moment: u64| events.partition_point(|event| *event <= moment);
+    let window = window(workload);
+    let step = usize::try_from((window.end - window.start) / 400).unwrap_or(usize::MAX);
+    let moments = window.step_by(step.max(40_000_000));
     WindowUse {
         run_queue_ns: 2_000_000,
         major_faults: 0,
@@ -231,7 +255,7 @@ fn witnessed(count: impl Fn(u64) -> usize) -> WindowUse {
         witness_cpu_ns: 900_000,
         timer_error_p50: 60_000,
         timer_error_p99: 110_000,
-        samples: window.step_by(40_000_000).map(|moment| (moment, count(moment) as u64)).collect(),
+        samples: moments.map(|moment| (moment, count(moment) as u64)).collect(),
     }
 }
 
@@ -259,6 +283,10 @@ fn machine<'a>(measured: impl Iterator<Item = &'a Measured>) -> MachineUse {
     }
 }
 
+fn window(workload: &Workload) -> Range<u64> {
+    nanoseconds(workload.warm_up)..nanoseconds(workload.warm_up + workload.window)
+}
+
 fn emissions(workload: &Workload) -> Vec<Emission> {
     let mut random = random_stream(workload.seed, 1);
     let until = workload.warm_up + workload.window;
@@ -271,10 +299,10 @@ fn emissions(workload: &Workload) -> Vec<Emission> {
 }
 
 /// Polls on a fixed beat with a seeded phase, until the drain has ended.
-fn poll(emissions: &[Emission], seed: u64) -> Vec<Exchange> {
+fn poll(emissions: &[Emission], workload: &Workload, seed: u64) -> Vec<Exchange> {
     let every = nanoseconds(POLL_EVERY);
     let phase = random_stream(seed, 2).random_range(0..every);
-    let end = nanoseconds(WARM_UP + WINDOW + DRAIN);
+    let end = nanoseconds(workload.warm_up + workload.window + DRAIN);
     let mut next = 0;
     let mut exchanges = Vec::new();
     for start in (phase..end).step_by(usize::try_from(every).unwrap_or(usize::MAX)) {
@@ -318,8 +346,8 @@ fn counts(exchanges: &[Exchange], polls: bool, at_source: bool) -> Counts {
     }
 }
 
-fn measured(exchanges: &[Exchange], polls: bool) -> Measured {
-    let window = nanoseconds(WARM_UP)..nanoseconds(WARM_UP + WINDOW);
+fn measured(exchanges: &[Exchange], workload: &Workload, polls: bool) -> Measured {
+    let window = window(workload);
     let first = exchanges.partition_point(|exchange| exchange.ended < window.start);
     let last = exchanges.partition_point(|exchange| exchange.ended < window.end);
     let inside = &exchanges[first..last.max(first)];
@@ -379,6 +407,26 @@ fn limit() -> Limit {
 #[cfg(test)]
 mod tests {
     use super::Sample;
+    use crate::record::run::Run;
+    use std::time::Duration;
+
+    #[test]
+    fn every_subscriber_of_the_chosen_mechanisms_is_owed_every_event() {
+        let out = tempfile::tempdir().expect("a folder");
+        let window = Duration::from_secs(3);
+        let sample =
+            Sample { subscribers: 3, mechanisms: vec!["poll"], window, ..Sample::default() };
+        let run = Run::open(&sample.write(out.path()).expect("written")).expect("opened");
+        assert_eq!(run.records.len(), 2);
+        for record in &run.records {
+            let ledger = run.ledger(record).expect("read").expect("kept");
+            let events = record.measured.as_ref().expect("measured").events;
+            assert!(ledger.due.last() > Some(&2_000_000_000), "due until the window's end");
+            assert!(ledger.due.last() < Some(&4_000_000_000), "and not after it");
+            assert_eq!(ledger.subscriber[..6], [0, 1, 2, 0, 1, 2]);
+            assert_eq!((events.emitted % 3, events.delivered), (0, events.emitted));
+        }
+    }
 
     #[test]
     fn the_same_sample_has_the_same_bytes() {

@@ -121,7 +121,7 @@ mod tests {
     /// A run of 12,000 events in two blocks, polled every 250 ms, whose form says that it is
     /// polled every `claimed`.
     fn polled(claimed: Duration) -> Evidence {
-        evidence_of(&Sample { rates: vec![750], blocks: 2 }, |run| {
+        evidence_of(&Sample { rates: vec![750], ..Sample::default() }, |run| {
             let poll = IntervalPoll { reads: Reads::every(claimed, Beat::FixedRate), limit: 100 };
             run.manifest.points[0].strategies[0].theory = Some(poll.clone().into());
             let records = run.records.iter_mut();

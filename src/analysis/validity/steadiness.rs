@@ -363,7 +363,7 @@ mod tests {
                 record.measured.as_mut().expect("measured").ledger = None;
             }
         });
-        let few = evidence_of(&Sample { rates: vec![5], blocks: 2 }, |_| ());
+        let few = evidence_of(&Sample { rates: vec![5], ..Sample::default() }, |_| ());
         let nothing = evidence_of(&Sample::default(), |run| run.records.clear());
         for (evidence, why) in [
             (bursts, "do not come alike"),
