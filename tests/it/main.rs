@@ -22,6 +22,8 @@ mod injections;
 mod kill;
 /// Which room may use which: the table in `ARCHITECTURE.md`, held against the code.
 mod layers;
+/// What raw sockets take, and whose limit it is.
+mod limit;
 /// Processes on CPUs of their own.
 mod pinning;
 /// The program under test and the processes it starts.
