@@ -22,7 +22,7 @@ use super::staleness::Staleness;
 use super::stream::{Ends, Stream};
 use super::webhook::Webhook;
 use super::{Beat, Conditions, Form};
-use crate::schedule::{Arrivals, random_stream};
+use crate::schedule::{Arrivals, Batch, random_stream};
 use crate::units::{Rate, nanoseconds};
 
 const EVENTS: f64 = 100_000.0;
@@ -197,6 +197,20 @@ impl World {
             let sent = free.max(event);
             free = sent + self.there() + handle + self.way;
             seen.arrives(event, sent + self.there() + handle);
+            seen.requests += 1;
+        }
+        seen
+    }
+
+    /// Whichever connection is free first takes the next event.
+    fn webhook_over(&self, connections: usize) -> Seen {
+        let mut free = vec![0.0_f64; connections];
+        let mut seen = Seen::default();
+        for event in self.events() {
+            let first = free.iter_mut().min_by(|one, other| one.total_cmp(other)).expect("one");
+            let sent = first.max(event);
+            *first = sent + self.exchange();
+            seen.arrives(event, sent + self.there());
             seen.requests += 1;
         }
         seen
@@ -467,6 +481,27 @@ fn ordered_webhooks() {
         let mean = form.predict(&conditions).latency.mean().expect("M/D/1").as_secs_f64();
         let measured = seen.latencies.iter().sum::<f64>() / seen.latencies.len() as f64;
         assert!((mean / measured - 1.0).abs() < 0.02, "{mean} for {measured}");
+    }
+}
+
+#[test]
+fn webhooks_of_events_that_come_in_batches() {
+    for (batch_size, connections) in [(50, 4), (7, 4), (1_000, 1)] {
+        let arrivals = Arrivals::Batch(Batch { batch_size });
+        // Of a thousand batches, one in fifty meets another at most.
+        let world = World { arrivals, ..World::new(1.0, 0.005) };
+        let seen = world.webhook_over(connections);
+        let form = Webhook::plain(u32::try_from(connections).expect("few"));
+        let latency = form.predict(&world.conditions()).latency;
+        let mean = latency.mean().expect("claimed").as_secs_f64();
+        let measured = seen.latencies.iter().sum::<f64>() / seen.latencies.len() as f64;
+        // What is left of a batch that others meet: half of it, as often as it is busy.
+        assert!((measured / mean - 1.0).abs() < 0.03, "{measured} for {mean}");
+        let median = latency.quantile(0.5).expect("claimed").as_secs_f64();
+        let mut sorted = seen.latencies.clone();
+        sorted.sort_by(f64::total_cmp);
+        let measured = sorted[sorted.len() / 2];
+        assert!((measured - median).abs() < 0.02 * median + 0.011, "{measured} for {median}");
     }
 }
 

@@ -4,13 +4,20 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::latency::Latency;
+use super::latency::{Latency, Share};
 use super::prediction::{Count, Prediction, Quantity};
 use super::queue::{one_server, several_servers};
 use super::retries::{Attempt, Outcome, Retries};
 use super::staleness::Staleness;
 use super::{Conditions, Form, SLACK};
+use crate::schedule::{Arrivals, Batch};
 use crate::units::duration_text;
+
+/// The share of time for which connections may be busy with batches that do not meet.
+const SELDOM: f64 = 0.02;
+
+/// Rounds of a batch from which on its waits count as uniform.
+const MANY: u32 = 100;
 
 /// A request for each event, sent as it happens over one of `concurrency` connections.
 ///
@@ -19,7 +26,9 @@ use crate::units::duration_text;
 /// time, an event also waits for a free connection, or for a free worker where those are fewer.
 /// One of them with Poisson arrivals is an M/D/1 queue: mean wait ρS/(2(1 − ρ)), S being what
 /// occupies it and ρ = λS. With more, the claim is no wait where the Erlang C formula leaves next
-/// to none, and a bound otherwise.
+/// to none, and a bound otherwise. Of a batch of B events at the same moment, c are on their way at
+/// once and the others queue: the last arrives (⌈B/c⌉ − 1)·S after the first. That is claimed if
+/// batches seldom meet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Webhook {
@@ -100,8 +109,34 @@ impl Webhook {
         if at_once && known { outcome.latency(least) } else { Latency::AtLeast(least) }
     }
 
+    /// Events of a batch queue for what carries them; `None` if batches often meet, or if a batch
+    /// need not queue.
+    fn in_batches(&self, conditions: &Conditions) -> Option<Latency> {
+        let Arrivals::Batch(Batch { batch_size }) = conditions.arrivals else { return None };
+        let (servers, service) = self.servers(conditions);
+        let busy = conditions.events_per_second() * service / f64::from(servers.max(1));
+        let rounds = batch_size.div_ceil(servers.max(1));
+        if rounds < 2 || busy > SELDOM {
+            return None;
+        }
+        let at = |round: u32| {
+            self.least(conditions) + Duration::from_secs_f64(service * f64::from(round))
+        };
+        if rounds > MANY {
+            return Some(Latency::uniform(at(0), at(rounds - 1)));
+        }
+        let share = |round: u32| {
+            let left = batch_size - round * servers;
+            Share { weight: f64::from(left.min(servers)), from: at(round), to: at(round) }
+        };
+        Some(Latency::Mixture((0..rounds).map(share).collect()))
+    }
+
     fn latency(&self, conditions: &Conditions) -> Latency {
         let least = self.least(conditions);
+        if let Some(latency) = self.in_batches(conditions) {
+            return latency;
+        }
         let program_matters = conditions.rtt.is_none() && self.handle.is_zero();
         if program_matters || !(conditions.is_poisson() || conditions.is_constant()) {
             return Latency::AtLeast(least);
