@@ -120,7 +120,7 @@ impl Harm {
 
     /// Blocks the calling thread, or keeps it busy, as the fault says.
     fn hold_up(&self) {
-        let milliseconds = |amount: f64| Duration::from_nanos(1_000_000).mul_f64(amount);
+        let milliseconds = |amount: f64| Duration::from_millis(1).mul_f64(amount);
         let block = |time: Duration| clock::sleep_until(clock::now().after(time));
         match self.fault {
             Fault::BlockReceiver => block(milliseconds(6.0)),

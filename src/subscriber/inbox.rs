@@ -120,6 +120,7 @@ impl Inbox {
     ///
     /// Later copies are counted but keep the first stamps: a subscriber acts on the first
     /// copy it sees.
+    #[expect(clippy::must_use_candidate, reason = "an event is accepted for its effect")]
     pub fn accept(&self, subscriber: u32, sequence: Sequence, arrived: Moment) -> Acceptance {
         let take = |subscriber, sequence, arrived| self.take(subscriber, sequence, arrived);
         match &self.0.harm {

@@ -26,7 +26,7 @@ use crate::trial::control::{
     SubscriberReport, ToWorker,
 };
 use crate::trial::rows::Emission;
-use crate::trial::subscriber_worker::drain;
+use crate::trial::subscriber_worker::{Sent, drain, send_deliveries};
 use crate::trial::witness::Witness;
 use crate::trial::worker::{
     Timetable, WorkerError, attending, line, out_of_turn, restore, send_rows,
@@ -90,7 +90,7 @@ pub(crate) async fn run(
     }
     let memory_peak =
         meter::memory_peak().map_err(WorkerError::system("reading the memory peak"))?;
-    let suffered = times.testified(suffered, &witness);
+    let suffered = times.testified(&suffered, &witness);
     let reports = finish(&assignment, &mut lanes, uses).await?;
     let emissions = (0..log.len()).filter_map(|index| log.get(index));
     let emissions = emissions.map(|entry| Emission { due: entry.due, emitted: entry.emitted });
@@ -218,12 +218,7 @@ async fn drain_all(control: &mut Control, in_process: &[InProcess]) -> Result<()
 
 /// Reports for subscribers that have no process: whatever they used is their lane's.
 async fn report_for(control: &mut Control, inbox: &Inbox) -> Result<(), WorkerError> {
-    let (mut deliveries, refused) = inbox.empty();
-    let accepted = deliveries.len() as u64;
-    if let Some(harm) = inbox.harm() {
-        harm.alter(&mut deliveries);
-    }
-    send_rows(control, deliveries.into_iter()).await?;
+    let Sent { accepted, refused } = send_deliveries(control, inbox).await?;
     let report = SubscriberReport { refused, accepted, ..SubscriberReport::default() };
     Ok(control.say(&FromWorker::SubscriberReport(Box::new(report))).await?)
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +20,7 @@ use crate::subscriber::post::{Epoch, Post, Readiness};
 use crate::timer::Timer;
 use crate::trial::calibration::hear_after_calibration;
 use crate::trial::control::{
-    Control, FromWorker, StrategyAssignment, SubscriberAssignment, SubscriberReport, ToWorker,
+    Control, FromWorker, SubscriberAssignment, SubscriberReport, ToWorker,
 };
 use crate::trial::witness::Witness;
 use crate::trial::worker::{
@@ -42,29 +42,8 @@ pub(crate) async fn run(
     control: &mut Control,
     assignment: SubscriberAssignment,
 ) -> Result<(), WorkerError> {
-    let SubscriberAssignment { fault, seed, .. } = assignment;
-    let StrategyAssignment { subscribers, place, .. } = assignment.strategy;
-    let inbox = Inbox::harmed(subscribers, fault, place, seed);
-    let line = line(&assignment.strategy, fault)?.presenting(&assignment.strategy.keyring);
-    let tally = line.tally.clone();
-    let (epoch_known, epoch) = Epoch::channel();
-    let (ready, readied) = Readiness::channel();
-    let stop = CancellationToken::new();
-    let post = Post {
-        inbox: inbox.clone(),
-        line,
-        source: assignment.source,
-        subscribers,
-        stop: stop.clone(),
-        seed,
-        ready,
-        epoch,
-    };
-    let mut half = JoinSet::new();
-    let strategy = restore(&assignment.strategy)?;
-    let promise = strategy.promise();
-    half.spawn(strategy.subscriber(post));
-    let mut running = Running { name: assignment.strategy.name, half, stop };
+    let (fault, seed) = (assignment.fault, assignment.seed);
+    let Started { mut running, inbox, tally, promise, epoch_known, readied } = start(assignment)?;
     await_readiness(control, &mut running, readied).await?;
     control.say(&FromWorker::Ready { lanes: Vec::new() }).await?;
 
@@ -84,22 +63,14 @@ pub(crate) async fn run(
     let misread = if fault == Some(Fault::MisreadCpu) { 2 } else { 1 };
     let closed = FromWorker::Closed { cpu_ns: misread * clock::process_cpu(), emitted: 0 };
     control.say(&closed).await?;
-    let mut suffered = times.testified(suffered, &witness);
+    let mut suffered = times.testified(&suffered, &witness);
     // What was spent on the witness is no cost of the strategy.
     let cpu_ns = cpu_ns.saturating_sub(suffered.witness_cpu_ns);
     if fault == Some(Fault::FaultPages) {
         suffered.major_faults += 1_000;
     }
 
-    match control.hear().await? {
-        ToWorker::Drain { emitted, deadline } => {
-            let draining = drain(&inbox, promise, emitted, deadline);
-            attending(control, running.unless_ended(draining))
-                .await??
-                .map_err(WorkerError::system("setting a timer"))?;
-        }
-        other => return Err(out_of_turn(&other)),
-    }
+    await_drain(control, &mut running, &inbox, promise).await?;
     inbox.seal();
     let memory_peak =
         meter::memory_peak().map_err(WorkerError::system("reading the memory peak"))?;
@@ -109,12 +80,7 @@ pub(crate) async fn run(
         ToWorker::Finish => running.finish().await?,
         other => return Err(out_of_turn(&other)),
     }
-    let (mut deliveries, refused) = inbox.empty();
-    let accepted = deliveries.len() as u64;
-    if let Some(harm) = inbox.harm() {
-        harm.alter(&mut deliveries);
-    }
-    send_rows(control, deliveries.into_iter()).await?;
+    let Sent { accepted, refused } = send_deliveries(control, &inbox).await?;
     let report = SubscriberReport {
         window,
         whole: tally.counts(),
@@ -128,6 +94,80 @@ pub(crate) async fn run(
     control.say(&FromWorker::SubscriberReport(Box::new(report))).await?;
     witness.dismiss();
     Ok(())
+}
+
+/// A subscriber half that was started, and what its worker holds of it.
+struct Started {
+    running: Running,
+    inbox: Inbox,
+    tally: Tally,
+    promise: Promise,
+    epoch_known: watch::Sender<Option<Moment>>,
+    readied: oneshot::Receiver<()>,
+}
+
+fn start(assignment: SubscriberAssignment) -> Result<Started, WorkerError> {
+    let SubscriberAssignment { strategy: assigned, source, fault, seed, .. } = assignment;
+    let inbox = Inbox::harmed(assigned.subscribers, fault, assigned.place, seed);
+    let line = line(&assigned, fault)?.presenting(&assigned.keyring);
+    let tally = line.tally.clone();
+    let (epoch_known, epoch) = Epoch::channel();
+    let (ready, readied) = Readiness::channel();
+    let stop = CancellationToken::new();
+    let post = Post {
+        inbox: inbox.clone(),
+        line,
+        source,
+        subscribers: assigned.subscribers,
+        stop: stop.clone(),
+        seed,
+        ready,
+        epoch,
+    };
+    let strategy = restore(&assigned)?;
+    let promise = strategy.promise();
+    let mut half = JoinSet::new();
+    half.spawn(strategy.subscriber(post));
+    let running = Running { name: assigned.name, half, stop };
+    Ok(Started { running, inbox, tally, promise, epoch_known, readied })
+}
+
+/// Waits, when it is told to, until everything that can arrive has.
+async fn await_drain(
+    control: &mut Control,
+    running: &mut Running,
+    inbox: &Inbox,
+    promise: Promise,
+) -> Result<(), WorkerError> {
+    match control.hear().await? {
+        ToWorker::Drain { emitted, deadline } => {
+            let draining = drain(inbox, promise, emitted, deadline);
+            attending(control, running.unless_ended(draining))
+                .await??
+                .map_err(WorkerError::system("setting a timer"))
+        }
+        other => Err(out_of_turn(&other)),
+    }
+}
+
+/// What an inbox said of the rows that were sent.
+pub(crate) struct Sent {
+    pub(crate) accepted: u64,
+    pub(crate) refused: u64,
+}
+
+/// Empties an inbox into the report, and says how many deliveries there should be.
+pub(crate) async fn send_deliveries(
+    control: &mut Control,
+    inbox: &Inbox,
+) -> Result<Sent, WorkerError> {
+    let (mut deliveries, refused) = inbox.empty();
+    let accepted = deliveries.len() as u64;
+    if let Some(harm) = inbox.harm() {
+        harm.alter(&mut deliveries);
+    }
+    send_rows(control, deliveries.into_iter()).await?;
+    Ok(Sent { accepted, refused })
 }
 
 async fn await_readiness(

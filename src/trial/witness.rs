@@ -90,9 +90,9 @@ impl Witness {
         let (dismiss, dismissed) = mpsc::channel();
         let thread = std::thread::Builder::new().name("witness".into()).spawn(move || {
             if fault == Some(Fault::DullTimers) {
-                clock::dull_timers()
+                clock::dull_timers();
             } else {
-                clock::sharpen_timers()
+                clock::sharpen_timers();
             }
             clock::sleep_until(from);
             let before = clock::thread_cpu();

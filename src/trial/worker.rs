@@ -257,7 +257,7 @@ impl Timetable {
     }
 
     /// Adds what the witness saw.
-    pub(crate) fn testified(self, suffered: WindowUse, witness: &Witness) -> WindowUse {
+    pub(crate) fn testified(self, suffered: &WindowUse, witness: &Witness) -> WindowUse {
         let seen = witness.testify(WITNESS_TIMEOUT);
         let after_epoch =
             |(moment, count): &(Moment, u64)| (nanoseconds(moment.since(self.epoch)), *count);
@@ -266,7 +266,7 @@ impl Timetable {
             timer_error_p50: seen.timer_error(50),
             timer_error_p99: seen.timer_error(99),
             samples: seen.samples.iter().map(after_epoch).collect(),
-            ..suffered
+            ..suffered.clone()
         }
     }
 }

@@ -67,6 +67,10 @@ impl Case {
         Case::of(1, Webhook::plain(4).into())
     }
 
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method's own lifetime is bound too early to be named here"
+    )]
     fn model(&self) -> Model {
         self.observe(|observed| observed.compare())
     }
