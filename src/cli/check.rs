@@ -234,7 +234,7 @@ expected  3600 events, 7236 requests
             "stops     when latency.mean is known to ±5%",
             "pinned    each process to a CPU, the source to one of its own",
             "spinning  100µs before each event",
-            "time      about 1m 30s to 15m",
+            "time      about 1m 39s to 17m",
             "expected  7200 to 72000 events, 14472 to 144720 requests",
         ] {
             assert!(shown.lines().any(|shown| shown == line), "{shown}");

@@ -11,7 +11,7 @@ use crate::cli::outcome::Outcome;
 use crate::cli::terminal::Terminal;
 use crate::fault::Fault;
 
-/// List the checks of a run's soundness, with their limits, reasons, and the faults they notice.
+/// List what every run is checked for, with limits, reasons and faults noticed
 #[derive(Debug, Args)]
 pub(crate) struct Checks {
     /// How to write the list.

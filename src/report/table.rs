@@ -458,7 +458,7 @@ mod tests {
         lost.points[0].strategies = vec![sample::all_lost("webhook").0];
         let text = summary(&lost, WIDE);
         let row = text.lines().find(|line| line.starts_with("webhook")).expect("a row");
-        assert_eq!(row.matches('—').count(), 10, "{row}");
+        assert_eq!(row.matches('—').count(), 11, "{row}");
         assert!(row.contains("480 !"));
     }
 
