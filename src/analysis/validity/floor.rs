@@ -34,7 +34,7 @@ fn judged(point: &PointEvidence, strategy: &StrategyEvidence) -> Finding {
     Finding::by(limits::FASTER, floor / delivery.max(1.0), || {
         format!(
             "{place}: half of the deliveries took at most {} from emission to use, where raw \
-             sockets take at least {}; faster than physics is an error of the harness",
+             sockets would allow no less than {}; faster than physics is an error of the harness",
             words::time(delivery),
             words::time(floor)
         )
