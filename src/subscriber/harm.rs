@@ -55,7 +55,7 @@ struct State {
     random: Pcg64,
     /// How long a wandering delay is now, as a share of the longest.
     wandering: f64,
-    held_back: Option<(u32, Sequence, Moment)>,
+    held_back: Option<(u32, Sequence)>,
 }
 
 impl Harm {
@@ -101,12 +101,13 @@ impl Harm {
                 let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
                 let held_back = state.held_back.take();
                 if unlucky {
-                    state.held_back = Some((subscriber, sequence, arrived));
+                    state.held_back = Some((subscriber, sequence));
                     return Acceptance::First;
                 }
                 let accepted = take(subscriber, sequence, arrived);
-                if let Some((subscriber, sequence, arrived)) = held_back {
-                    take(subscriber, sequence, arrived);
+                if let Some((subscriber, sequence)) = held_back {
+                    // It comes behind the next one only now.
+                    take(subscriber, sequence, clock::now());
                 }
                 accepted
             }
