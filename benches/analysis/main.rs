@@ -70,6 +70,14 @@ const SHAPES: &[Shape] = &[
         window: Duration::from_mins(10),
     },
     Shape {
+        name: "one strategy, a thousand blocks",
+        mechanisms: POLL,
+        rate: 1_260,
+        blocks: 1_000,
+        subscribers: 1,
+        window: Duration::from_secs(8),
+    },
+    Shape {
         name: "one strategy, a thousand subscribers",
         mechanisms: POLL,
         rate: 6,
@@ -140,7 +148,8 @@ fn report(folder: &Path) -> Cost {
     program.args(["--quiet", "--format", "%e %U %S %M", env!("CARGO_BIN_EXE_pollpush"), "report"]);
     let output = program.arg(folder).stdout(Stdio::null()).output().expect("GNU time is installed");
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success(), "{stderr}");
+    // A made run need not be a valid one: reading it is the same work.
+    assert!(matches!(output.status.code(), Some(0 | 4)), "{stderr}");
     let figures: Vec<f64> =
         stderr.lines().last().unwrap().split(' ').map(|figure| figure.parse().unwrap()).collect();
     let [elapsed, user, system, peak_kib] = figures[..] else { panic!("four figures: {stderr}") };
