@@ -87,14 +87,12 @@ fn after_an_edit(place: &Place) -> BTreeMap<String, (CheckStatus, String)> {
     fs::write(&ledger, bytes).unwrap();
     let path = run.to_string_lossy().into_owned();
     let ended = pollpush(["report", &path, "--format", "json"]);
-    match serde_json::from_str(&ended.stdout) {
-        Ok(summary) => by_check(summary),
-        // An unreadable ledger is named, and nothing is reported of it.
-        Err(_) => {
-            ended.expect_code(&[1]);
-            BTreeMap::from([("sealed".to_owned(), (CheckStatus::Fail, ended.stderr))])
-        }
+    if let Ok(summary) = serde_json::from_str(&ended.stdout) {
+        return by_check(summary);
     }
+    // An unreadable ledger is named, and nothing is reported of it.
+    ended.expect_code(&[1]);
+    BTreeMap::from([("sealed".to_owned(), (CheckStatus::Fail, ended.stderr))])
 }
 
 fn by_check(summary: Summary) -> BTreeMap<String, (CheckStatus, String)> {

@@ -19,7 +19,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
 
 /// Longer than anything here can take on a loaded machine.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(300);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(5);
 
 /// How often a condition is looked at.
 const GLANCE: Duration = Duration::from_millis(20);
