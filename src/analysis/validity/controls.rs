@@ -29,12 +29,13 @@ pub(super) fn a_a(evidence: &Evidence) -> Finding {
     };
     let floor = noise_in_words(&factors(&pairs));
     let found = Finding::by(SAME_STRATEGY, certainty(least.p_value), || differing(least, &floor));
-    let fewest = tried.iter().map(|pair| pair.blocks).min().unwrap_or(0);
-    let surest = certainty(2.0 * 0.5_f64.powi(i32::try_from(fewest).unwrap_or(i32::MAX)));
+    // A quantile may be withheld in some blocks; the other measures then speak for themselves.
+    let most = tried.iter().map(|pair| pair.blocks).max().unwrap_or(0);
+    let surest = certainty(2.0 * 0.5_f64.powi(i32::try_from(most).unwrap_or(i32::MAX)));
     let (status, message) = match found.status {
         CheckStatus::Pass if surest <= SAME_STRATEGY.warn => (
             CheckStatus::Info,
-            format!("{fewest} blocks are too few to tell two identical strategies apart"),
+            format!("{most} blocks are too few to tell two identical strategies apart"),
         ),
         CheckStatus::Pass => (
             CheckStatus::Pass,
@@ -53,8 +54,8 @@ fn without_a_pair(evidence: &Evidence) -> Finding {
     let Some(floor) = &evidence.noise_floor else {
         return Finding::new(
             CheckStatus::Info,
-            "no A/A control of this machine in this arrangement within 24 h, so it is not known which \
-             differences are its noise; `pollpush run a-a` makes one",
+            "no A/A control of this machine in this arrangement within 24 h, so it is not known \
+             which differences are its noise; `pollpush run a-a` makes one",
         );
     };
     let run: String = floor.run_id.chars().take(8).collect();
@@ -141,6 +142,18 @@ mod tests {
     fn one_block_against_the_others_is_chance() {
         let one = a_a(&doubled(10, |block| if block == 3 { 970 } else { 1_030 }));
         assert_eq!(one.status, CheckStatus::Pass, "{one:?}");
+    }
+
+    #[test]
+    fn a_quantile_that_few_blocks_support_silences_no_other_measure() {
+        let mut evidence = doubled(10, |block| if block % 2 == 0 { 990 } else { 1_010 });
+        for strategy in &mut evidence.points[0].strategies {
+            for block in strategy.blocks.iter_mut().take(2) {
+                block.latency.p99 = block.latency.p50;
+            }
+        }
+        let finding = a_a(&evidence);
+        assert_eq!(finding.status, CheckStatus::Pass, "{finding:?}");
     }
 
     #[test]
