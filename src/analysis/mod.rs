@@ -5,6 +5,7 @@
 
 pub mod analyse;
 pub mod figures;
+pub mod measure;
 pub mod precision;
 pub mod summary;
 
@@ -12,6 +13,7 @@ mod blocks;
 mod change;
 mod conditions;
 mod cost;
+mod costs;
 mod curves;
 mod effective;
 mod evidence;
