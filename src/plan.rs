@@ -8,6 +8,7 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 
 use crate::affinity::Placement;
+use crate::aim::Aims;
 use crate::delivery::contract::Strategy;
 use crate::fault::Fault;
 use crate::scenario::{NamedStrategy, Scenario, ScenarioPoint, TRIAL_OVERHEAD, TraceFile};
@@ -39,6 +40,8 @@ pub struct Plan {
     pub blocks: u32,
     /// When a point has blocks enough, unless their number is fixed.
     pub stopping: Option<StoppingRule>,
+    /// What is wanted of the strategies.
+    pub aims: Aims,
     /// The combinations of swept parameters, the first of them changing slowest; one without a
     /// sweep.
     pub points: Vec<Point>,
@@ -170,6 +173,7 @@ pub fn expand(scenario: &Scenario) -> Plan {
         layout: scenario.layout,
         blocks: scenario.repeats,
         stopping: scenario.stopping,
+        aims: scenario.aims.clone(),
         points: scenario.points.iter().map(resolved).collect(),
         trials,
         fault: None,

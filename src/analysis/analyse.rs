@@ -1,14 +1,21 @@
 //! From a run folder to its summary and figures.
 
 use super::conditions::conditions;
+use super::costs::costs;
+use super::crossover::crossovers as crossovers_of;
+use super::decide::Judge;
 use super::evidence::{Evidence, PlannedBlocks, PointEvidence, gather};
 use super::figures::PointFigures;
 use super::noise;
 use super::paired::{Pairing, paired};
 use super::precision::stopping;
 use super::ratios::comparisons;
-use super::summary::{PointSummary, SUMMARY_SCHEMA, ScenarioSummary, Summary, Tool, VerdictStatus};
+use super::summary::{
+    PointSummary, SUMMARY_SCHEMA, ScenarioSummary, Summary, ThresholdResult, Tool, VerdictStatus,
+};
+use super::thresholds::thresholds;
 use super::validity;
+use crate::aim::Expectation;
 use crate::digest::sha256;
 use crate::record::error::RecordError;
 use crate::record::manifest::PlannedPoint;
@@ -26,6 +33,8 @@ pub struct Analysis {
     pub figures: Vec<PointFigures>,
     /// How far apart two identical strategies of the run came, if it may be used and holds two.
     pub noise_floor: Option<NoiseFloor>,
+    /// What was asked of the run besides, and is no part of it.
+    pub asked: Vec<ThresholdResult>,
 }
 
 /// Why a run cannot be analysed. A run that went badly can: its verdict then says so.
@@ -69,6 +78,15 @@ const SIDE_BY_SIDE: &str = "side-by-side";
 ///
 /// When files are damaged or records do not belong to the manifest.
 pub fn analyse(run: &Run) -> Result<Analysis, AnalysisError> {
+    analyse_asked(run, &[])
+}
+
+/// The same, with expectations that the run's scenario does not have.
+///
+/// # Errors
+///
+/// As [`analyse`].
+pub fn analyse_asked(run: &Run, asked: &[Expectation]) -> Result<Analysis, AnalysisError> {
     let (evidence, mut figures) = gather_all(run)?;
     let verdict = validity::judge(&evidence);
     validity::mark_unsettled(&evidence, &mut figures);
@@ -80,6 +98,19 @@ pub fn analyse(run: &Run) -> Result<Analysis, AnalysisError> {
         .iter()
         .flat_map(|point| &point.strategies)
         .all(|strategy| strategy.unended == 0);
+    let aims = &run.manifest.aims;
+    let prices = aims.prices.as_ref();
+    let sound = verdict.status != VerdictStatus::Invalid;
+    let decision = Judge::of(aims, floor, sound).map(|judge| {
+        let crossovers = aims.objective.as_ref().and_then(|objective| objective.minimise);
+        let crossovers = crossovers.map_or_else(Vec::new, |measure| {
+            crossovers_of(measure, &evidence, &run.manifest.points, prices)
+        });
+        judge.conclude(judge.decide(&evidence), crossovers)
+    });
+    let costs = prices.map(|prices| costs(&evidence, prices));
+    let [expected, asked] = [&aims.thresholds[..], asked]
+        .map(|expectations| thresholds(expectations, &evidence, prices));
     let conditions = (0_u32..).zip(&run.manifest.points).map(|(index, point)| {
         conditions(point, run.records.iter().filter(|record| record.point == index))
     });
@@ -113,12 +144,11 @@ pub fn analyse(run: &Run) -> Result<Analysis, AnalysisError> {
         complete,
         verdict,
         points: points.collect(),
-        decision: None,
-        thresholds: Vec::new(),
-        costs: None,
+        decision,
+        thresholds: expected,
+        costs,
     };
-    let sound = summary.verdict.status != VerdictStatus::Invalid;
-    Ok(Analysis { summary, figures, noise_floor: measured.filter(|_| sound) })
+    Ok(Analysis { summary, figures, noise_floor: measured.filter(|_| sound), asked })
 }
 
 /// The evidence and figures of every planned point and strategy.

@@ -15,6 +15,7 @@ use super::folder::MANIFEST_FILE;
 use super::noise_floor::NoiseFloor;
 use super::trial::StrategyRecord;
 use crate::affinity::Placement;
+use crate::aim::Aims;
 use crate::digest::sha256;
 use crate::fault::Fault;
 use crate::schedule::Arrivals;
@@ -58,6 +59,9 @@ pub struct Manifest {
     /// When a point has blocks enough; absent where their number is fixed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopping: Option<StoppingRule>,
+    /// What is wanted of the strategies; absent if nothing is.
+    #[serde(default, skip_serializing_if = "Aims::is_empty")]
+    pub aims: Aims,
     /// The combinations of swept parameters; one without a sweep.
     pub points: Vec<PlannedPoint>,
     /// Trials that were planned; with a stopping rule, the most.
@@ -172,6 +176,7 @@ impl Default for Manifest {
             layout: "side-by-side".to_owned(),
             blocks: 0,
             stopping: None,
+            aims: Aims::default(),
             points: Vec::new(),
             trials: 0,
             stopped: Vec::new(),

@@ -56,6 +56,7 @@ pub fn manifest(plan: &Plan) -> Manifest {
         },
         blocks: plan.blocks,
         stopping: plan.stopping,
+        aims: plan.aims.clone(),
         points: plan.points.iter().map(planned_point).collect(),
         trials: u32::try_from(plan.trials.len()).expect("a plan has few trials"),
         environment: Environment::capture(),
