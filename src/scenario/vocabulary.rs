@@ -162,18 +162,15 @@ impl Vocabulary {
         let strategies = document.strategies().filter_map(|node| text(node, "name"));
         let strategies = strategies.map(|name| format!("strategy.{}.KEY", written(name)));
         let heading = self.heading.names().into_iter().map(str::to_owned);
-        let sections = [
-            ("events", &self.all_events()),
-            ("network", &self.network),
-            ("run", &self.run),
-            ("objective", &self.objective),
-            ("prices", &self.prices),
-        ];
+        let sections =
+            [("events", &self.all_events()), ("network", &self.network), ("run", &self.run)];
+        let wanted = [("objective", &self.objective), ("prices", &self.prices)];
         let paths: Vec<String> = sections
             .map(|(name, keys)| section(name, keys))
             .into_iter()
             .chain(strategies)
             .chain(heading)
+            .chain(wanted.map(|(name, keys)| section(name, keys)))
             .collect();
         format!("paths are {}", listed(&paths))
     }
