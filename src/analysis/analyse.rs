@@ -6,6 +6,7 @@ use super::figures::PointFigures;
 use super::noise;
 use super::paired::{Pairing, paired};
 use super::precision::stopping;
+use super::provenance::Provenance;
 use super::ratios::comparisons;
 use super::summary::{PointSummary, SUMMARY_SCHEMA, ScenarioSummary, Summary, Tool, VerdictStatus};
 use super::validity;
@@ -24,6 +25,8 @@ pub struct Analysis {
     pub summary: Summary,
     /// Curves for charts, one entry a point, in the summary's order.
     pub figures: Vec<PointFigures>,
+    /// When, on which machine and with what settings it was made.
+    pub provenance: Provenance,
     /// How far apart two identical strategies of the run came, if it may be used and holds two.
     pub noise_floor: Option<NoiseFloor>,
 }
@@ -115,7 +118,8 @@ pub fn analyse(run: &Run) -> Result<Analysis, AnalysisError> {
         points: points.collect(),
     };
     let sound = summary.verdict.status != VerdictStatus::Invalid;
-    Ok(Analysis { summary, figures, noise_floor: measured.filter(|_| sound) })
+    let noise_floor = measured.filter(|_| sound);
+    Ok(Analysis { summary, figures, provenance: Provenance::of(run), noise_floor })
 }
 
 /// The evidence and figures of every planned point and strategy.

@@ -6,6 +6,7 @@
 pub mod analyse;
 pub mod figures;
 pub mod precision;
+pub mod provenance;
 pub mod summary;
 
 mod blocks;

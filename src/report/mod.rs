@@ -4,6 +4,7 @@
 //! report only presents. It never computes a figure that the analysis left out, and what
 //! the analysis withheld is shown as `—`.
 
+pub mod answer;
 pub mod csv;
 pub mod files;
 pub mod json;

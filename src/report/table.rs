@@ -11,6 +11,7 @@ use crate::analysis::summary::{
     CheckStatus, PointSummary, StrategySummary, Summary, VerdictStatus,
 };
 
+use super::answer::answer;
 use super::quantity::{bytes, count, nanoseconds, or_absent, ratio};
 use super::{compared, point, wording};
 
@@ -95,6 +96,7 @@ pub fn summary(summary: &Summary, terminal: Terminal) -> String {
         lines.extend(theory(point, terminal));
     }
     lines.extend(legend(summary, terminal));
+    lines.extend(paragraph(&format!("answer: {}", answer(summary)), terminal));
     lines.extend(verdict(summary, terminal));
     lines.push(String::new());
     lines.join("\n")
