@@ -9,6 +9,7 @@ use super::figures::PointFigures;
 use super::noise;
 use super::paired::{Pairing, paired};
 use super::precision::stopping;
+use super::provenance::Provenance;
 use super::ratios::comparisons;
 use super::summary::{
     PointSummary, SUMMARY_SCHEMA, ScenarioSummary, Summary, ThresholdResult, Tool, VerdictStatus,
@@ -31,6 +32,8 @@ pub struct Analysis {
     pub summary: Summary,
     /// Curves for charts, one entry a point, in the summary's order.
     pub figures: Vec<PointFigures>,
+    /// When, on which machine and with what settings it was made.
+    pub provenance: Provenance,
     /// How far apart two identical strategies of the run came, if it may be used and holds two.
     pub noise_floor: Option<NoiseFloor>,
     /// What was asked of the run besides, and is no part of it.
@@ -148,7 +151,8 @@ pub fn analyse_asked(run: &Run, asked: &[Expectation]) -> Result<Analysis, Analy
         thresholds: expected,
         costs,
     };
-    Ok(Analysis { summary, figures, noise_floor: measured.filter(|_| sound), asked })
+    let noise_floor = measured.filter(|_| sound);
+    Ok(Analysis { summary, figures, provenance: Provenance::of(run), noise_floor, asked })
 }
 
 /// The evidence and figures of every planned point and strategy.

@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 
 use super::blocks::middle;
+use super::decide::sentences::crossing as crossing_sentence;
 use super::evidence::{Block, Evidence, PointEvidence, StrategyEvidence};
 use super::measure::{estimate, of_block, of_values};
 use super::model;
@@ -154,7 +155,7 @@ fn cross(
     let without = of_blocks.iter().filter(|one| !matches!(one, BlockCrossing::At { .. })).count();
     let often = of_blocks.iter().filter(|one| matches!(one, BlockCrossing::At { times: 2.., .. }));
     let strategy = |place: usize| &line.places[0].point.strategies[place].summary.name;
-    Some(Crossover {
+    let mut crossover = Crossover {
         parameter: line.parameter.to_owned(),
         unit: line.unit,
         held: line.held.clone(),
@@ -171,7 +172,10 @@ fn cross(
             .then(|| break_even(line, pair, ends))
             .flatten(),
         note: note(found.interval.is_some(), ends.is_some(), without, often.count()),
-    })
+        sentence: String::new(),
+    };
+    crossover.sentence = crossing_sentence(&crossover);
+    Some(crossover)
 }
 
 fn note(enough: bool, inside: bool, without: usize, often: usize) -> Option<String> {

@@ -10,6 +10,7 @@ mod completions;
 mod conclusion;
 mod doctor;
 mod enough;
+mod expected;
 mod grid;
 mod interrupt;
 mod known_machine;

@@ -9,6 +9,7 @@ use crate::affinity;
 use crate::cli::check::warn_of_few_events;
 use crate::cli::conclusion::{Conclusion, conclude};
 use crate::cli::enough::Enough;
+use crate::cli::expected::ExpectOptions;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::known_machine::KnownMachine;
 use crate::cli::options::{Format, ScenarioOptions};
@@ -39,6 +40,9 @@ pub(crate) struct Run {
     #[arg(long, value_name = "FAULT", value_parser = fault)]
     inject: Option<Fault>,
 
+    #[command(flatten)]
+    expected: ExpectOptions,
+
     /// How to write the result to stdout.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -48,7 +52,9 @@ impl Run {
     pub(crate) fn run(self, terminal: &mut Terminal) -> anyhow::Result<Outcome> {
         // First of all: from here on a signal keeps what there is instead of ending the program.
         let interrupt = Interrupt::listen()?;
+        let told = ExpectOptions { expect: Vec::new(), junit: self.expected.junit.clone() };
         let mut plan = Plan { fault: self.inject, ..expand(&self.scenario.load()?) };
+        self.expect(&mut plan)?;
         place(&mut plan)?;
         warn_of_few_events(&plan, terminal);
         require_sockets(&plan)?;
@@ -64,11 +70,24 @@ impl Run {
         let status = measure(&plan, &mut folder, &interrupt, terminal)
             .with_context(|| format!("finished trials are kept in {}", path.display()))?;
         folder.finish(status, clock::wall())?;
-        let Conclusion { outcome, noise_floor } = conclude(&path, self.format, terminal)?;
+        let Conclusion { outcome, noise_floor } = conclude(&path, self.format, &told, terminal)?;
         if let Some(floor) = noise_floor {
             machine.keep(floor, terminal);
         }
         Ok(if status == RunStatus::Interrupted { Outcome::Interrupted } else { outcome })
+    }
+}
+
+impl Run {
+    /// Adds what is expected beside the scenario to what the run records.
+    fn expect(&self, plan: &mut Plan) -> Result<(), UsageError> {
+        let point = plan.points.first();
+        let strategies: Vec<&str> =
+            point.iter().flat_map(|point| &point.strategies).map(|one| one.name.as_str()).collect();
+        let points = plan.points.iter().map(|point| &point.parameters);
+        self.expected.check(&strategies, points, &plan.aims)?;
+        plan.aims.thresholds.extend(self.expected.expect.iter().cloned());
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::analysis::summary::{PointSummary, StrategySummary, Summary};
 
+use super::answer::answer;
 use super::plot::CHARTS;
 use super::quantity::{bytes, count, nanoseconds, or_absent, ratio};
 use super::{compared, point, wording};
@@ -112,6 +113,7 @@ fn opening(summary: &Summary) -> Vec<String> {
     if let Some(question) = &summary.scenario.question {
         blocks.push(format!("> {}", escape(question)));
     }
+    blocks.push(format!("**Answer:** {}", escape(&answer(summary))));
     let status = summary.verdict.status;
     let found = wording::checks_by_outcome(summary);
     blocks.push(format!(

@@ -4,9 +4,11 @@
 //! report only presents. It never computes a figure that the analysis left out, and what
 //! the analysis withheld is shown as `—`.
 
+pub mod answer;
 pub mod csv;
 pub mod files;
 pub mod json;
+pub mod junit;
 pub mod markdown;
 pub mod plot;
 pub mod table;
@@ -14,6 +16,7 @@ pub mod table;
 pub(crate) use crate::quantity;
 
 mod compared;
+mod decided;
 mod point;
 #[cfg(test)]
 mod sample;

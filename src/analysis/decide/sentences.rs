@@ -90,10 +90,10 @@ pub(super) fn of_run(decision: &Decision) -> String {
     }
     let crossed = match &decision.crossovers[..] {
         [] => String::new(),
-        [only] => format!(" {}", crossing(only)),
+        [only] => format!(" {}", only.sentence),
         [first, others @ ..] => format!(
             " {} There are {} along other lines.",
-            crossing(first),
+            first.sentence,
             quantity::counted(others.len() as u64, "more crossover")
         ),
     };
@@ -126,7 +126,7 @@ pub(crate) fn crossing(crossover: &Crossover) -> String {
 }
 
 /// A value of a swept parameter.
-pub(crate) fn parameter(unit: ParameterUnit, value: f64) -> String {
+fn parameter(unit: ParameterUnit, value: f64) -> String {
     match unit {
         ParameterUnit::PerSecond => format!("{}/s", quantity::ratio(value)),
         ParameterUnit::Nanoseconds => quantity::duration(value),
@@ -160,7 +160,7 @@ pub(crate) fn written(measure: Measure, prices: Option<&Prices>, value: f64) -> 
 }
 
 /// A figure and its interval: `0.20 (0.19 to 0.21)`.
-pub(crate) fn estimated(measure: Measure, prices: Option<&Prices>, found: &Estimate) -> String {
+fn estimated(measure: Measure, prices: Option<&Prices>, found: &Estimate) -> String {
     let value = written(measure, prices, found.value);
     let Some([low, high]) = found.interval.filter(|_| found.blocks > 1) else { return value };
     format!("{value} ({} to {})", written(measure, prices, low), written(measure, prices, high))
