@@ -7,6 +7,7 @@ pub mod analyse;
 pub mod figures;
 pub mod measure;
 pub mod precision;
+pub mod projection;
 pub mod provenance;
 pub mod summary;
 

@@ -31,6 +31,7 @@ verbs! {
     Run(crate::cli::run::Run),
     Check(crate::cli::check::Check),
     Report(crate::cli::report::Report),
+    Project(crate::cli::project::Project),
     Serve(crate::cli::serve::Serve),
     Receive(crate::cli::receive::Receive),
     Doctor(crate::cli::doctor::Doctor),

@@ -20,6 +20,7 @@ mod options;
 mod outcome;
 mod outline;
 mod progress;
+mod project;
 mod receive;
 mod report;
 mod run;

@@ -72,7 +72,9 @@ fn requirement(result: &RequirementResult, currency: Option<&str>) -> String {
         let figure = estimated(&result.measure, found.value, found.interval, currency);
         format!(", {figure}")
     });
-    let note = result.note.as_ref().map(|note| format!(" ({note})"));
+    // That blocks are too few stands in the sentence.
+    let note = result.note.as_ref().filter(|_| result.status != Judgement::Undecided);
+    let note = note.map(|note| format!(" ({note})"));
     format!(
         "{} {}{}{}",
         result.requirement,

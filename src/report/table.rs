@@ -311,8 +311,6 @@ fn decision(summary: &Summary, terminal: Terminal) -> Vec<String> {
     let currency = summary.costs.as_ref().map(|costs| costs.currency.as_str());
     let wanted = format!("Decision (wanted: {})", wording::one_line(&decided::wanted(decision)));
     let mut lines = wrapped(&wanted, terminal.width, "  ");
-    let sentence = format!("  {}", wording::one_line(&decision.sentence));
-    lines.extend(wrapped(&sentence, terminal.width, "    "));
     for said in decided::decision_lines(decision, currency) {
         lines.extend(wrapped(&format!("  - {said}"), terminal.width, "    "));
     }

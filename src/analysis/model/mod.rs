@@ -476,7 +476,7 @@ fn noun(quantity: Quantity) -> &'static str {
 }
 
 /// The mean time of the exchanges in the window, whichever side started them.
-fn mean_exchange(blocks: &[Block]) -> Option<Duration> {
+pub(crate) fn mean_exchange(blocks: &[Block]) -> Option<Duration> {
     let sides = blocks
         .iter()
         .flat_map(|block| [&block.measured.source.window, &block.measured.subscriber.window]);
