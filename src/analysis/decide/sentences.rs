@@ -28,8 +28,8 @@ pub(super) fn of_point(
         ChoiceStatus::NoneMeets => none_meets(prices, standings),
         ChoiceStatus::Chosen => {
             let best = choice.strategy.as_deref().unwrap_or_default();
-            let only = standings.iter().filter(|one| one.status == Judgement::Met).count() == 1;
-            if only && standings.len() > 1 {
+            let out = |one: &Standing| one.strategy == best || one.status == Judgement::Missed;
+            if standings.len() > 1 && standings.iter().all(out) {
                 let others = misses(prices, standings);
                 return format!(
                     "Only {} {keeps}{}{others}.",
