@@ -67,7 +67,7 @@ pub const CHECKS: &[CheckEntry] = &[
         code: "V01",
         id: "schedule-kept",
         demand: "lag is small against the smallest median latency of the point",
-        limits: &[limits::LAG, limits::MEDIAN_LAG],
+        limits: &[limits::LAG, limits::STALL, limits::MEDIAN_LAG],
         proof: planted(Fault::StallSource),
         check: schedule::schedule_kept,
     },
