@@ -104,19 +104,22 @@ pub const LOCKED: Limit = Limit {
              rounded to it",
 };
 
-/// The chance of a false alarm of [`UNEVEN_WAITS`] for each poll.
-pub const UNEVEN_CHANCE: f64 = 0.001;
+/// The chance of a false alarm of [`UNEVEN_WAITS`] for each poll, by each of its two looks.
+pub const UNEVEN_CHANCE: f64 = 0.000_5;
+
+/// The standard errors that chance exceeds as seldom, to either side.
+pub const UNEVEN_ERRORS: f64 = 3.48;
 
 /// Waits of a poll, against its closed form.
 pub const UNEVEN_WAITS: Limit = Limit {
-    figure: "distance of a poll's waits from the distribution of its closed form (Kolmogorov), \
-             beyond 0.2 ms of timers and half of what an exchange takes by itself, as a multiple \
-             of what chance exceeds in one of a thousand",
+    figure: "distance of a poll's waits from the distribution of its closed form (Kolmogorov), and \
+             of where 99 % of them have ended, beyond 0.2 ms of timers and half of what an exchange \
+             takes by itself, as a multiple of what chance exceeds in one of two thousand",
     tell: NEVER,
     warn: 1.0,
     fail: NEVER,
-    reason: "twenty polls then cry wolf in one run of fifty, and a beat that is 2 % slow shows \
-             from 12,000 events on",
+    reason: "twenty polls then cry wolf in one run of fifty, and a beat that is 2 % slow or fast \
+             shows from 12,000 events on",
 };
 
 /// Gaps between events that were cut short.
@@ -154,7 +157,7 @@ pub const DRIFT_CHANCE_FAIL: f64 = 0.001;
 /// of two or three wake-ups costs more or less when threads come to sit on other CPUs or an idle CPU
 /// sleeps more deeply. Such steps come at any time and differ between blocks, so intervals over
 /// blocks cover them; a longer warm-up does not help.
-pub const DRIFT_FLOOR: f64 = 200_000.0;
+pub const DRIFT_FLOOR: f64 = 300_000.0;
 
 /// Latency that changes within the window.
 pub const DRIFT: Limit = Limit {

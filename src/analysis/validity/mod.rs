@@ -279,7 +279,10 @@ pub const CHECKS: &[CheckEntry] = &[
         id: "uniform-wait",
         demand: "the waits of a poll are spread evenly over its interval",
         limits: &[limits::UNEVEN_WAITS],
-        proof: Proof::Otherwise("a unit test with 12,000 events and a beat that is 2 % slow"),
+        proof: Proof::Fault {
+            fault: Fault::BiasBeat,
+            with: &["events.rate=1000/s", "run.duration=12s"],
+        },
         check: beats::uniform_wait,
     },
     CheckEntry {
