@@ -344,6 +344,14 @@ fn sweeps_that_mean_nothing() {
         "\"strategy.pol.every\" = [\"1s\"]",
         "\"strategy.poll.limit\" = [10, 0]",
         "\"strategy poll\" = [10]",
+        "\"events.rate\" = [\"1/s\"]\nzip = \"events.rate\"",
+        "\"events.rate\" = [\"1/s\"]\nzip = [\"events.rate\"]",
+        "\"events.rate\" = [\"1/s\"]\nzip = [\"events.rate\", \"run.duration\"]",
+        "\"events.rate\" = [\"1/s\"]\nzip = [\"events.rate\", \"events.rate\"]",
+        "\"events.rate\" = [\"1/s\"]\n\"run.duration\" = [\"1s\", \"2s\"]\n\
+         zip = [\"events.rate\", \"run.duration\"]",
+        "\"events.rate\" = [\"1/s\"]\n\"run.duration\" = [\"1s\"]\n\
+         zip = [[\"events.rate\", \"run.duration\"], [\"run.duration\", \"events.rate\"]]",
         &format!("\"events.rate\" = [{}]", numbers.join(", ")),
     ] {
         let error = read(&swept(sweep), &[]).expect_err(sweep);
@@ -450,6 +458,25 @@ fn a_sweep_is_every_combination_in_the_order_of_the_file() {
         .collect();
     assert_eq!(points, ["3/s 1s", "4/s 1s", "3/s 2s", "4/s 2s"]);
     assert_eq!(scenario.points[1].parameters["events.rate"], "4/s");
+}
+
+#[test]
+fn zipped_settings_change_together() {
+    let sweep = "[sweep]\n'run.duration' = ['1s', '2s']\n'events.rate' = ['3/s', '4/s']\n\
+                 'run.warm-up' = ['5s', '6s']\n";
+    for zip in ["['run.warm-up', 'run.duration']", "[['run.duration', 'run.warm-up']]"] {
+        let scenario = read(&format!("{RIGHT}{sweep}zip = {zip}\n"), &[]).expect("right");
+        let points: Vec<String> = scenario
+            .points
+            .iter()
+            .map(|point| format!("{:?} {:?} {}", point.warm_up, point.window, point.events.rate))
+            .collect();
+        assert_eq!(points, ["5s 1s 3/s", "5s 1s 4/s", "6s 2s 3/s", "6s 2s 4/s"]);
+        let named: Vec<&String> = scenario.points[3].parameters.keys().collect();
+        assert_eq!(named, ["events.rate", "run.duration", "run.warm-up"]);
+    }
+    let whole = format!("{RIGHT}{sweep}zip = ['run.warm-up', 'run.duration', 'events.rate']\n");
+    assert_eq!(read(&whole, &[]).expect("right").points.len(), 2);
 }
 
 #[test]

@@ -48,6 +48,21 @@ pub fn schema() -> Schema {
             "description": "Paths of settings, such as \"events.rate\", and the values each takes \
                             in turn; every combination is a point.",
             "type": "object",
+            "properties": {
+                "zip": {
+                    "description": "Paths whose values are taken together, the first with the \
+                                    first and so on, instead of in every combination: one list \
+                                    of paths, or a list of such lists.",
+                    "type": "array",
+                    "minItems": 1,
+                    "items": {
+                        "anyOf": [
+                            { "type": "string" },
+                            { "type": "array", "items": { "type": "string" }, "minItems": 2 },
+                        ],
+                    },
+                },
+            },
             "additionalProperties": {
                 "type": "array",
                 "items": { "type": ["string", "number", "boolean"] },
