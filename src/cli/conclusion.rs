@@ -3,8 +3,8 @@
 use std::io::IsTerminal;
 use std::path::Path;
 
-use crate::analysis::analyse;
 use crate::analysis::summary::{Summary, VerdictStatus};
+use crate::analysis::{Analysis, analyse};
 use crate::cli::options::Format;
 use crate::cli::outcome::Outcome;
 use crate::cli::terminal::{self, Terminal};
@@ -34,6 +34,19 @@ pub(crate) fn conclude(
     format: Format,
     terminal: &mut Terminal,
 ) -> anyhow::Result<Conclusion> {
+    let analysis = derive(folder, terminal)?;
+    terminal.result(&shown(&analysis.summary, format))?;
+    terminal.note(&format!("report    {}", folder.join("report.md").display()));
+    terminal.note(&format!("charts    {}", folder.join("charts").display()));
+    Ok(Conclusion { outcome: outcome(&analysis.summary), noise_floor: analysis.noise_floor })
+}
+
+/// Derives every table and chart of a run from its records and writes them into its folder.
+///
+/// # Errors
+///
+/// When the folder is no run, is damaged, or cannot be written.
+pub(crate) fn derive(folder: &Path, terminal: &mut Terminal) -> anyhow::Result<Analysis> {
     let run = Run::open(folder)?;
     for note in &run.notes {
         terminal.warning(note, "the trials before it are whole and are used");
@@ -42,17 +55,12 @@ pub(crate) fn conclude(
     let derived: Vec<DerivedFile> =
         files(&analysis).into_iter().map(|(path, bytes)| DerivedFile { path, bytes }).collect();
     replace(&run, &derived)?;
-    terminal.result(&shown(&analysis.summary, format))?;
-    terminal.note(&format!("report    {}", folder.join("report.md").display()));
-    terminal.note(&format!("charts    {}", folder.join("charts").display()));
-    Ok(Conclusion { outcome: outcome(&analysis.summary), noise_floor: analysis.noise_floor })
+    Ok(analysis)
 }
 
 fn shown(summary: &Summary, format: Format) -> String {
     match format {
-        Format::Table => {
-            table::summary(summary, table::Terminal { width: width(), colour: terminal::colour() })
-        }
+        Format::Table => table::summary(summary, room()),
         Format::Json => json::summary(summary),
         Format::Csv => csv::summary(summary),
         Format::Markdown => markdown::report(summary),
@@ -61,6 +69,11 @@ fn shown(summary: &Summary, format: Format) -> String {
 
 /// Columns of a result that goes to no terminal.
 const WIDTH_ELSEWHERE: u16 = 120;
+
+/// What a table on stdout may take.
+pub(crate) fn room() -> table::Terminal {
+    table::Terminal { width: width(), colour: terminal::colour() }
+}
 
 fn width() -> u16 {
     let stdout = std::io::stdout();

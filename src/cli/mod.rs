@@ -6,6 +6,9 @@
 mod arguments;
 mod check;
 mod checks;
+mod citable;
+mod cite;
+mod compare;
 mod completions;
 mod conclusion;
 mod doctor;
@@ -21,12 +24,14 @@ mod outline;
 mod progress;
 mod receive;
 mod report;
+mod reproduce;
 mod run;
 mod scenarios;
 mod schema;
 mod secret_file;
 mod serve;
 mod terminal;
+mod verify;
 mod worker;
 
 pub use arguments::{command, main};

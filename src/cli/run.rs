@@ -48,28 +48,52 @@ impl Run {
     pub(crate) fn run(self, terminal: &mut Terminal) -> anyhow::Result<Outcome> {
         // First of all: from here on a signal keeps what there is instead of ending the program.
         let interrupt = Interrupt::listen()?;
-        let mut plan = Plan { fault: self.inject, ..expand(&self.scenario.load()?) };
-        place(&mut plan)?;
-        warn_of_few_events(&plan, terminal);
-        require_sockets(&plan)?;
-        let mut manifest = manifest(&plan);
-        let machine = KnownMachine::here(&manifest.environment);
-        manifest.noise_floor =
-            machine.noise_floor(&manifest.arrangement(), clock::wall(), terminal);
-        let mut folder =
-            RunFolder::create(&self.out, manifest, &plan.scenario, bytes_needed(&plan))?;
-        let path = folder.path().to_owned();
-        terminal.note(&format!("recording into {}", path.display()));
-
-        let status = measure(&plan, &mut folder, &interrupt, terminal)
-            .with_context(|| format!("finished trials are kept in {}", path.display()))?;
-        folder.finish(status, clock::wall())?;
-        let Conclusion { outcome, noise_floor } = conclude(&path, self.format, terminal)?;
+        let plan = Plan { fault: self.inject, ..expand(&self.scenario.load()?) };
+        let recorded = record(plan, &self.out, &interrupt, terminal)?;
+        let Conclusion { outcome, noise_floor } = conclude(&recorded.path, self.format, terminal)?;
         if let Some(floor) = noise_floor {
-            machine.keep(floor, terminal);
+            recorded.machine.keep(floor, terminal);
         }
-        Ok(if status == RunStatus::Interrupted { Outcome::Interrupted } else { outcome })
+        let interrupted = recorded.status == RunStatus::Interrupted;
+        Ok(if interrupted { Outcome::Interrupted } else { outcome })
     }
+}
+
+/// A run that has ended.
+#[derive(Debug)]
+pub(crate) struct Recorded {
+    /// Its folder.
+    pub(crate) path: PathBuf,
+    /// How far it came.
+    pub(crate) status: RunStatus,
+    /// Where it was made.
+    pub(crate) machine: KnownMachine,
+}
+
+/// Runs a plan into a new folder below `out`.
+///
+/// # Errors
+///
+/// When the plan asks for more than the machine has, or the run cannot be recorded.
+pub(crate) fn record(
+    mut plan: Plan,
+    out: &Path,
+    interrupt: &Interrupt,
+    terminal: &mut Terminal,
+) -> anyhow::Result<Recorded> {
+    place(&mut plan)?;
+    warn_of_few_events(&plan, terminal);
+    require_sockets(&plan)?;
+    let mut manifest = manifest(&plan);
+    let machine = KnownMachine::here(&manifest.environment);
+    manifest.noise_floor = machine.noise_floor(&manifest.arrangement(), clock::wall(), terminal);
+    let mut folder = RunFolder::create(out, manifest, &plan.scenario, bytes_needed(&plan))?;
+    let path = folder.path().to_owned();
+    terminal.note(&format!("recording into {}", path.display()));
+    let status = measure(&plan, &mut folder, interrupt, terminal)
+        .with_context(|| format!("finished trials are kept in {}", path.display()))?;
+    folder.finish(status, clock::wall())?;
+    Ok(Recorded { path, status, machine })
 }
 
 /// Chooses CPUs for a plan that pins its processes, and stays off them if any are left.

@@ -5,16 +5,19 @@
 //! the analysis withheld is shown as `—`.
 
 pub mod answer;
+pub mod cite;
 pub mod csv;
 pub mod files;
 pub mod json;
 pub mod markdown;
 pub mod plot;
 pub mod table;
+pub mod two_runs;
 
 pub(crate) use crate::quantity;
 
 mod compared;
+mod machine;
 mod point;
 #[cfg(test)]
 mod sample;
