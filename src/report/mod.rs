@@ -5,6 +5,7 @@
 //! the analysis withheld is shown as `—`.
 
 pub mod answer;
+pub mod cite;
 pub mod csv;
 pub mod files;
 pub mod json;
@@ -12,11 +13,13 @@ pub mod junit;
 pub mod markdown;
 pub mod plot;
 pub mod table;
+pub mod two_runs;
 
 pub(crate) use crate::quantity;
 
 mod compared;
 mod decided;
+mod machine;
 mod point;
 #[cfg(test)]
 mod sample;

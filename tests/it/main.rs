@@ -4,6 +4,8 @@
 
 /// Every arrival process, from the scenario to the record.
 mod arrivals;
+/// Runs as evidence: cited, verified, compared and reproduced.
+mod cite;
 /// What the command line says, word for word.
 mod cli;
 /// What every mechanism promises, whoever adds it.
