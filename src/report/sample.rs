@@ -83,11 +83,17 @@ fn paired() -> Vec<Paired> {
 
 /// The curves of the run's one point.
 pub(super) fn figures() -> Vec<PointFigures> {
-    let strategies =
+    let mut strategies =
         vec![poll_figures("poll every second", 1000), poll_figures("poll every 250 ms", 250), {
             let quantile = |share: f64| 700_000.0 * (1.0 - share).max(1e-4).powf(-0.45);
             curves("webhook", 478.0 / 480.0, quantile, None)
         }];
+    for (strategy, span) in strategies.iter_mut().skip(1).zip([750.0, 1000.0]) {
+        strategy.differences = (1..=99)
+            .map(|percent| f64::from(percent) / 100.0)
+            .map(|share| (share, signed((share - 1.0) * span * 1e6 + 8e6)))
+            .collect();
+    }
     vec![PointFigures {
         parameters: BTreeMap::new(),
         warm_up: 1000 * MS,
@@ -122,12 +128,8 @@ pub(super) fn all_lost(name: &str) -> (StrategySummary, StrategyFigures) {
     strategy.cpu.per_event = None;
     let figures = StrategyFigures {
         name: name.to_owned(),
-        ecdf: Vec::new(),
-        ecdf_model: None,
         delivered_model: 1.0,
-        percentiles: Vec::new(),
-        timeline: Vec::new(),
-        unsettled: None,
+        ..StrategyFigures::default()
     };
     (strategy, figures)
 }
@@ -403,8 +405,13 @@ fn curves(
         delivered_model,
         percentiles,
         timeline,
-        unsettled: None,
+        ..StrategyFigures::default()
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "differences of the sample are short")]
+fn signed(nanoseconds: f64) -> i64 {
+    nanoseconds as i64
 }
 
 #[expect(
