@@ -4,8 +4,13 @@
 //! the table in `ARCHITECTURE.md` against every `use crate::…` line.
 
 // Words everyone may use.
+mod quantity;
+mod spelling;
 pub mod units;
 
+pub mod measure;
+
+pub mod aim;
 pub mod stopping;
 
 pub mod digest;

@@ -116,6 +116,9 @@ pub fn analyse(run: &Run) -> Result<Analysis, AnalysisError> {
         complete,
         verdict,
         points: points.collect(),
+        decision: None,
+        thresholds: Vec::new(),
+        costs: None,
     };
     let sound = summary.verdict.status != VerdictStatus::Invalid;
     let noise_floor = measured.filter(|_| sound);

@@ -159,7 +159,10 @@ impl Block {
 pub(crate) struct BlockLatency {
     pub(crate) mean: Option<u64>,
     pub(crate) p50: Option<u64>,
+    pub(crate) p90: Option<u64>,
+    pub(crate) p95: Option<u64>,
     pub(crate) p99: Option<u64>,
+    pub(crate) p999: Option<u64>,
 }
 
 impl BlockLatency {
@@ -168,7 +171,10 @@ impl BlockLatency {
         BlockLatency {
             mean: latency.mean(),
             p50: quantile(Quantile::P50),
+            p90: quantile(Quantile::P90),
+            p95: quantile(Quantile::P95),
             p99: quantile(Quantile::P99),
+            p999: quantile(Quantile::P999),
         }
     }
 }

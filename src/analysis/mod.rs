@@ -5,6 +5,7 @@
 
 pub mod analyse;
 pub mod figures;
+pub mod measure;
 pub mod precision;
 pub mod provenance;
 pub mod summary;
@@ -13,6 +14,7 @@ mod blocks;
 mod change;
 mod conditions;
 mod cost;
+mod costs;
 mod curves;
 mod effective;
 mod evidence;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::blocks::{Middle, middle};
 use super::evidence::{self, StrategyEvidence};
-use super::ratios::value;
+use super::measure::of_block;
 use super::summary::Stopping;
 use crate::record::ledger::Ledger;
 use crate::record::manifest::{Manifest, StoppedPoint};
@@ -44,7 +44,7 @@ impl Looks {
         let measured = match (&record.outcome, &record.measured, ledger) {
             (Outcome::Completed, Some(measured), Some(ledger)) => {
                 let block = evidence::block(record, measured, ledger, trace);
-                Some(value(self.rule.measure, &block))
+                Some(of_block(self.rule.measure, &block, None))
             }
             _ => None,
         };
@@ -100,7 +100,7 @@ pub(crate) fn stopping(
 ) -> Option<Stopping> {
     let (rule, stopped) = (manifest.stopping?, manifest.stopped_at(point)?);
     let reach = |strategy: &StrategyEvidence| {
-        let values = strategy.blocks.iter().map(|block| value(rule.measure, block));
+        let values = strategy.blocks.iter().map(|block| of_block(rule.measure, block, None));
         reach(&values.collect::<Vec<_>>())
     };
     Some(Stopping {
@@ -120,12 +120,13 @@ mod tests {
     use crate::analysis::evidence::{self, tests::evidence_of};
     use crate::analysis::summary::CheckStatus;
     use crate::analysis::{Analysis, analyse};
+    use crate::measure::Measure;
     use crate::record::manifest::StoppedPoint;
     use crate::record::run::Run;
     use crate::record::sample::Sample;
     use crate::record::trial::Outcome;
     use crate::schedule::random_stream;
-    use crate::stopping::{FEWEST_BLOCKS, Measure, StopReason, StoppingRule};
+    use crate::stopping::{FEWEST_BLOCKS, StopReason, StoppingRule};
     use rand_distr::{Distribution, LogNormal};
 
     fn rule(precision: &str) -> StoppingRule {
@@ -228,8 +229,8 @@ mod tests {
                 let measured = record.measured.as_ref().expect("measured");
                 let ledger = run.ledger(record).expect("read").expect("kept");
                 let alone = evidence::block(record, measured, &ledger, None);
-                for measure in Measure::ALL {
-                    let values = [block, &alone].map(|block| super::value(measure, block));
+                for measure in Measure::COMPARED {
+                    let values = [block, &alone].map(|block| super::of_block(measure, block, None));
                     assert_eq!(values[0], values[1], "{measure}");
                 }
             }

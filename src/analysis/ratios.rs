@@ -9,39 +9,18 @@
 
 use super::blocks::{Middle, middle};
 use super::evidence::{Block, StrategyEvidence};
+use super::measure::of_block;
 use super::summary::{Comparison, Difference, RatioInterval};
-use crate::stopping::Measure;
+use crate::measure::Measure;
 
 /// The chance of a false difference that is accepted.
 const SIGNIFICANCE: f64 = 0.05;
-
-/// A block's value of a measure; `None` where the sample cannot support it.
-pub(crate) fn value(measure: Measure, block: &Block) -> Option<f64> {
-    match measure {
-        Measure::LatencyMean => block.latency.mean.map(|time| time as f64),
-        Measure::LatencyP50 => block.latency.p50.map(|time| time as f64),
-        Measure::LatencyP99 => block.latency.p99.map(|time| time as f64),
-        Measure::RequestsPerEvent => per_event(block, block.measured.source.window.exchanges()),
-        Measure::BytesPerEvent => {
-            let window = block.measured.source.window;
-            per_event(block, window.bytes_received + window.bytes_sent)
-        }
-        Measure::CpuPerEvent => {
-            per_event(block, block.measured.source.cpu_ns + block.measured.subscriber.cpu_ns)
-        }
-    }
-}
-
-fn per_event(block: &Block, total: u64) -> Option<f64> {
-    let delivered = block.measured.events.delivered;
-    (delivered > 0).then(|| total as f64 / delivered as f64)
-}
 
 /// Compares every strategy of a point with the first one, measure by measure.
 pub(crate) fn comparisons(strategies: &[StrategyEvidence]) -> Vec<Comparison> {
     let Some((baseline, others)) = strategies.split_first() else { return Vec::new() };
     let mut comparisons = Vec::new();
-    for measure in Measure::ALL {
+    for measure in Measure::COMPARED {
         let mut family: Vec<Comparison> =
             others.iter().filter_map(|other| compare(measure, baseline, other)).collect();
         adjust(&mut family);
@@ -58,7 +37,7 @@ fn compare(
 ) -> Option<Comparison> {
     let ratio = |block: &Block| {
         let pair = baseline.blocks.iter().find(|pair| pair.number == block.number)?;
-        let (below, above) = (value(measure, pair)?, value(measure, block)?);
+        let (below, above) = (of_block(measure, pair, None)?, of_block(measure, block, None)?);
         (below > 0.0).then(|| above / below)
     };
     let ratios: Vec<f64> = other.blocks.iter().filter_map(ratio).collect();

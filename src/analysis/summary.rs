@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use crate::aim::Judgement;
 pub use crate::stopping::StopReason;
 
 /// The version of [`Summary`].
@@ -28,6 +29,16 @@ pub struct Summary {
     pub verdict: Verdict,
     /// One entry for each combination of swept parameters.
     pub points: Vec<PointSummary>,
+    /// What the scenario's objective comes to; `null` if it has none.
+    #[serde(default)]
+    pub decision: Option<Decision>,
+    /// What was expected of strategies, and whether it holds: one entry for each expectation and
+    /// point that it is about.
+    #[serde(default)]
+    pub thresholds: Vec<ThresholdResult>,
+    /// What strategies cost in a month; `null` without prices.
+    #[serde(default)]
+    pub costs: Option<Costs>,
 }
 
 /// The program that made a run.
@@ -584,4 +595,306 @@ pub struct Limit {
     /// A median below this is impossible: the quickest raw transfer of all blocks, and what chance
     /// may take off waits.
     pub floor: Option<u64>,
+}
+
+/// What the objective of a scenario comes to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Decision {
+    /// What a strategy must keep to be chosen, as written, such as `latency.p99 < 1s`.
+    pub require: Vec<String>,
+    /// The measure of which the least is wanted; `null` if only requirements were given.
+    pub minimise: Option<String>,
+    /// One entry for each of the summary's points, in their order.
+    pub points: Vec<PointDecision>,
+    /// Where, along a swept parameter, the strategy with the least of `minimise` changes.
+    pub crossovers: Vec<Crossover>,
+    /// What came out of all points, in one sentence.
+    pub sentence: String,
+}
+
+/// What the objective comes to at one point.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PointDecision {
+    /// The swept parameters of the point.
+    pub parameters: BTreeMap<String, String>,
+    /// How each strategy stands, in the scenario's order.
+    pub strategies: Vec<Standing>,
+    /// Which strategy is chosen.
+    pub choice: Choice,
+}
+
+/// How one strategy stands to the objective.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Standing {
+    /// The strategy.
+    pub strategy: String,
+    /// Whether it keeps every requirement: `missed` if one is missed, else `not-measured` or
+    /// `undecided` if one is, else `met`.
+    pub status: Judgement,
+    /// Every requirement, in order.
+    pub requirements: Vec<RequirementResult>,
+    /// What it has of the measure that is minimised; `null` if it was not measured, or nothing is
+    /// minimised.
+    pub minimised: Option<Estimate>,
+}
+
+/// Whether a strategy keeps one requirement.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RequirementResult {
+    /// The requirement as written.
+    pub requirement: String,
+    /// The measure it is about, such as `latency.p99`.
+    pub measure: String,
+    /// Whether it is kept.
+    pub status: Judgement,
+    /// The figure that was judged; `null` if it was not measured.
+    pub measured: Option<Estimate>,
+    /// What else is to be known, if anything.
+    pub note: Option<String>,
+}
+
+/// A figure with how surely it is known. Times are nanoseconds, sizes bytes, shares from 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Estimate {
+    /// The median over blocks, or what was counted in all of them.
+    pub value: f64,
+    /// An interval of order statistics over blocks; with fewer than six of them from the least to
+    /// the greatest. `null` of what was counted and is no estimate.
+    pub interval: Option<[f64; 2]>,
+    /// How sure the interval is: at least 0.95 from six blocks on, less with fewer, 0 with one.
+    pub confidence: Option<f64>,
+    /// Blocks that have the figure.
+    pub blocks: u32,
+}
+
+/// Which strategy is chosen at a point.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Choice {
+    /// What kind of answer this is.
+    pub status: ChoiceStatus,
+    /// The strategy with the least of what is minimised among those that keep every requirement;
+    /// `null` if there is none.
+    pub strategy: Option<String>,
+    /// Others that keep every requirement and cannot be told from it in what is minimised.
+    pub cannot_be_told_from: Vec<String>,
+    /// Others of which it is open whether they keep every requirement, and that are not measurably
+    /// worse than it in what is minimised.
+    pub may_be_better: Vec<String>,
+    /// By how much it is better than each of the others that keep, or may keep, every requirement.
+    pub advantages: Vec<Advantage>,
+    /// The answer in one sentence.
+    pub sentence: String,
+}
+
+/// A kind of answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChoiceStatus {
+    /// One strategy keeps every requirement, and is better than all others that do or may.
+    Chosen,
+    /// Several keep every requirement and cannot be told apart.
+    Tied,
+    /// It is open: too few blocks, or a strategy that may keep every requirement may be better.
+    Undecided,
+    /// Every strategy misses a requirement.
+    NoneMeets,
+    /// The run is invalid, and nothing is decided by it.
+    Withheld,
+}
+
+/// By how much the chosen strategy is better than another, in what is minimised.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Advantage {
+    /// The other strategy.
+    pub over: String,
+    /// Blocks in which both have the figure.
+    pub blocks: u32,
+    /// The median over blocks of the other's figure less the chosen one's.
+    pub saving: f64,
+    /// Its interval over blocks, of at least 95 %; `null` with fewer than six blocks.
+    pub saving_ci95: Option<[f64; 2]>,
+    /// The median over blocks of the chosen strategy's figure divided by the other's; `null` if
+    /// the other has none of it in some block.
+    pub ratio: Option<f64>,
+    /// Its interval over blocks, of at least 95 %; `null` with fewer than six blocks.
+    pub ratio_ci95: Option<[f64; 2]>,
+    /// The chance of differences as one-sided as these if neither were better: the sign test over
+    /// blocks, adjusted by Holm's procedure for all strategies the chosen one is compared with.
+    pub p_value: f64,
+    /// What may be said of the other strategy beside the chosen one.
+    pub difference: Difference,
+}
+
+/// Where the strategy with the least of a measure changes, along one swept parameter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Crossover {
+    /// The swept parameter, such as `events.rate`.
+    pub parameter: String,
+    /// What its values are counted in: `per-second`, `nanoseconds`, `bytes` or `number`.
+    pub unit: ParameterUnit,
+    /// The other swept parameters, which are the same along the line.
+    pub held: BTreeMap<String, String>,
+    /// The measure in which the two are equal at the crossover.
+    pub measure: String,
+    /// The strategy that has less of it at smaller values of the parameter.
+    pub below: String,
+    /// The strategy that has less of it at larger values.
+    pub above: String,
+    /// The two neighbouring values that were measured, between which the medians over blocks
+    /// cross.
+    pub between: [f64; 2],
+    /// The median over blocks of each block's own crossover, by interpolation on logarithmic
+    /// scales. Along `events.rate` a block is put at the rate that it really had.
+    pub value: f64,
+    /// Its interval of order statistics over blocks; `null` with fewer than six blocks, or where
+    /// it reaches beyond the values that were measured.
+    pub interval: Option<[f64; 2]>,
+    /// How sure the interval is: at least 0.95.
+    pub confidence: Option<f64>,
+    /// Blocks that were interpolated.
+    pub blocks: u32,
+    /// Blocks that do not cross anywhere along the line.
+    pub blocks_without: u32,
+    /// What closed forms say of the same two strategies; `null` where they say nothing.
+    pub break_even: Option<BreakEven>,
+    /// What else is to be known, if anything.
+    pub note: Option<String>,
+}
+
+/// What the values of a swept parameter are counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ParameterUnit {
+    /// Events per second.
+    PerSecond,
+    /// A time.
+    Nanoseconds,
+    /// A size.
+    Bytes,
+    /// A plain number.
+    Number,
+}
+
+/// Where closed forms put a crossover.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BreakEven {
+    /// The value of the parameter.
+    pub value: f64,
+    /// Whether it lies in the interval of the measured one; `null` without an interval.
+    pub agrees: Option<bool>,
+    /// How it follows, in words.
+    pub words: String,
+}
+
+/// Whether an expectation holds at a point.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ThresholdResult {
+    /// What was expected, as written.
+    pub expect: String,
+    /// The swept parameters of the point.
+    pub parameters: BTreeMap<String, String>,
+    /// The strategy.
+    pub strategy: String,
+    /// The measure, such as `latency.p99`.
+    pub measure: String,
+    /// Whether it is certain to hold: whether `status` is `met`.
+    pub passed: bool,
+    /// Whether it holds.
+    pub status: Judgement,
+    /// The figure that was judged; `null` if it was not measured.
+    pub measured: Option<Estimate>,
+    /// The outcome in one sentence.
+    pub sentence: String,
+}
+
+/// What strategies cost in a month.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Costs {
+    /// What amounts are in, as the scenario calls it.
+    pub currency: String,
+    /// Hours of a month.
+    pub hours: f64,
+    /// One entry for each of the summary's points, in their order.
+    pub points: Vec<PointCosts>,
+    /// What the figures rest on, in sentences.
+    pub assumptions: Vec<String>,
+}
+
+/// What strategies cost at one point.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PointCosts {
+    /// The swept parameters of the point.
+    pub parameters: BTreeMap<String, String>,
+    /// Every strategy, in the scenario's order.
+    pub strategies: Vec<StrategyCosts>,
+}
+
+/// What one strategy costs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StrategyCosts {
+    /// The strategy.
+    pub strategy: String,
+    /// As it was measured, by its closed form where there is one, and extrapolated to each number
+    /// of subscribers that the scenario asks for. Empty if nothing was measured.
+    pub bills: Vec<Bill>,
+}
+
+/// What a strategy costs in a month with so many subscribers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Bill {
+    /// Where the figures come from.
+    pub basis: Basis,
+    /// Subscribers.
+    pub subscribers: u64,
+    /// What the source pays.
+    pub source: SideBill,
+    /// What all subscribers pay together.
+    pub subscriber: SideBill,
+    /// Both sides.
+    pub total: f64,
+    /// The interval of the total over blocks; with fewer than six of them from the least to the
+    /// greatest. `null` of what was not measured.
+    pub interval: Option<[f64; 2]>,
+    /// How sure the interval is.
+    pub confidence: Option<f64>,
+}
+
+/// What one side pays in a month; `null` without a price, or where nothing is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SideBill {
+    /// For exchanges.
+    pub requests: Option<f64>,
+    /// For bytes that it sends.
+    pub bytes: Option<f64>,
+    /// For CPU time.
+    pub cpu: Option<f64>,
+    /// All of it.
+    pub total: f64,
+}
+
+/// Where a figure comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Basis {
+    /// Measured: what each second of the window took.
+    Measured,
+    /// By a closed form.
+    Modelled,
+    /// Measured figures carried beyond what was measured.
+    Extrapolated,
 }

@@ -12,8 +12,8 @@ use crate::cli::options::{Format, ScenarioOptions};
 use crate::cli::outcome::Outcome;
 use crate::cli::outline::Outline;
 use crate::cli::terminal::Terminal;
+use crate::measure::Measure;
 use crate::plan::{Layout, Plan, PlannedStrategy, Point, Trial, expand};
-use crate::stopping::Measure;
 use crate::units::format_duration;
 
 /// Check a scenario and print the plan of its run, without running it.

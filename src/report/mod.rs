@@ -12,9 +12,10 @@ pub mod markdown;
 pub mod plot;
 pub mod table;
 
+pub(crate) use crate::quantity;
+
 mod compared;
 mod point;
-pub(crate) mod quantity;
 #[cfg(test)]
 mod sample;
 mod wording;

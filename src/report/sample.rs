@@ -42,6 +42,9 @@ pub(super) fn summary() -> Summary {
             stopping: None,
             conditions: Conditions { pacer_cpu: 12_000_000, ..Conditions::default() },
         }],
+        decision: None,
+        thresholds: Vec::new(),
+        costs: None,
     }
 }
 

@@ -5,9 +5,10 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::measure::Measure;
 use crate::scenario::shelf::TraceFile;
 use crate::schedule::Arrivals;
-use crate::stopping::{Measure, StoppingRule};
+use crate::stopping::StoppingRule;
 use crate::units::{
     Bytes, DurationText, Precision, PrecisionText, Rate, RateText, SizeText, duration_text,
     some_duration_text,
@@ -155,7 +156,7 @@ impl Run {
     /// When a point has blocks enough, unless their number is fixed.
     pub(crate) fn rule(&self) -> Option<StoppingRule> {
         let precision = self.precision?;
-        Some(StoppingRule { measure: self.measure.unwrap_or_default(), precision })
+        Some(StoppingRule { measure: self.measure.unwrap_or(Measure::LatencyP50), precision })
     }
 }
 

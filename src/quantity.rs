@@ -3,15 +3,15 @@
 //! A value that is absent is `—`, never a zero and never an empty cell.
 
 /// What stands where a value was withheld or cannot exist.
-pub(super) const ABSENT: &str = "—";
+pub(crate) const ABSENT: &str = "—";
 
 /// Writes `value` with `write`, or [`ABSENT`].
-pub(super) fn or_absent<T>(value: Option<T>, write: impl FnOnce(T) -> String) -> String {
+pub(crate) fn or_absent<T>(value: Option<T>, write: impl FnOnce(T) -> String) -> String {
     value.map_or_else(|| ABSENT.to_owned(), write)
 }
 
 /// A time in nanoseconds with three significant digits: `127 ms`, `1.10 ms`, `85.0 µs`.
-pub(super) fn duration(nanoseconds: f64) -> String {
+pub(crate) fn duration(nanoseconds: f64) -> String {
     const UNITS: &[(f64, f64, &str)] = &[
         (1.0, 999.5, "ns"),
         (1e3, 999.5, "µs"),
@@ -75,7 +75,7 @@ pub(crate) fn counted(value: u64, name: &str) -> String {
 }
 
 /// Thousands separators between digits.
-pub(super) fn grouped(digits: &str) -> String {
+pub(crate) fn grouped(digits: &str) -> String {
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (place, digit) in digits.chars().enumerate() {
         if place > 0 && (digits.len() - place).is_multiple_of(3) {
@@ -87,7 +87,7 @@ pub(super) fn grouped(digits: &str) -> String {
 }
 
 /// A number without a unit: `0.21`, `1.00`, `0.0042`, `1,234`.
-pub(super) fn ratio(value: f64) -> String {
+pub(crate) fn ratio(value: f64) -> String {
     if value == 0.0 {
         "0".to_owned()
     } else if value < 1e-6 {
@@ -104,17 +104,17 @@ pub(super) fn ratio(value: f64) -> String {
 }
 
 /// A mean number of things: whole from a thousand on, else with one decimal.
-pub(super) fn mean_count(value: f64) -> String {
+pub(crate) fn mean_count(value: f64) -> String {
     if value < 999.95 { format!("{value:.1}") } else { grouped(&format!("{value:.0}")) }
 }
 
 /// A share of time: `42.0 %`, `0.24 %`.
-pub(super) fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     format!("{} %", ratio(share * 100.0))
 }
 
 /// A share of a whole: `93.8 %`. Only nothing is `0 %` and only everything is `100 %`.
-pub(super) fn share(part: u64, whole: u64) -> Option<String> {
+pub(crate) fn share(part: u64, whole: u64) -> Option<String> {
     if whole == 0 {
         return None;
     }
@@ -133,7 +133,7 @@ pub(super) fn share(part: u64, whole: u64) -> Option<String> {
 }
 
 /// A round time on an axis, without needless digits: `500 µs`, `1 ms`, `2.5 s`.
-pub(super) fn tick_duration(nanoseconds: f64) -> String {
+pub(crate) fn tick_duration(nanoseconds: f64) -> String {
     let (size, unit) = [(1e9, "s"), (1e6, "ms"), (1e3, "µs")]
         .into_iter()
         .find(|(size, _)| nanoseconds >= size * 0.999)
@@ -165,7 +165,7 @@ pub(super) fn tick_bytes(bytes: f64) -> String {
 }
 
 /// A round number on an axis, without needless digits: `0`, `0.25`, `1,500`.
-pub(super) fn tick_number(value: f64) -> String {
+pub(crate) fn tick_number(value: f64) -> String {
     // Twelve digits hide the rounding of adding up steps such as 0.1.
     let text = format!("{value:.12}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
