@@ -10,16 +10,17 @@ use super::figures::{OverBlocks, StrategyFigures};
 use super::gaps::{GapFit, Gaps};
 use super::latency::{Distribution, Quantile, summarise, summarise_lag};
 use super::limit;
+use super::measure::of_block;
 use super::model::{Observed, WaitFit};
 use super::paired::{EventLatencies, PairedBlock, Pairing, differences};
 use super::phases::{PhaseFit, Phases};
-use super::ratios;
 use super::series::{Course, Series};
 use super::staleness::{BlockStaleness, staleness};
 use super::summary::{Events, StalenessSummary, Stopping, StrategySummary};
 use super::tide::{InFlight, Tide};
 use super::validity::limits::CORRELATION;
 use crate::fault::Fault;
+use crate::measure::Measure;
 use crate::promise::Promise;
 use crate::record::error::RecordError;
 use crate::record::histogram::Tag;
@@ -29,7 +30,6 @@ use crate::record::noise_floor::NoiseFloor;
 use crate::record::run::Run;
 use crate::record::trial::{EventCounts, Measured, Outcome, StrategyRecord, TrialRecord, Workload};
 use crate::schedule::{DueOffsets, Trace};
-use crate::stopping::Measure;
 use crate::theory::Theory;
 use crate::units::{Rate, nanoseconds, parse_duration};
 
@@ -260,8 +260,8 @@ pub(crate) fn gather(
             &blocks.iter().filter_map(|block| block.paired.as_ref()).collect::<Vec<_>>(),
         ),
         over_blocks: Measure::ALL
-            .into_iter()
-            .filter_map(|measure| over_blocks(measure, &blocks))
+            .iter()
+            .filter_map(|measure| over_blocks(*measure, &blocks))
             .collect(),
         ..curves.finish(&strategy.name, emitted, predicted, &latencies, &pooled)
     };
@@ -284,7 +284,7 @@ fn outage(strategy: &StrategyRecord) -> Option<[u64; 2]> {
 /// A measure over the blocks; `None` unless every block has it.
 fn over_blocks(measure: Measure, blocks: &[Block]) -> Option<OverBlocks> {
     let values: Option<Vec<f64>> =
-        blocks.iter().map(|block| ratios::value(measure, block)).collect();
+        blocks.iter().map(|block| of_block(measure, block, None)).collect();
     let Middle { median, interval } = middle(&values?)?;
     Some(OverBlocks { measure, median, interval: interval.map(|(low, high, _)| [low, high]) })
 }

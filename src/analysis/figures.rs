@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-pub use crate::stopping::Measure;
+use crate::measure::Measure;
 
 /// The curves of one point, one entry a strategy, in the order of the summary's strategies.
 #[derive(Clone, Debug, PartialEq)]

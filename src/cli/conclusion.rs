@@ -43,7 +43,7 @@ pub(crate) fn conclude(
         files(&analysis).into_iter().map(|(path, bytes)| DerivedFile { path, bytes }).collect();
     replace(&run, &derived)?;
     terminal.result(&shown(&analysis.summary, format))?;
-    terminal.note(&format!("report    {}", folder.join("report.md").display()));
+    terminal.note(&format!("report    {}", folder.join("report.html").display()));
     terminal.note(&format!("charts    {}", folder.join("charts").display()));
     Ok(Conclusion { outcome: outcome(&analysis.summary), noise_floor: analysis.noise_floor })
 }

@@ -1,7 +1,7 @@
 //! The files of a report, as they lie in a run folder.
 
 use crate::analysis::Analysis;
-use crate::report::{csv, json, markdown, plot};
+use crate::report::{csv, html, json, markdown, plot};
 
 /// Every file of a report: its path relative to the run folder, and its contents.
 #[must_use]
@@ -10,6 +10,7 @@ pub fn files(analysis: &Analysis) -> Vec<(String, Vec<u8>)> {
     let mut files = vec![
         ("summary.json".to_owned(), json::summary(summary).into_bytes()),
         ("summary.csv".to_owned(), csv::summary(summary).into_bytes()),
+        ("report.html".to_owned(), html::report(analysis).into_bytes()),
         ("report.md".to_owned(), markdown::report(summary).into_bytes()),
     ];
     let charts = plot::render_all(summary, &analysis.figures);

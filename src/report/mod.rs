@@ -5,8 +5,10 @@
 //! the analysis withheld is shown as `—`.
 
 pub mod answer;
+pub mod constraints;
 pub mod csv;
 pub mod files;
+pub mod html;
 pub mod json;
 pub mod markdown;
 pub mod plot;
@@ -14,6 +16,8 @@ pub mod table;
 
 pub(crate) use crate::quantity;
 
+mod background;
+mod columns;
 mod compared;
 mod point;
 #[cfg(test)]

@@ -1,10 +1,14 @@
 //! A fixed run for the tests: two polls and a webhook over the same 480 events.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::json;
 
+use crate::analysis::Analysis;
 use crate::analysis::figures::{PointFigures, StrategyFigures, TimelineBin};
+use crate::analysis::provenance::{Environment, PlannedWorkload, Provenance};
 use crate::analysis::summary::{
     Check, CheckStatus, Comparison, Conditions, Connections, Cpu, Difference, Events, Lag,
     LatencyIntervals, LatencySummary, Limit, Memory, Messages, Model, ModelClaim, Paired,
@@ -12,7 +16,57 @@ use crate::analysis::summary::{
     Summary, Tool, Verdict, VerdictStatus, WireBytes,
 };
 
+use crate::schedule::Arrivals;
+use crate::units::{Bytes, Rate};
+
 const MS: u64 = 1_000_000;
+
+/// The whole analysis of the run.
+pub(super) fn analysis() -> Analysis {
+    Analysis {
+        summary: summary(),
+        figures: figures(),
+        provenance: provenance(1),
+        noise_floor: None,
+    }
+}
+
+/// The analysis of the run swept over two rates.
+pub(super) fn swept_analysis() -> Analysis {
+    let (summary, figures) = swept();
+    Analysis { summary, figures, provenance: provenance(2), noise_floor: None }
+}
+
+/// How the run came about, with as many points of one workload.
+fn provenance(points: usize) -> Provenance {
+    let workload = PlannedWorkload {
+        rate: Rate::per_second(20.0).expect("possible"),
+        arrivals: Arrivals::Poisson,
+        payload: Bytes(1024),
+        warm_up: Duration::from_secs(1),
+        window: Duration::from_secs(8),
+        drain: Duration::from_secs(2),
+        rtt: None,
+    };
+    Provenance {
+        started: Timestamp::constant(1_795_430_712, 0),
+        finished: Some(Timestamp::constant(1_795_430_772, 0)),
+        environment: Environment {
+            os: "linux".to_owned(),
+            architecture: "x86_64".to_owned(),
+            cpu_model: Some("Example 9".to_owned()),
+            cpu_logical: Some(2),
+            build_profile: "release".to_owned(),
+            ..Environment::default()
+        },
+        arrangement: "side-by-side".to_owned(),
+        blocks: 3,
+        seed: 7,
+        scenario: "title = \"Order status\"\n".to_owned(),
+        overrides: Vec::new(),
+        workloads: vec![workload; points],
+    }
+}
 
 /// The summary of the run.
 pub(super) fn summary() -> Summary {

@@ -1,8 +1,9 @@
 //! What lower latency costs in requests: one mark a strategy, and the front of those that no
 //! other one beats in both.
 
-use crate::analysis::figures::{Measure, OverBlocks};
+use crate::analysis::figures::OverBlocks;
 use crate::analysis::summary::{LatencySummary, StrategySummary};
+use crate::measure::Measure;
 use crate::report::quantity;
 
 use super::Chart;
