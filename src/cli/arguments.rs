@@ -31,6 +31,7 @@ verbs! {
     Run(crate::cli::run::Run),
     Check(crate::cli::check::Check),
     Report(crate::cli::report::Report),
+    Project(crate::cli::project::Project),
     Serve(crate::cli::serve::Serve),
     Receive(crate::cli::receive::Receive),
     Doctor(crate::cli::doctor::Doctor),
@@ -68,8 +69,8 @@ struct Arguments {
 const LAST: usize = 100;
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 the run failed, 2 usage or scenario error, 4 verdict invalid, \
-130 interrupted";
+Exit codes: 0 done, 1 the run failed, 2 usage or scenario error, 3 a threshold was not met, \
+4 verdict invalid, 130 interrupted";
 
 /// Does what the arguments ask for, and says how it went.
 #[must_use]

@@ -3,8 +3,9 @@
 use std::io::IsTerminal;
 use std::path::Path;
 
-use crate::analysis::analyse;
+use crate::analysis::analyse::analyse_asked;
 use crate::analysis::summary::{Summary, VerdictStatus};
+use crate::cli::expected::{ExpectOptions, tell};
 use crate::cli::options::Format;
 use crate::cli::outcome::Outcome;
 use crate::cli::terminal::{self, Terminal};
@@ -24,7 +25,7 @@ pub(crate) struct Conclusion {
 }
 
 /// Derives every table and chart of a run from its records, writes them into its folder, and
-/// shows the result.
+/// shows the result. What is expected besides is judged and told, and no part of the folder.
 ///
 /// # Errors
 ///
@@ -32,17 +33,25 @@ pub(crate) struct Conclusion {
 pub(crate) fn conclude(
     folder: &Path,
     format: Format,
+    expected: &ExpectOptions,
     terminal: &mut Terminal,
 ) -> anyhow::Result<Conclusion> {
     let run = Run::open(folder)?;
+    let (manifest, first) = (&run.manifest, run.manifest.points.first());
+    let strategies: Vec<&str> =
+        first.iter().flat_map(|point| &point.strategies).map(|one| one.name.as_str()).collect();
+    let points = manifest.points.iter().map(|point| &point.parameters);
+    expected.check(&strategies, points, &manifest.aims)?;
     for note in &run.notes {
         terminal.warning(note, "the trials before it are whole and are used");
     }
-    let analysis = analyse(&run)?;
+    let mut analysis = analyse_asked(&run, &expected.expect)?;
     let derived: Vec<DerivedFile> =
         files(&analysis).into_iter().map(|(path, bytes)| DerivedFile { path, bytes }).collect();
     replace(&run, &derived)?;
+    analysis.summary.thresholds.append(&mut analysis.asked);
     terminal.result(&shown(&analysis.summary, format))?;
+    tell(&analysis.summary, expected, terminal)?;
     terminal.note(&format!("report    {}", folder.join("report.html").display()));
     terminal.note(&format!("charts    {}", folder.join("charts").display()));
     Ok(Conclusion { outcome: outcome(&analysis.summary), noise_floor: analysis.noise_floor })
@@ -82,6 +91,7 @@ fn outcome(summary: &Summary) -> Outcome {
     match summary.verdict.status {
         _ if !measured => Outcome::Failed,
         VerdictStatus::Invalid => Outcome::Invalid,
+        _ if summary.thresholds.iter().any(|result| !result.passed) => Outcome::Unmet,
         VerdictStatus::Valid | VerdictStatus::Caveats => Outcome::Done,
     }
 }

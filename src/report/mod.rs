@@ -10,6 +10,7 @@ pub mod csv;
 pub mod files;
 pub mod html;
 pub mod json;
+pub mod junit;
 pub mod markdown;
 pub mod plot;
 pub mod table;
@@ -19,6 +20,7 @@ pub(crate) use crate::quantity;
 mod background;
 mod columns;
 mod compared;
+mod decided;
 mod point;
 #[cfg(test)]
 mod sample;
