@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::path::Path;
 
+use crate::analysis::Analysis;
 use crate::analysis::analyse::analyse_asked;
 use crate::analysis::summary::{Summary, VerdictStatus};
 use crate::cli::expected::{ExpectOptions, tell};
@@ -50,21 +51,22 @@ pub(crate) fn conclude(
         files(&analysis).into_iter().map(|(path, bytes)| DerivedFile { path, bytes }).collect();
     replace(&run, &derived)?;
     analysis.summary.thresholds.append(&mut analysis.asked);
-    terminal.result(&shown(&analysis.summary, format))?;
+    terminal.result(&shown(&analysis, format))?;
     tell(&analysis.summary, expected, terminal)?;
     terminal.note(&format!("report    {}", folder.join("report.html").display()));
     terminal.note(&format!("charts    {}", folder.join("charts").display()));
     Ok(Conclusion { outcome: outcome(&analysis.summary), noise_floor: analysis.noise_floor })
 }
 
-fn shown(summary: &Summary, format: Format) -> String {
+fn shown(analysis: &Analysis, format: Format) -> String {
+    let summary = &analysis.summary;
     match format {
         Format::Table => {
             table::summary(summary, table::Terminal { width: width(), colour: terminal::colour() })
         }
         Format::Json => json::summary(summary),
         Format::Csv => csv::summary(summary),
-        Format::Markdown => markdown::report(summary),
+        Format::Markdown => markdown::report(analysis),
     }
 }
 

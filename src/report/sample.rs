@@ -30,13 +30,14 @@ pub(super) fn analysis() -> Analysis {
         figures: figures(),
         provenance: provenance(1),
         noise_floor: None,
+        asked: Vec::new(),
     }
 }
 
 /// The analysis of the run swept over two rates.
 pub(super) fn swept_analysis() -> Analysis {
     let (summary, figures) = swept();
-    Analysis { summary, figures, provenance: provenance(2), noise_floor: None }
+    Analysis { summary, figures, provenance: provenance(2), noise_floor: None, asked: Vec::new() }
 }
 
 /// How the run came about, with as many points of one workload.
@@ -274,6 +275,23 @@ pub(super) fn swept() -> (Summary, Vec<PointFigures>) {
     for (place, rate) in ["20/s", "200/s"].into_iter().enumerate() {
         summary.points[place].parameters = parameters(rate);
         figures[place].parameters = parameters(rate);
+    }
+    (summary, figures)
+}
+
+/// The run again, swept over three rates and two intervals, so that it has six points.
+pub(super) fn grid() -> (Summary, Vec<PointFigures>) {
+    let (mut summary, mut figures) = (summary(), figures());
+    let (point, curves) = (summary.points.remove(0), figures.remove(0));
+    for rate in ["2/s", "20/s", "200/s"] {
+        for every in ["250ms", "1s"] {
+            let parameters: BTreeMap<String, String> =
+                [("events.rate", rate), ("strategy.poll.every", every)]
+                    .map(|(path, value)| (path.to_owned(), value.to_owned()))
+                    .into();
+            summary.points.push(PointSummary { parameters: parameters.clone(), ..point.clone() });
+            figures.push(PointFigures { parameters, ..curves.clone() });
+        }
     }
     (summary, figures)
 }
