@@ -39,9 +39,9 @@ pub(crate) fn conclude(
 ) -> anyhow::Result<Conclusion> {
     let mut analysis = derive(folder, expected, terminal)?;
     analysis.summary.thresholds.append(&mut analysis.asked);
-    terminal.result(&shown(&analysis.summary, format))?;
+    terminal.result(&shown(&analysis, format))?;
     tell(&analysis.summary, expected, terminal)?;
-    terminal.note(&format!("report    {}", folder.join("report.md").display()));
+    terminal.note(&format!("report    {}", folder.join("report.html").display()));
     terminal.note(&format!("charts    {}", folder.join("charts").display()));
     Ok(Conclusion { outcome: outcome(&analysis.summary), noise_floor: analysis.noise_floor })
 }
@@ -72,12 +72,13 @@ pub(crate) fn derive(
     Ok(analysis)
 }
 
-fn shown(summary: &Summary, format: Format) -> String {
+fn shown(analysis: &Analysis, format: Format) -> String {
+    let summary = &analysis.summary;
     match format {
         Format::Table => table::summary(summary, room()),
         Format::Json => json::summary(summary),
         Format::Csv => csv::summary(summary),
-        Format::Markdown => markdown::report(summary),
+        Format::Markdown => markdown::report(analysis),
     }
 }
 

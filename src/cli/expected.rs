@@ -55,7 +55,7 @@ impl ExpectOptions {
     }
 }
 
-/// Writes the JUnit file that was asked for, and annotations where GitHub Actions reads them.
+/// Writes the `JUnit` file that was asked for, and annotations where GitHub Actions reads them.
 ///
 /// # Errors
 ///
