@@ -429,6 +429,29 @@ impl Prices {
     }
 }
 
+/// Everything that a scenario wants of its strategies.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Aims {
+    /// What makes one strategy better than another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<Objective>,
+    /// What things cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prices: Option<Prices>,
+    /// What single strategies are held to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<Expectation>,
+}
+
+impl Aims {
+    /// Whether nothing is wanted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Aims::default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Expectation, Judgement, Relation, Requirement};

@@ -16,6 +16,8 @@ pub struct Scheduled {
     pub cpu_ns: u64,
     /// Time ready but without a CPU, in nanoseconds.
     pub run_queue_ns: u64,
+    /// Times it was given a CPU.
+    pub slices: u64,
 }
 
 /// Reads `/proc/PID/task/*/schedstat`; threads that have ended are in it no more.
@@ -31,6 +33,7 @@ pub fn scheduled(pid: u32) -> io::Result<Scheduled> {
         let thread = of_task(&task)?;
         total.cpu_ns += thread.cpu_ns;
         total.run_queue_ns += thread.run_queue_ns;
+        total.slices += thread.slices;
     }
     Ok(total)
 }
@@ -40,6 +43,8 @@ pub fn scheduled(pid: u32) -> io::Result<Scheduled> {
 pub struct Suffered {
     /// Time that threads stood ready but without a CPU, in nanoseconds.
     pub run_queue_ns: u64,
+    /// Times that a thread was given a CPU.
+    pub slices: u64,
     /// Page faults that had to wait for a disk.
     pub major_faults: u64,
     /// Times that a thread was moved to another CPU; absent where the kernel does not say.
@@ -55,7 +60,9 @@ pub fn suffered() -> io::Result<Suffered> {
     let me = Process::myself().map_err(io::Error::other)?;
     let mut total = Suffered { migrations: Some(0), ..Suffered::default() };
     for task in me.tasks().map_err(io::Error::other)?.flatten() {
-        total.run_queue_ns += of_task(&task)?.run_queue_ns;
+        let thread = of_task(&task)?;
+        total.run_queue_ns += thread.run_queue_ns;
+        total.slices += thread.slices;
         total.migrations = total.migrations.zip(migrations(&task)).map(|(sum, more)| sum + more);
     }
     total.major_faults = me.stat().map_err(io::Error::other)?.majflt;
@@ -82,7 +89,11 @@ pub fn scheduled_thread(thread: Pid) -> io::Result<Scheduled> {
 
 fn of_task(task: &Task) -> io::Result<Scheduled> {
     let statistics = task.schedstat().map_err(io::Error::other)?;
-    Ok(Scheduled { cpu_ns: statistics.sum_exec_runtime, run_queue_ns: statistics.run_delay })
+    Ok(Scheduled {
+        cpu_ns: statistics.sum_exec_runtime,
+        run_queue_ns: statistics.run_delay,
+        slices: statistics.pcount,
+    })
 }
 
 /// Forgets the process's largest resident set so far, so that the next reading of

@@ -8,6 +8,7 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 
 use crate::affinity::Placement;
+use crate::aim::Aims;
 use crate::delivery::contract::Strategy;
 use crate::fault::Fault;
 use crate::scenario::{NamedStrategy, Scenario, ScenarioPoint, TRIAL_OVERHEAD, TraceFile};
@@ -39,6 +40,8 @@ pub struct Plan {
     pub blocks: u32,
     /// When a point has blocks enough, unless their number is fixed.
     pub stopping: Option<StoppingRule>,
+    /// What is wanted of the strategies.
+    pub aims: Aims,
     /// The combinations of swept parameters, the first of them changing slowest; one without a
     /// sweep.
     pub points: Vec<Point>,
@@ -146,7 +149,7 @@ pub struct Expectation {
 /// Everything a run of the scenario will do.
 ///
 /// Points come in the order of the sweep and blocks in rising order within a point. A block is
-/// one trial side by side, or one trial a strategy in random order. Block n has the same seed
+/// one trial side by side, or one trial a strategy, in random order either way. Block n has the same seed
 /// at every point, so that points differ in what was swept and not in luck.
 #[must_use]
 pub fn expand(scenario: &Scenario) -> Plan {
@@ -170,6 +173,7 @@ pub fn expand(scenario: &Scenario) -> Plan {
         layout: scenario.layout,
         blocks: scenario.repeats,
         stopping: scenario.stopping,
+        aims: scenario.aims.clone(),
         points: scenario.points.iter().map(resolved).collect(),
         trials,
         fault: None,
@@ -182,16 +186,17 @@ fn block_seed(seed: u64, block: u32) -> u64 {
 }
 
 /// The strategies that run together, set by set in the order of their trials.
+///
+/// The order is random in either layout: strategies that share a source are woken one after the
+/// other, so the same one must not be first in every block.
 fn sets(scenario: &Scenario, point: usize, block: u32, strategies: usize) -> Vec<Vec<usize>> {
+    // Streams beyond those of the block seeds, one for each block of each point.
+    let stream = (point as u64 + 1) << 32 | u64::from(block);
+    let mut order: Vec<usize> = (0..strategies).collect();
+    order.shuffle(&mut random_stream(scenario.seed, stream));
     match scenario.layout {
-        Layout::SideBySide => vec![(0..strategies).collect()],
-        Layout::Solo => {
-            // Streams beyond those of the block seeds, one for each block of each point.
-            let stream = (point as u64 + 1) << 32 | u64::from(block);
-            let mut order: Vec<usize> = (0..strategies).collect();
-            order.shuffle(&mut random_stream(scenario.seed, stream));
-            order.into_iter().map(|strategy| vec![strategy]).collect()
-        }
+        Layout::SideBySide => vec![order],
+        Layout::Solo => order.into_iter().map(|strategy| vec![strategy]).collect(),
     }
 }
 
@@ -408,7 +413,13 @@ mechanism = 'webhook'
     fn side_by_side_a_block_is_one_trial_of_all_strategies() {
         let plan = plan(&[]);
         assert_eq!(plan.trials.len(), 40);
-        assert!(plan.trials.iter().all(|trial| trial.strategies == [0, 1, 2]));
+        let mut orders = BTreeSet::new();
+        for trial in &plan.trials {
+            let all: BTreeSet<usize> = trial.strategies.iter().copied().collect();
+            assert_eq!(all, BTreeSet::from([0, 1, 2]));
+            orders.insert(trial.strategies.clone());
+        }
+        assert_eq!(orders.len(), 6, "none is always woken first");
         assert!(plan.trials.iter().zip(0..).all(|(trial, n)| (trial.index, trial.block) == (n, n)));
     }
 

@@ -1,6 +1,9 @@
 //! From a run folder to its summary and figures.
 
 use super::conditions::conditions;
+use super::costs::costs;
+use super::crossover::crossovers as crossovers_of;
+use super::decide::Judge;
 use super::evidence::{Evidence, PlannedBlocks, PointEvidence, gather};
 use super::figures::PointFigures;
 use super::noise;
@@ -8,8 +11,12 @@ use super::paired::{Pairing, paired};
 use super::precision::stopping;
 use super::provenance::Provenance;
 use super::ratios::comparisons;
-use super::summary::{PointSummary, SUMMARY_SCHEMA, ScenarioSummary, Summary, Tool, VerdictStatus};
+use super::summary::{
+    PointSummary, SUMMARY_SCHEMA, ScenarioSummary, Summary, ThresholdResult, Tool, VerdictStatus,
+};
+use super::thresholds::thresholds;
 use super::validity;
+use crate::aim::Expectation;
 use crate::digest::sha256;
 use crate::record::error::RecordError;
 use crate::record::manifest::PlannedPoint;
@@ -29,6 +36,8 @@ pub struct Analysis {
     pub provenance: Provenance,
     /// How far apart two identical strategies of the run came, if it may be used and holds two.
     pub noise_floor: Option<NoiseFloor>,
+    /// What was asked of the run besides, and is no part of it.
+    pub asked: Vec<ThresholdResult>,
 }
 
 /// Why a run cannot be analysed. A run that went badly can: its verdict then says so.
@@ -72,6 +81,15 @@ const SIDE_BY_SIDE: &str = "side-by-side";
 ///
 /// When files are damaged or records do not belong to the manifest.
 pub fn analyse(run: &Run) -> Result<Analysis, AnalysisError> {
+    analyse_asked(run, &[])
+}
+
+/// The same, with expectations that the run's scenario does not have.
+///
+/// # Errors
+///
+/// As [`analyse`].
+pub fn analyse_asked(run: &Run, asked: &[Expectation]) -> Result<Analysis, AnalysisError> {
     let (evidence, mut figures) = gather_all(run)?;
     let verdict = validity::judge(&evidence);
     validity::mark_unsettled(&evidence, &mut figures);
@@ -83,6 +101,19 @@ pub fn analyse(run: &Run) -> Result<Analysis, AnalysisError> {
         .iter()
         .flat_map(|point| &point.strategies)
         .all(|strategy| strategy.unended == 0);
+    let aims = &run.manifest.aims;
+    let prices = aims.prices.as_ref();
+    let sound = verdict.status != VerdictStatus::Invalid;
+    let decision = Judge::of(aims, floor, sound).map(|judge| {
+        let crossovers = aims.objective.as_ref().and_then(|objective| objective.minimise);
+        let crossovers = crossovers.map_or_else(Vec::new, |measure| {
+            crossovers_of(measure, &evidence, &run.manifest.points, prices)
+        });
+        judge.conclude(judge.decide(&evidence), crossovers)
+    });
+    let costs = prices.map(|prices| costs(&evidence, prices));
+    let [expected, asked] = [&aims.thresholds[..], asked]
+        .map(|expectations| thresholds(expectations, &evidence, prices));
     let conditions = (0_u32..).zip(&run.manifest.points).map(|(index, point)| {
         conditions(point, run.records.iter().filter(|record| record.point == index))
     });
@@ -116,13 +147,12 @@ pub fn analyse(run: &Run) -> Result<Analysis, AnalysisError> {
         complete,
         verdict,
         points: points.collect(),
-        decision: None,
-        thresholds: Vec::new(),
-        costs: None,
+        decision,
+        thresholds: expected,
+        costs,
     };
-    let sound = summary.verdict.status != VerdictStatus::Invalid;
     let noise_floor = measured.filter(|_| sound);
-    Ok(Analysis { summary, figures, provenance: Provenance::of(run), noise_floor })
+    Ok(Analysis { summary, figures, provenance: Provenance::of(run), noise_floor, asked })
 }
 
 /// The evidence and figures of every planned point and strategy.

@@ -76,10 +76,21 @@ pub(crate) struct StrategyEvidence {
     pub(crate) excluded: Vec<String>,
     /// Planned blocks that did not end: interrupted, or without any record.
     pub(crate) unended: u32,
-    /// The highest of p99, p95, p90 and p50 of lag that the sample supports, with its share.
-    pub(crate) lag_high: Option<(f64, u64)>,
+    /// The tail of lag, if there are events enough for any quantile.
+    pub(crate) lag_tail: Option<LagTail>,
     /// How a poll's waits are distributed beside its closed form.
     pub(crate) waits: Option<WaitFit>,
+}
+
+/// The highest quantile of lag that the sample supports, of p99, p95, p90 and p50.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LagTail {
+    /// The share of events that are no later.
+    pub(crate) share: f64,
+    /// The lag, in nanoseconds.
+    pub(crate) lag: u64,
+    /// The same quantile of latency, all blocks together, in nanoseconds.
+    pub(crate) latency: u64,
 }
 
 impl StrategyEvidence {
@@ -234,11 +245,14 @@ pub(crate) fn gather(
     let lag = Distribution::pooled(&lags);
     let lag_high = [Quantile::P99, Quantile::P95, Quantile::P90, Quantile::P50]
         .into_iter()
-        .find_map(|quantile| Some((quantile.share(), lag.quantile(quantile)?)));
+        .find_map(|quantile| Some((quantile, lag.quantile(quantile)?)));
     // As many values as there are events: gone before the latencies are pooled.
     drop(lags);
     let lag = summarise_lag(&lag);
     let pooled = Distribution::pooled(&latencies);
+    let lag_tail = lag_high.and_then(|(quantile, lag)| {
+        Some(LagTail { share: quantile.share(), lag, latency: pooled.at(quantile)? })
+    });
     let mut summary = summarise_blocks(strategy, &blocks, planned);
     summary.latency = summarise(&latencies, &pooled);
     summary.latency.effective = blocks.iter().map(Block::effective).sum();
@@ -256,7 +270,7 @@ pub(crate) fn gather(
     let Sorted { excluded, unended, .. } = sorted;
     let (theory, promise) = (strategy.theory.clone(), strategy.promise);
     Ok((
-        StrategyEvidence { summary, theory, promise, blocks, excluded, unended, lag_high, waits },
+        StrategyEvidence { summary, theory, promise, blocks, excluded, unended, lag_tail, waits },
         figures,
     ))
 }

@@ -216,11 +216,12 @@ impl Distribution {
 
     /// The value of a quantile, if the sample supports it.
     pub(crate) fn quantile(&self, quantile: Quantile) -> Option<u64> {
-        let count = self.count();
-        if !quantile.is_supported_by(self.events) {
-            return None;
-        }
-        self.at_rank(quantile.rank(count)).map(|(value, _)| value)
+        quantile.is_supported_by(self.events).then(|| self.at(quantile))?
+    }
+
+    /// The value of a quantile, however few values are beyond it.
+    pub(crate) fn at(&self, quantile: Quantile) -> Option<u64> {
+        self.at_rank(quantile.rank(self.count())).map(|(value, _)| value)
     }
 
     /// How many values are at most as great as a value.

@@ -12,6 +12,7 @@ use super::evidence::{Block, StrategyEvidence};
 use super::measure::of_block;
 use super::summary::{Comparison, Difference, RatioInterval};
 use crate::measure::Measure;
+use crate::stopping::FEWEST_BLOCKS;
 
 /// The chance of a false difference that is accepted.
 const SIGNIFICANCE: f64 = 0.05;
@@ -59,33 +60,53 @@ fn compare(
 
 /// Holm's procedure over the comparisons of one measure, and what may be said of each.
 fn adjust(family: &mut [Comparison]) {
-    let mut order: Vec<usize> = (0..family.len()).collect();
-    order.sort_by(|a, b| family[*a].p_value.total_cmp(&family[*b].p_value));
-    let compared = family.len() as f64;
+    let compared = family.len();
+    let mut p_values: Vec<f64> = family.iter().map(|comparison| comparison.p_value).collect();
+    holm(&mut p_values);
+    for (comparison, p_value) in family.iter_mut().zip(p_values) {
+        comparison.p_value = p_value;
+        let larger = comparison.ratio > 1.0;
+        comparison.difference = difference(p_value, comparison.blocks, compared, larger);
+    }
+}
+
+/// Adjusts the p-values of comparisons that are made together (Holm 1979).
+pub(crate) fn holm(p_values: &mut [f64]) {
+    let mut order: Vec<usize> = (0..p_values.len()).collect();
+    order.sort_by(|a, b| p_values[*a].total_cmp(&p_values[*b]));
     // No comparison may come out surer than one with a smaller p-value.
     let mut least = 0.0_f64;
-    for (place, remaining) in order.into_iter().zip((1..=family.len()).rev()) {
-        let comparison = &mut family[place];
-        let surest = 2.0 * 0.5_f64.powi(i32::try_from(comparison.blocks).unwrap_or(i32::MAX));
-        let decidable = surest * compared < SIGNIFICANCE;
-        least = least.max((comparison.p_value * remaining as f64).min(1.0));
-        comparison.p_value = least;
-        comparison.difference = match comparison.interval {
-            None => Difference::Unknown,
-            // However one-sided so few blocks were, they could not show a difference.
-            Some(_) if !decidable => Difference::Unknown,
-            Some(_) if least >= SIGNIFICANCE => Difference::None,
-            Some(_) if comparison.ratio > 1.0 => Difference::Larger,
-            Some(_) => Difference::Smaller,
-        };
+    for (place, remaining) in order.into_iter().zip((1..=p_values.len()).rev()) {
+        least = least.max((p_values[place] * remaining as f64).min(1.0));
+        p_values[place] = least;
+    }
+}
+
+/// What an adjusted p-value over so many blocks says, of as many compared together.
+pub(crate) fn difference(p_value: f64, blocks: u32, compared: usize, larger: bool) -> Difference {
+    let surest = 2.0 * 0.5_f64.powi(i32::try_from(blocks).unwrap_or(i32::MAX));
+    // However one-sided too few blocks were, they could not show a difference.
+    if blocks < FEWEST_BLOCKS || surest * compared as f64 >= SIGNIFICANCE {
+        Difference::Unknown
+    } else if p_value >= SIGNIFICANCE {
+        Difference::None
+    } else if larger {
+        Difference::Larger
+    } else {
+        Difference::Smaller
     }
 }
 
 /// The chance that ratios as one-sided as these come from equals: a fair coin decides in each
 /// block which of the two is larger. Blocks in which they tie decide nothing.
 fn sign_test(ratios: &[f64]) -> f64 {
-    let above = ratios.iter().filter(|ratio| **ratio > 1.0).count();
-    let below = ratios.iter().filter(|ratio| **ratio < 1.0).count();
+    signs_test(ratios.iter().map(|ratio| ratio - 1.0))
+}
+
+/// The same of differences.
+pub(crate) fn signs_test(differences: impl Iterator<Item = f64> + Clone) -> f64 {
+    let above = differences.clone().filter(|difference| *difference > 0.0).count();
+    let below = differences.filter(|difference| *difference < 0.0).count();
     let rarer = above.min(below);
     (2.0 * at_most(rarer, above + below)).min(1.0)
 }

@@ -767,6 +767,8 @@ pub struct Crossover {
     pub break_even: Option<BreakEven>,
     /// What else is to be known, if anything.
     pub note: Option<String>,
+    /// All of it in one sentence.
+    pub sentence: String,
 }
 
 /// What the values of a swept parameter are counted in.

@@ -35,6 +35,7 @@ verbs! {
     Cite(crate::cli::cite::Cite),
     Verify(crate::cli::verify::Verify),
     Reproduce(crate::cli::reproduce::Reproduce),
+    Project(crate::cli::project::Project),
     Serve(crate::cli::serve::Serve),
     Receive(crate::cli::receive::Receive),
     Doctor(crate::cli::doctor::Doctor),
@@ -72,7 +73,7 @@ struct Arguments {
 const LAST: usize = 100;
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 the run failed, 2 usage or scenario error, 3 a threshold failed, \
+Exit codes: 0 done, 1 the run failed, 2 usage or scenario error, 3 a threshold was not met, \
 4 verdict invalid, 130 interrupted";
 
 /// Does what the arguments ask for, and says how it went.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::Value;
 
+use crate::aim::Objective;
 use crate::cli::grid::Grid;
 use crate::cli::options::{Format, ScenarioOptions};
 use crate::cli::outcome::Outcome;
@@ -83,6 +84,9 @@ fn overview(plan: &Plan) -> String {
     let spins = spins.into_iter().filter(|spin| !spin.is_zero());
     lines
         .extend(spins.map(|spin| format!("spinning  {} before each event", format_duration(spin))));
+    lines.extend(plan.aims.objective.as_ref().map(wanted));
+    let thresholds = plan.aims.thresholds.iter();
+    lines.extend(thresholds.map(|expectation| format!("expects   {expectation}")));
     lines.extend(plan.overrides.iter().map(|given| format!("changed   {given}")));
     let [soonest, latest] = [fewest.wall_time, estimate.wall_time].map(rounded);
     lines.push(format!("time      about {}", range(&soonest, &latest)));
@@ -90,6 +94,14 @@ fn overview(plan: &Plan) -> String {
     lines.push(format!("expected  {events} events, {requests} requests"));
     lines.push(format!("          {} connections open at once", estimate.connections));
     lines.into_iter().map(|line| line + "\n").collect()
+}
+
+/// What the run will decide by.
+fn wanted(objective: &Objective) -> String {
+    let least = objective.minimise.map(|measure| format!("the least {measure}"));
+    let wanted: Vec<String> =
+        objective.require.iter().map(ToString::to_string).chain(least).collect();
+    format!("decides   by {}", wanted.join(", "))
 }
 
 /// From the least to the most, or the one figure that they are.
@@ -239,6 +251,13 @@ expected  3600 events, 7236 requests
         ] {
             assert!(shown.lines().any(|shown| shown == line), "{shown}");
         }
+    }
+
+    #[test]
+    fn what_is_wanted_is_told() {
+        let shown = overview(&plan("crossover"));
+        let line = "decides   by loss = 0, the least requests.per_event";
+        assert!(shown.lines().any(|shown| shown == line), "{shown}");
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl Compare {
             );
         }
         let failed = results.iter().any(|result| result.outcome == GateOutcome::Failed);
-        Ok(if failed { Outcome::ThresholdFailed } else { Outcome::Done })
+        Ok(if failed { Outcome::Unmet } else { Outcome::Done })
     }
 }
 

@@ -3,8 +3,10 @@
 use std::io::IsTerminal;
 use std::path::Path;
 
+use crate::analysis::Analysis;
+use crate::analysis::analyse::analyse_asked;
 use crate::analysis::summary::{Summary, VerdictStatus};
-use crate::analysis::{Analysis, analyse};
+use crate::cli::expected::{ExpectOptions, tell};
 use crate::cli::options::Format;
 use crate::cli::outcome::Outcome;
 use crate::cli::terminal::{self, Terminal};
@@ -24,7 +26,7 @@ pub(crate) struct Conclusion {
 }
 
 /// Derives every table and chart of a run from its records, writes them into its folder, and
-/// shows the result.
+/// shows the result. What is expected besides is judged and told, and no part of the folder.
 ///
 /// # Errors
 ///
@@ -32,10 +34,13 @@ pub(crate) struct Conclusion {
 pub(crate) fn conclude(
     folder: &Path,
     format: Format,
+    expected: &ExpectOptions,
     terminal: &mut Terminal,
 ) -> anyhow::Result<Conclusion> {
-    let analysis = derive(folder, terminal)?;
+    let mut analysis = derive(folder, expected, terminal)?;
+    analysis.summary.thresholds.append(&mut analysis.asked);
     terminal.result(&shown(&analysis.summary, format))?;
+    tell(&analysis.summary, expected, terminal)?;
     terminal.note(&format!("report    {}", folder.join("report.md").display()));
     terminal.note(&format!("charts    {}", folder.join("charts").display()));
     Ok(Conclusion { outcome: outcome(&analysis.summary), noise_floor: analysis.noise_floor })
@@ -46,12 +51,21 @@ pub(crate) fn conclude(
 /// # Errors
 ///
 /// When the folder is no run, is damaged, or cannot be written.
-pub(crate) fn derive(folder: &Path, terminal: &mut Terminal) -> anyhow::Result<Analysis> {
+pub(crate) fn derive(
+    folder: &Path,
+    expected: &ExpectOptions,
+    terminal: &mut Terminal,
+) -> anyhow::Result<Analysis> {
     let run = Run::open(folder)?;
+    let (manifest, first) = (&run.manifest, run.manifest.points.first());
+    let strategies: Vec<&str> =
+        first.iter().flat_map(|point| &point.strategies).map(|one| one.name.as_str()).collect();
+    let points = manifest.points.iter().map(|point| &point.parameters);
+    expected.check(&strategies, points, &manifest.aims)?;
     for note in &run.notes {
         terminal.warning(note, "the trials before it are whole and are used");
     }
-    let analysis = analyse(&run)?;
+    let analysis = analyse_asked(&run, &expected.expect)?;
     let derived: Vec<DerivedFile> =
         files(&analysis).into_iter().map(|(path, bytes)| DerivedFile { path, bytes }).collect();
     replace(&run, &derived)?;
@@ -95,6 +109,7 @@ fn outcome(summary: &Summary) -> Outcome {
     match summary.verdict.status {
         _ if !measured => Outcome::Failed,
         VerdictStatus::Invalid => Outcome::Invalid,
+        _ if summary.thresholds.iter().any(|result| !result.passed) => Outcome::Unmet,
         VerdictStatus::Valid | VerdictStatus::Caveats => Outcome::Done,
     }
 }

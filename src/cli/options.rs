@@ -12,6 +12,24 @@ pub(crate) struct ScenarioOptions {
     /// A scenario file, or the name of a built-in scenario.
     scenario: PathBuf,
 
+    #[command(flatten)]
+    changes: Changes,
+}
+
+impl ScenarioOptions {
+    /// The scenario with all changes made.
+    ///
+    /// # Errors
+    ///
+    /// When the scenario or a change cannot be used.
+    pub(crate) fn load(&self) -> Result<Scenario, ScenarioError> {
+        load(&self.scenario, &self.changes.overrides())
+    }
+}
+
+/// What to change about a scenario.
+#[derive(Debug, Args)]
+pub(crate) struct Changes {
     /// Change one value, such as `events.rate=5/s` or `strategy."poll every second".every=2s`.
     #[arg(long, value_name = "PATH=VALUE", allow_hyphen_values = true)]
     set: Vec<String>,
@@ -30,17 +48,9 @@ pub(crate) struct ScenarioOptions {
     duration: Option<String>,
 }
 
-impl ScenarioOptions {
-    /// The scenario with all changes made.
-    ///
-    /// # Errors
-    ///
-    /// When the scenario or a change cannot be used.
-    pub(crate) fn load(&self) -> Result<Scenario, ScenarioError> {
-        load(&self.scenario, &self.overrides())
-    }
-
-    fn overrides(&self) -> Vec<Override> {
+impl Changes {
+    /// The changes, in the order in which they are made: short options win.
+    pub(crate) fn overrides(&self) -> Vec<Override> {
         let set = self.set.iter().map(|text| Override { origin: "--set", text: text.clone() });
         let short = [
             ("--seed", "run.seed", &self.seed),
@@ -71,16 +81,18 @@ pub(crate) enum Format {
 
 #[cfg(test)]
 mod tests {
-    use super::ScenarioOptions;
+    use super::{Changes, ScenarioOptions};
 
     #[test]
     fn short_options_are_overrides_too_and_win() {
         let options = ScenarioOptions {
             scenario: "quickstart".into(),
-            set: vec!["run.seed=7".into(), "events.rate=5/s".into()],
-            seed: Some("8".into()),
-            repeats: Some("2".into()),
-            duration: Some("3s".into()),
+            changes: Changes {
+                set: vec!["run.seed=7".into(), "events.rate=5/s".into()],
+                seed: Some("8".into()),
+                repeats: Some("2".into()),
+                duration: Some("3s".into()),
+            },
         };
         let scenario = options.load().expect("a scenario");
         assert_eq!((scenario.seed, scenario.repeats), (8, 2));

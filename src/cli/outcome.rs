@@ -14,8 +14,8 @@ pub(crate) enum Outcome {
     Failed,
     /// The arguments or the scenario cannot be used.
     Refused,
-    /// A threshold failed.
-    ThresholdFailed,
+    /// What was expected of a strategy is not certain to hold.
+    Unmet,
     /// The verdict is invalid: the numbers must not be used.
     Invalid,
     /// The user stopped it.
@@ -28,7 +28,7 @@ impl From<Outcome> for ExitCode {
             Outcome::Done => 0,
             Outcome::Failed => 1,
             Outcome::Refused => 2,
-            Outcome::ThresholdFailed => 3,
+            Outcome::Unmet => 3,
             Outcome::Invalid => 4,
             Outcome::Interrupted => 130,
         })

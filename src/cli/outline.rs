@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::aim::Aims;
 use crate::plan::{Layout, Plan, PlannedStrategy, Point, Trial};
 use crate::schedule::Arrivals;
 use crate::stopping::StoppingRule;
@@ -22,6 +23,8 @@ pub(crate) struct Outline<'p> {
     blocks: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     stopping: Option<StoppingRule>,
+    #[serde(skip_serializing_if = "Aims::is_empty")]
+    aims: &'p Aims,
     expected: Total,
     points: Vec<PointOutline<'p>>,
     trials: Vec<TrialOutline<'p>>,
@@ -94,6 +97,7 @@ impl<'p> Outline<'p> {
             layout: plan.layout,
             blocks: plan.blocks,
             stopping: plan.stopping,
+            aims: &plan.aims,
             expected: Total {
                 events: estimate.events,
                 requests: estimate.requests,

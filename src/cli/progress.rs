@@ -101,6 +101,12 @@ impl Observer for Progress<'_> {
         self.tell(News::Phase(phase));
     }
 
+    fn kept(&mut self, record: &TrialRecord) {
+        let said = format!("block {}, `{}`: kept", record.block + 1, record.strategy.name);
+        let terminal = &mut *self.terminal;
+        self.bar.suspend(|| terminal.detail(&said));
+    }
+
     fn recorded(&mut self, record: &TrialRecord) {
         let name = &record.strategy.name;
         let block = record.block + 1;

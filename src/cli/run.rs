@@ -9,9 +9,10 @@ use crate::affinity;
 use crate::cli::check::warn_of_few_events;
 use crate::cli::conclusion::{Conclusion, conclude};
 use crate::cli::enough::Enough;
+use crate::cli::expected::ExpectOptions;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::known_machine::KnownMachine;
-use crate::cli::options::{Format, ScenarioOptions};
+use crate::cli::options::{Changes, Format};
 use crate::cli::outcome::{Outcome, UsageError};
 use crate::cli::progress::Progress;
 use crate::cli::terminal::Terminal;
@@ -19,16 +20,22 @@ use crate::clock;
 use crate::fault::Fault;
 use crate::meter;
 use crate::plan::{Plan, expand};
-use crate::record::folder::RunFolder;
+use crate::record;
+use crate::record::folder::{MANIFEST_FILE, RunFolder, SCENARIO_FILE};
 use crate::record::manifest::RunStatus;
+use crate::scenario::{Override, load};
 use crate::trial::crew::Launcher;
 use crate::trial::run::{Stop, bytes_needed, manifest, run};
 
 /// Run a scenario: start the processes, measure, record, and show the comparison.
 #[derive(Debug, Args)]
 pub(crate) struct Run {
+    /// A scenario file, or the name of a built-in scenario.
+    #[arg(required_unless_present = "resume")]
+    scenario: Option<PathBuf>,
+
     #[command(flatten)]
-    scenario: ScenarioOptions,
+    changes: Changes,
 
     /// Where the run's folder is made.
     #[arg(long, value_name = "DIR", default_value = "results")]
@@ -39,24 +46,29 @@ pub(crate) struct Run {
     #[arg(long, value_name = "FAULT", value_parser = fault)]
     inject: Option<Fault>,
 
+    #[command(flatten)]
+    expected: ExpectOptions,
+
+    /// Go on with a run that was interrupted or killed; trials that came to an end are kept.
+    #[arg(
+        long,
+        value_name = "RUN",
+        conflicts_with_all = ["scenario", "set", "seed", "repeats", "duration", "out", "inject", "expect"]
+    )]
+    resume: Option<PathBuf>,
+
     /// How to write the result to stdout.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
-impl Run {
-    pub(crate) fn run(self, terminal: &mut Terminal) -> anyhow::Result<Outcome> {
-        // First of all: from here on a signal keeps what there is instead of ending the program.
-        let interrupt = Interrupt::listen()?;
-        let plan = Plan { fault: self.inject, ..expand(&self.scenario.load()?) };
-        let recorded = record(plan, &self.out, &interrupt, terminal)?;
-        let Conclusion { outcome, noise_floor } = conclude(&recorded.path, self.format, terminal)?;
-        if let Some(floor) = noise_floor {
-            recorded.machine.keep(floor, terminal);
-        }
-        let interrupted = recorded.status == RunStatus::Interrupted;
-        Ok(if interrupted { Outcome::Interrupted } else { outcome })
-    }
+/// What is to be measured, and into what.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    plan: Plan,
+    folder: RunFolder,
+    /// What an earlier part of the run has measured.
+    before: Option<record::run::Run>,
 }
 
 /// A run that has ended.
@@ -67,33 +79,129 @@ pub(crate) struct Recorded {
     /// How far it came.
     pub(crate) status: RunStatus,
     /// Where it was made.
-    pub(crate) machine: KnownMachine,
+    machine: KnownMachine,
 }
 
-/// Runs a plan into a new folder below `out`.
+impl Run {
+    pub(crate) fn run(self, terminal: &mut Terminal) -> anyhow::Result<Outcome> {
+        // First of all: from here on a signal keeps what there is instead of ending the program.
+        let interrupt = Interrupt::listen()?;
+        let told = ExpectOptions { expect: Vec::new(), junit: self.expected.junit.clone() };
+        let prepared = match &self.resume {
+            Some(run) => resumed(run, terminal)?,
+            None => self.begun(terminal)?,
+        };
+        let Recorded { path, status, machine } = record(prepared, &interrupt, terminal)?;
+        let Conclusion { outcome, noise_floor } = conclude(&path, self.format, &told, terminal)?;
+        if let Some(floor) = noise_floor {
+            machine.keep(floor, terminal);
+        }
+        if status != RunStatus::Interrupted {
+            return Ok(outcome);
+        }
+        terminal.note(&format!("go on     pollpush run --resume {}", path.display()));
+        Ok(Outcome::Interrupted)
+    }
+
+    /// A new run.
+    fn begun(&self, terminal: &mut Terminal) -> anyhow::Result<Prepared> {
+        let scenario = self.scenario.as_deref().unwrap_or(Path::new(""));
+        let scenario = load(scenario, &self.changes.overrides())?;
+        let mut plan = Plan { fault: self.inject, ..expand(&scenario) };
+        self.expect(&mut plan)?;
+        prepare(plan, &self.out, terminal)
+    }
+}
+
+/// Makes the folder of a new run below `out`, once the machine is known to have what the plan
+/// asks for.
 ///
 /// # Errors
 ///
-/// When the plan asks for more than the machine has, or the run cannot be recorded.
-pub(crate) fn record(
+/// When it has not, or the folder cannot be made.
+pub(crate) fn prepare(
     mut plan: Plan,
     out: &Path,
-    interrupt: &Interrupt,
     terminal: &mut Terminal,
-) -> anyhow::Result<Recorded> {
+) -> anyhow::Result<Prepared> {
     place(&mut plan)?;
     warn_of_few_events(&plan, terminal);
     require_sockets(&plan)?;
     let mut manifest = manifest(&plan);
-    let machine = KnownMachine::here(&manifest.environment);
-    manifest.noise_floor = machine.noise_floor(&manifest.arrangement(), clock::wall(), terminal);
-    let mut folder = RunFolder::create(out, manifest, &plan.scenario, bytes_needed(&plan))?;
+    manifest.noise_floor = KnownMachine::here(&manifest.environment).noise_floor(
+        &manifest.arrangement(),
+        clock::wall(),
+        terminal,
+    );
+    let folder = RunFolder::create(out, manifest, &plan.scenario, bytes_needed(&plan))?;
+    Ok(Prepared { plan, folder, before: None })
+}
+
+/// Measures what was prepared, and ends its run.
+///
+/// # Errors
+///
+/// When the run cannot be recorded; finished trials are kept.
+pub(crate) fn record(
+    prepared: Prepared,
+    interrupt: &Interrupt,
+    terminal: &mut Terminal,
+) -> anyhow::Result<Recorded> {
+    let Prepared { plan, mut folder, before } = prepared;
+    let machine = KnownMachine::here(&folder.manifest().environment);
     let path = folder.path().to_owned();
     terminal.note(&format!("recording into {}", path.display()));
-    let status = measure(&plan, &mut folder, interrupt, terminal)
-        .with_context(|| format!("finished trials are kept in {}", path.display()))?;
+    let measured = measure(&plan, &mut folder, before.as_ref(), interrupt, terminal);
+    let status = measured.with_context(|| {
+        format!(
+            "finished trials are kept; `pollpush run --resume {}` goes on with the others",
+            path.display()
+        )
+    })?;
     folder.finish(status, clock::wall())?;
     Ok(Recorded { path, status, machine })
+}
+
+/// A run that was interrupted, from its folder: the same plan, on the same machine, by the same
+/// program.
+fn resumed(path: &Path, terminal: &mut Terminal) -> anyhow::Result<Prepared> {
+    let earlier = record::run::Run::open(path)?.manifest;
+    let given = |text: &String| Override { origin: MANIFEST_FILE, text: text.clone() };
+    let overrides: Vec<Override> = earlier.overrides.iter().map(given).collect();
+    let scenario = load(&path.join(SCENARIO_FILE), &overrides)?;
+    let mut plan = Plan { fault: earlier.injected, ..expand(&scenario) };
+    // Those that were given beside the scenario are in no scenario.
+    plan.aims.thresholds.clone_from(&earlier.aims.thresholds);
+    place(&mut plan)?;
+    require_sockets(&plan)?;
+    if let Some(differs) = earlier.first_difference(&manifest(&plan)) {
+        return Err(UsageError {
+            message: format!(
+                "the run cannot go on here: its `{differs}` is not what it was when it began, and \
+                 what is measured now would not be of the same run"
+            ),
+            hint: "go on with the same version of pollpush on the same machine, or run the \
+                   scenario anew"
+                .into(),
+        }
+        .into());
+    }
+    let (folder, before) = RunFolder::reopen(path, bytes_needed(&plan), clock::wall())?;
+    terminal.note(&format!("going on: {} trial records are kept", before.records.len()));
+    Ok(Prepared { plan, folder, before: Some(before) })
+}
+
+impl Run {
+    /// Adds what is expected beside the scenario to what the run records.
+    fn expect(&self, plan: &mut Plan) -> Result<(), UsageError> {
+        let point = plan.points.first();
+        let strategies: Vec<&str> =
+            point.iter().flat_map(|point| &point.strategies).map(|one| one.name.as_str()).collect();
+        let points = plan.points.iter().map(|point| &point.parameters);
+        self.expected.check(&strategies, points, &plan.aims)?;
+        plan.aims.thresholds.extend(self.expected.expect.iter().cloned());
+        Ok(())
+    }
 }
 
 /// Chooses CPUs for a plan that pins its processes, and stays off them if any are left.
@@ -127,6 +235,7 @@ fn fault(name: &str) -> Result<Fault, String> {
 fn measure(
     plan: &Plan,
     folder: &mut RunFolder,
+    before: Option<&record::run::Run>,
     interrupt: &Interrupt,
     terminal: &mut Terminal,
 ) -> anyhow::Result<RunStatus> {
@@ -136,7 +245,7 @@ fn measure(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let launcher = Launcher::new(program()?).await?;
-        Ok(run(plan, folder, &launcher, interrupt.token(), &mut progress, stop).await?)
+        Ok(run(plan, folder, before, &launcher, interrupt.token(), &mut progress, stop).await?)
     })
 }
 

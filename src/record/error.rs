@@ -126,6 +126,18 @@ pub enum RecordError {
         /// What it has.
         what: &'static str,
     },
+    /// A run that came to its end has nothing left to measure.
+    #[error("`{}` has come to its planned end; `pollpush report` shows it", path.display())]
+    Ended {
+        /// The run folder.
+        path: PathBuf,
+    },
+    /// Another program is filling the folder.
+    #[error("`{}` is being measured by another process; wait for its end", path.display())]
+    InUse {
+        /// The run folder.
+        path: PathBuf,
+    },
     /// The run's status cannot be set to this.
     #[error("a run cannot be finished as `running`; finish it as complete or interrupted")]
     StillRunning,

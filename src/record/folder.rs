@@ -3,7 +3,7 @@
 //! Killed at any moment, it keeps every finished trial: a trial's files are complete before
 //! the line that names them is appended, and the line is synced before the next trial starts.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,7 @@ use super::intervals;
 use super::ledger::{LEDGER_ROW_LIMIT, Ledger};
 use super::manifest::{MANIFEST_SCHEMA, Manifest, RunStatus, StoppedPoint, slug};
 use super::parquet_file;
+use super::run::Run;
 use super::trial::{Measured, TrialRecord, Workload};
 use crate::digest::sha256_file;
 use crate::units::nanoseconds;
@@ -78,10 +79,64 @@ impl RunFolder {
         let path = root.join(TRIALS_FILE);
         let trials = OpenOptions::new().append(true).create_new(true).open(&path);
         let trials = trials.map_err(RecordError::writing(&path))?;
+        lock(&trials, &root)?;
         let folder =
             RunFolder { root, manifest, trials, trials_length: 0, row_limit: LEDGER_ROW_LIMIT };
         folder.manifest.write(&folder.root)?;
         Ok(folder)
+    }
+
+    /// Opens the folder of a run that was interrupted or killed, to go on with it; returns it
+    /// with what it holds so far.
+    ///
+    /// What a kill left half written is taken away. `needed` estimates the bytes the whole run
+    /// writes.
+    ///
+    /// # Errors
+    ///
+    /// When the folder is no run, the run has come to its end or is still being measured, or the
+    /// folder cannot be written to.
+    pub fn reopen(
+        path: &Path,
+        needed: u64,
+        at: Timestamp,
+    ) -> Result<(RunFolder, Run), RecordError> {
+        let run = Run::open(path)?;
+        if run.manifest.status == RunStatus::Complete {
+            return Err(RecordError::Ended { path: path.to_owned() });
+        }
+        if let Some(difference) = run.verify_evidence()?.first() {
+            let message = format!("{difference} since the run was interrupted");
+            return Err(RecordError::Damaged { path: path.to_owned(), message });
+        }
+        let trials_path = path.join(TRIALS_FILE);
+        let trials = OpenOptions::new().append(true).open(&trials_path);
+        let trials = trials.map_err(RecordError::writing(&trials_path))?;
+        lock(&trials, path)?;
+        require_space(path, needed)?;
+        // A line that was being written when the run was killed is no record.
+        let text = fs::read(&trials_path).map_err(RecordError::reading(&trials_path))?;
+        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        trials.set_len(whole as u64).map_err(RecordError::writing(&trials_path))?;
+        for (relative, _) in entries_below(path)? {
+            if relative.ends_with(atomic::UNFINISHED) {
+                let unfinished = path.join(relative);
+                fs::remove_file(&unfinished).map_err(RecordError::writing(&unfinished))?;
+            }
+        }
+        let mut manifest = run.manifest.clone();
+        manifest.status = RunStatus::Running;
+        manifest.finished = None;
+        manifest.files.clear();
+        manifest.derived = None;
+        manifest.resumed.push(at);
+        manifest.run_id = manifest.identity();
+        manifest.write(path)?;
+        let root = path.to_owned();
+        let trials_length = whole as u64;
+        let folder =
+            RunFolder { root, manifest, trials, trials_length, row_limit: LEDGER_ROW_LIMIT };
+        Ok((folder, run))
     }
 
     /// Where the folder is.
@@ -233,6 +288,14 @@ impl RunFolder {
             .find(|stem| !used(stem))
             .expect("there are more numbers than files")
     }
+}
+
+/// Keeps others from filling the folder, as long as its trial records are open.
+fn lock(trials: &File, root: &Path) -> Result<(), RecordError> {
+    trials.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => RecordError::InUse { path: root.to_owned() },
+        TryLockError::Error(error) => RecordError::writing(&root.join(TRIALS_FILE))(error),
+    })
 }
 
 fn not_writable(path: &Path) -> impl FnOnce(io::Error) -> RecordError + '_ {
@@ -402,6 +465,49 @@ mod tests {
         assert_eq!(run.manifest.status, RunStatus::Running);
         assert_eq!(run.records, [record]);
         assert_eq!(run.ledger(&run.records[0]).expect("read"), Some(ledger));
+    }
+
+    #[test]
+    fn a_run_that_was_killed_goes_on_with_whole_records() {
+        let out = tempfile::tempdir().expect("a folder");
+        let mut folder = create(out.path()).expect("created");
+        let (record, ledger) = measured();
+        let record = folder.append(record, Some(&ledger)).expect("recorded");
+        let path = folder.path().to_owned();
+        let reopen = || RunFolder::reopen(&path, 1, Timestamp::UNIX_EPOCH);
+        assert!(matches!(reopen(), Err(RecordError::InUse { .. })), "it is still being filled");
+        drop(folder);
+        let trials = path.join(TRIALS_FILE);
+        let mut text = std::fs::read(&trials).expect("read");
+        let whole = text.len();
+        text.extend_from_slice(b"{\"schema\":");
+        std::fs::write(&trials, &text).expect("torn");
+        std::fs::write(path.join("histograms/x.hlog.unfinished"), "").expect("written");
+
+        let (mut folder, run) = reopen().expect("goes on");
+        assert_eq!(run.records, std::slice::from_ref(&record));
+        assert_eq!(std::fs::read(&trials).expect("read").len(), whole);
+        assert!(!path.join("histograms/x.hlog.unfinished").exists());
+        assert_eq!(folder.manifest().resumed, [Timestamp::UNIX_EPOCH]);
+
+        // The trial is measured again: the later record counts, and both are kept.
+        let again = folder.append(record, Some(&ledger)).expect("recorded");
+        folder.finish(RunStatus::Complete, Timestamp::UNIX_EPOCH).expect("finished");
+        let run = Run::open(&path).expect("opened");
+        assert_eq!(run.records, [again]);
+        assert_eq!(run.notes.len(), 1, "{:?}", run.notes);
+        assert!(matches!(reopen(), Err(RecordError::Ended { .. })));
+    }
+
+    #[test]
+    fn an_interrupted_run_whose_evidence_was_changed_does_not_go_on() {
+        let out = tempfile::tempdir().expect("a folder");
+        let folder = create(out.path()).expect("created");
+        let path = folder.finish(RunStatus::Interrupted, Timestamp::UNIX_EPOCH).expect("finished");
+        let scenario = path.join(super::SCENARIO_FILE);
+        std::fs::write(scenario, "title = \"Another\"\n").expect("written");
+        let reopened = RunFolder::reopen(&path, 1, Timestamp::UNIX_EPOCH);
+        assert!(matches!(reopened, Err(RecordError::Damaged { .. })));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! so whoever cites it cites every byte that was measured. Reports are made anew by newer versions;
 //! their digests are kept apart, under a seal of their own, and change no id.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use super::folder::MANIFEST_FILE;
 use super::noise_floor::NoiseFloor;
 use super::trial::StrategyRecord;
 use crate::affinity::Placement;
+use crate::aim::Aims;
 use crate::digest::sha256;
 use crate::fault::Fault;
 use crate::schedule::Arrivals;
@@ -44,6 +45,9 @@ pub struct Manifest {
     pub started: Timestamp,
     /// When it ended; absent while it runs and after it was killed.
     pub finished: Option<Timestamp>,
+    /// When it went on after it had been interrupted or killed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resumed: Vec<Timestamp>,
     /// The scenario's title.
     pub title: String,
     /// The question it answers.
@@ -62,6 +66,9 @@ pub struct Manifest {
     /// When a point has blocks enough; absent where their number is fixed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopping: Option<StoppingRule>,
+    /// What is wanted of the strategies; absent if nothing is.
+    #[serde(default, skip_serializing_if = "Aims::is_empty")]
+    pub aims: Aims,
     /// The combinations of swept parameters; one without a sweep.
     pub points: Vec<PlannedPoint>,
     /// Trials that were planned; with a stopping rule, the most.
@@ -195,6 +202,7 @@ impl Default for Manifest {
             status: RunStatus::Running,
             started: Timestamp::UNIX_EPOCH,
             finished: None,
+            resumed: Vec::new(),
             title: String::new(),
             question: None,
             overrides: Vec::new(),
@@ -203,6 +211,7 @@ impl Default for Manifest {
             layout: "side-by-side".to_owned(),
             blocks: 0,
             stopping: None,
+            aims: Aims::default(),
             points: Vec::new(),
             trials: 0,
             stopped: Vec::new(),
@@ -216,6 +225,19 @@ impl Default for Manifest {
 
 /// Members of the manifest that its identity does not cover: itself, and what may be made anew.
 const NOT_IDENTIFIED: [&str; 2] = ["run_id", "derived"];
+
+/// Members of the manifest that say when the run ran and how it went, not what was planned.
+const OF_THE_MOMENT: [&str; 9] = [
+    "run_id",
+    "status",
+    "started",
+    "finished",
+    "resumed",
+    "stopped",
+    "noise_floor",
+    "files",
+    "derived",
+];
 
 impl Manifest {
     /// The run id these contents have: SHA-256, in hexadecimal, of the manifest as compact JSON
@@ -254,6 +276,30 @@ impl Manifest {
         let mut text = serde_json::to_string_pretty(self).expect("a manifest has only text keys");
         text.push('\n');
         text
+    }
+
+    /// The first member in which a run differs from another that was planned and begun the same
+    /// way; `None` if they only ran at other times and came to other ends.
+    ///
+    /// # Panics
+    ///
+    /// Never: a manifest is always JSON.
+    #[must_use]
+    pub fn first_difference(&self, other: &Manifest) -> Option<String> {
+        let planned = |manifest: &Manifest| {
+            let mut value = serde_json::to_value(manifest).expect("a manifest has only text keys");
+            let members = value.as_object_mut().expect("a struct is an object");
+            members.retain(|name, _| !OF_THE_MOMENT.contains(&name.as_str()));
+            value["environment"]["load_average"].take();
+            value
+        };
+        let (mine, others) = (planned(self), planned(other));
+        let names: BTreeSet<&String> = [&mine, &others]
+            .into_iter()
+            .filter_map(Value::as_object)
+            .flat_map(|o| o.keys())
+            .collect();
+        names.into_iter().find(|name| mine.get(name) != others.get(name)).cloned()
     }
 
     /// How the processes share the machine, in words: the layout, and whether they are pinned to
@@ -396,6 +442,19 @@ mod tests {
         assert_ne!(run.seal_of_derived(&other), of_another.seal_of_derived(&other));
         run.derived = Some(other);
         assert_eq!(run.identity(), run.run_id);
+    }
+
+    #[test]
+    fn runs_of_one_plan_differ_in_nothing_but_the_moment() {
+        let mut later = manifest();
+        later.started = "2026-01-02T03:04:05Z".parse().expect("a moment");
+        later.status = RunStatus::Interrupted;
+        later.environment.load_average = Some([1.0, 2.0, 3.0]);
+        assert_eq!(later.first_difference(&manifest()), None);
+        later.environment.cpu_logical = Some(64);
+        assert_eq!(later.first_difference(&manifest()).as_deref(), Some("environment"));
+        let other = Manifest { seed: 8, ..manifest() };
+        assert_eq!(other.first_difference(&manifest()).as_deref(), Some("seed"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A run folder as it is read: a run of last year, or one that was killed while measured.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -55,6 +56,13 @@ impl Run {
                 "the last line of `{TRIALS_FILE}` is torn: the run was killed while it was \
                  written; the {} trial records before it are whole",
                 records.len()
+            ));
+        }
+        let (records, superseded) = latest(records);
+        if superseded > 0 {
+            notes.push(format!(
+                "the run went on after an interruption; {superseded} trial records from before it \
+                 are of trials that were run again, and the later ones are used"
             ));
         }
         let scenario = read_text(&path.join(SCENARIO_FILE))?;
@@ -148,6 +156,23 @@ impl Run {
 pub fn manifest_of(root: &Path) -> Result<Manifest, RecordError> {
     let path = root.join(MANIFEST_FILE);
     parse(&path, 1, &read_text(&path)?, MANIFEST_SCHEMA)
+}
+
+/// The last record of each strategy of each trial, and how many others there are: a trial that
+/// was interrupted is run again when its run goes on.
+fn latest(records: Vec<TrialRecord>) -> (Vec<TrialRecord>, usize) {
+    let place = |record: &TrialRecord| (record.trial, record.strategy.name.clone());
+    let last: BTreeMap<(u32, String), usize> =
+        records.iter().enumerate().map(|(index, record)| (place(record), index)).collect();
+    let all = records.len();
+    let kept: Vec<TrialRecord> = records
+        .into_iter()
+        .enumerate()
+        .filter(|(index, record)| last.get(&place(record)) == Some(index))
+        .map(|(_, record)| record)
+        .collect();
+    let superseded = all - kept.len();
+    (kept, superseded)
 }
 
 fn read_text(path: &Path) -> Result<String, RecordError> {

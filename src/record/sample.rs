@@ -248,6 +248,7 @@ fn witnessed(workload: &Workload, mut events: Vec<u64>) -> WindowUse {
     let moments = window.step_by(step.max(40_000_000));
     WindowUse {
         run_queue_ns: 2_000_000,
+        slices: Some(400),
         major_faults: 0,
         migrations: Some(0),
         idle_cpu_ns: 40_000,

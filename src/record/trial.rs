@@ -224,6 +224,9 @@ pub struct ProcessUse {
 pub struct WindowUse {
     /// Time threads stood ready but had no CPU, in nanoseconds.
     pub run_queue_ns: u64,
+    /// Times a thread was given a CPU; absent in records from before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slices: Option<u64>,
     /// Page faults that waited for a disk.
     pub major_faults: u64,
     /// Times a thread was moved to another CPU; absent where the kernel does not say.

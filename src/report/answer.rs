@@ -21,6 +21,10 @@ pub fn answer(summary: &Summary) -> String {
     if summary.verdict.status == VerdictStatus::Invalid {
         return "No answer: the run is invalid, and its numbers must not be used.".to_owned();
     }
+    // What the scenario was run for is decided by its objective.
+    if let Some(decision) = &summary.decision {
+        return wording::one_line(&decision.sentence);
+    }
     let strongest = strongest(summary);
     match (&summary.points[..], strongest) {
         ([], _) => "No answer: nothing was measured.".to_owned(),

@@ -1,7 +1,7 @@
 //! The files of a report, as they lie in a run folder.
 
 use crate::analysis::Analysis;
-use crate::report::{csv, json, markdown, plot};
+use crate::report::{csv, json, junit, markdown, plot};
 
 /// The result.
 pub const SUMMARY_FILE: &str = "summary.json";
@@ -15,6 +15,9 @@ pub fn files(analysis: &Analysis) -> Vec<(String, Vec<u8>)> {
         ("summary.csv".to_owned(), csv::summary(summary).into_bytes()),
         ("report.md".to_owned(), markdown::report(summary).into_bytes()),
     ];
+    if !summary.thresholds.is_empty() {
+        files.push(("junit.xml".to_owned(), junit::thresholds(summary).into_bytes()));
+    }
     let charts = plot::render_all(summary, &analysis.figures);
     files.extend(charts.into_iter().map(|chart| (chart.path, chart.bytes)));
     files

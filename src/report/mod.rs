@@ -9,6 +9,7 @@ pub mod cite;
 pub mod csv;
 pub mod files;
 pub mod json;
+pub mod junit;
 pub mod markdown;
 pub mod plot;
 pub mod table;
@@ -17,6 +18,7 @@ pub mod two_runs;
 pub(crate) use crate::quantity;
 
 mod compared;
+mod decided;
 mod machine;
 mod point;
 #[cfg(test)]

@@ -6,10 +6,12 @@ use serde_json::json;
 
 use crate::analysis::figures::{PointFigures, StrategyFigures, TimelineBin};
 use crate::analysis::summary::{
-    Check, CheckStatus, Comparison, Conditions, Connections, Cpu, Difference, Events, Lag,
-    LatencyIntervals, LatencySummary, Limit, Memory, Messages, Model, ModelClaim, Paired,
-    PointSummary, Requests, SUMMARY_SCHEMA, ScenarioSummary, StalenessSummary, StrategySummary,
-    Summary, Tool, Verdict, VerdictStatus, WireBytes,
+    Basis, Bill, Check, CheckStatus, Choice, ChoiceStatus, Comparison, Conditions, Connections,
+    Costs, Cpu, Decision, Difference, Estimate, Events, Judgement, Lag, LatencyIntervals,
+    LatencySummary, Limit, Memory, Messages, Model, ModelClaim, Paired, PointCosts, PointDecision,
+    PointSummary, Requests, RequirementResult, SUMMARY_SCHEMA, ScenarioSummary, SideBill,
+    StalenessSummary, Standing, StrategyCosts, StrategySummary, Summary, ThresholdResult, Tool,
+    Verdict, VerdictStatus, WireBytes,
 };
 
 const MS: u64 = 1_000_000;
@@ -46,6 +48,110 @@ pub(super) fn summary() -> Summary {
         thresholds: Vec::new(),
         costs: None,
     }
+}
+
+/// The run with an objective, prices and thresholds.
+pub(super) fn decided() -> Summary {
+    let mut summary = summary();
+    let few = |value: f64, low: f64, high: f64| Estimate {
+        value,
+        interval: Some([low, high]),
+        confidence: Some(0.75),
+        blocks: 3,
+    };
+    let standing = |strategy: &str, p50: Estimate, requests: Estimate| Standing {
+        strategy: strategy.to_owned(),
+        status: Judgement::Undecided,
+        requirements: vec![RequirementResult {
+            requirement: "latency.p50 < 300ms".to_owned(),
+            measure: "latency.p50".to_owned(),
+            status: Judgement::Undecided,
+            measured: Some(p50),
+            note: Some("an interval of 95 % takes 6 blocks".to_owned()),
+        }],
+        minimised: Some(requests),
+    };
+    let sentence = "Undecided: 3 blocks are too few for intervals of 95 %, which take 6.";
+    summary.decision = Some(Decision {
+        require: vec!["latency.p50 < 300ms".to_owned()],
+        minimise: Some("requests.per_event".to_owned()),
+        points: vec![PointDecision {
+            parameters: BTreeMap::new(),
+            strategies: vec![
+                standing("poll every second", few(504e6, 501e6, 509e6), few(0.05, 0.049, 0.051)),
+                standing("poll every 250 ms", few(127e6, 125e6, 128e6), few(0.2, 0.19, 0.21)),
+                standing("webhook", few(1.2e6, 1.1e6, 1.3e6), few(1.0, 1.0, 1.0)),
+            ],
+            choice: Choice {
+                status: ChoiceStatus::Undecided,
+                strategy: None,
+                cannot_be_told_from: Vec::new(),
+                may_be_better: Vec::new(),
+                advantages: Vec::new(),
+                sentence: sentence.to_owned(),
+            },
+        }],
+        crossovers: Vec::new(),
+        sentence: sentence.to_owned(),
+    });
+    let threshold = |expect: &str, status, sentence: &str| ThresholdResult {
+        expect: expect.to_owned(),
+        parameters: BTreeMap::new(),
+        strategy: "webhook".to_owned(),
+        measure: "latency.p50".to_owned(),
+        passed: status == Judgement::Met,
+        status,
+        measured: Some(few(1.2e6, 1.1e6, 1.3e6)),
+        sentence: sentence.to_owned(),
+    };
+    summary.thresholds = vec![
+        threshold(
+            "webhook: latency.p50 < 50ms",
+            Judgement::Met,
+            "met: 1.20 ms (1.10 ms to 1.30 ms, 75 %, 3 blocks)",
+        ),
+        threshold(
+            "webhook: latency.p50 < 1.2ms",
+            Judgement::Undecided,
+            "undecided: 1.20 ms (1.10 ms to 1.30 ms, 75 %, 3 blocks)",
+        ),
+        threshold(
+            "webhook: latency.p50 < 1ms",
+            Judgement::Missed,
+            "missed: 1.20 ms (1.10 ms to 1.30 ms, 75 %, 3 blocks)",
+        ),
+    ];
+    let side = |requests: f64| SideBill {
+        requests: Some(requests),
+        bytes: None,
+        cpu: Some(0.01),
+        total: requests + 0.01,
+    };
+    let bill = |basis, subscribers: u64, requests: f64| Bill {
+        basis,
+        subscribers,
+        source: side(requests),
+        subscriber: SideBill::default(),
+        total: requests + 0.01,
+        interval: Some([requests, requests + 0.02]),
+        confidence: Some(0.75),
+    };
+    summary.costs = Some(Costs {
+        currency: "USD".to_owned(),
+        hours: 730.0,
+        points: vec![PointCosts {
+            parameters: BTreeMap::new(),
+            strategies: vec![StrategyCosts {
+                strategy: "webhook".to_owned(),
+                bills: vec![
+                    bill(Basis::Measured, 1, 52.6),
+                    bill(Basis::Extrapolated, 1_000, 52_600.0),
+                ],
+            }],
+        }],
+        assumptions: vec!["every second of a month is like a second of the window".to_owned()],
+    });
+    summary
 }
 
 /// Ratios of three blocks, too few for intervals.

@@ -8,12 +8,12 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, ColumnConstraint, Table, Width};
 
 use crate::analysis::summary::{
-    CheckStatus, PointSummary, StrategySummary, Summary, VerdictStatus,
+    CheckStatus, Judgement, PointSummary, StrategySummary, Summary, VerdictStatus,
 };
 
 use super::answer::answer;
 use super::quantity::{bytes, count, nanoseconds, or_absent, ratio};
-use super::{compared, point, wording};
+use super::{compared, decided, point, wording};
 
 /// How a terminal wants its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +95,9 @@ pub fn summary(summary: &Summary, terminal: Terminal) -> String {
         lines.extend(remarks(point, terminal));
         lines.extend(theory(point, terminal));
     }
+    lines.extend(decision(summary, terminal));
+    lines.extend(costs(summary, terminal));
+    lines.extend(thresholds(summary, terminal));
     lines.extend(legend(summary, terminal));
     lines.extend(paragraph(&format!("answer: {}", answer(summary)), terminal));
     lines.extend(verdict(summary, terminal));
@@ -302,6 +305,71 @@ fn theory_table(rows: &[(String, [String; 5])], terminal: Terminal) -> Table {
     table
 }
 
+/// What the scenario's objective comes to.
+fn decision(summary: &Summary, terminal: Terminal) -> Vec<String> {
+    let Some(decision) = &summary.decision else { return Vec::new() };
+    let currency = summary.costs.as_ref().map(|costs| costs.currency.as_str());
+    let wanted = format!("Decision (wanted: {})", wording::one_line(&decided::wanted(decision)));
+    let mut lines = wrapped(&wanted, terminal.width, "  ");
+    for said in decided::decision_lines(decision, currency) {
+        lines.extend(wrapped(&format!("  - {said}"), terminal.width, "    "));
+    }
+    lines.push(String::new());
+    lines
+}
+
+/// What strategies cost in a month.
+fn costs(summary: &Summary, terminal: Terminal) -> Vec<String> {
+    let Some(costs) = &summary.costs else { return Vec::new() };
+    let mut lines = vec![decided::costs_heading(costs), String::new()];
+    for point in &costs.points {
+        let headings = [&["strategy"], &decided::BILL_HEADINGS[..]].concat();
+        let mut table = borderless(&headings);
+        for strategy in &point.strategies {
+            let mut name = wording::one_line(&strategy.strategy);
+            for bill in &strategy.bills {
+                let row = std::iter::once(std::mem::take(&mut name));
+                table.add_row(row.chain(decided::bill_row(bill)));
+            }
+        }
+        wrap_names(&mut table, LONGEST_NAME);
+        if let Some(parameters) = point::heading(&point.parameters) {
+            lines.extend(wrapped(&wording::one_line(&parameters), terminal.width, "  "));
+        }
+        lines.extend(text_lines(&table));
+        lines.push(String::new());
+    }
+    for assumption in &costs.assumptions {
+        lines.extend(wrapped(&format!("- {assumption}"), terminal.width, "  "));
+    }
+    lines.push(String::new());
+    lines
+}
+
+/// What was expected, and whether it holds.
+fn thresholds(summary: &Summary, terminal: Terminal) -> Vec<String> {
+    let mut lines = Vec::new();
+    for result in &summary.thresholds {
+        let (word, style) = match result.status {
+            Judgement::Met => ("pass", colour(AnsiColor::Green)),
+            Judgement::Missed => ("FAIL", colour(AnsiColor::Red)),
+            Judgement::Undecided | Judgement::NotMeasured => ("open", colour(AnsiColor::Yellow)),
+        };
+        let said = decided::expectation(summary, result);
+        let line = format!("  {word}  {said} — {}", wording::one_line(&result.sentence));
+        let mut wrapped = wrapped(&line, terminal.width, "        ");
+        if let Some(first) = wrapped.first_mut() {
+            *first = first.replacen(word, &painted(word, style, terminal), 1);
+        }
+        lines.extend(wrapped);
+    }
+    if !lines.is_empty() {
+        lines.insert(0, "Thresholds".to_owned());
+        lines.push(String::new());
+    }
+    lines
+}
+
 /// What the marks in the tables mean, for those that occur.
 fn legend(summary: &Summary, terminal: Terminal) -> Vec<String> {
     let strategies = || summary.points.iter().flat_map(|point| &point.strategies);
@@ -411,6 +479,11 @@ mod tests {
     #[test]
     fn a_usual_terminal_stacks_tables() {
         insta::assert_snapshot!(summary(&sample::summary(), USUAL));
+    }
+
+    #[test]
+    fn decisions_costs_and_thresholds_stand_before_the_verdict() {
+        insta::assert_snapshot!(summary(&sample::decided(), USUAL));
     }
 
     #[test]

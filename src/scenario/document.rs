@@ -49,13 +49,23 @@ impl<'i> Document<'i> {
 
     /// The `[[strategy]]` tables, in order; empty if there are none.
     pub(crate) fn strategies(&self) -> impl Iterator<Item = &Node<'i>> {
-        let array = self.entry("strategy").and_then(|node| node.get_ref().as_array());
+        self.list("strategy")
+    }
+
+    /// The entries of a list directly below the root, in order; empty if there is none.
+    pub(crate) fn list(&self, name: &str) -> impl Iterator<Item = &Node<'i>> {
+        let array = self.entry(name).and_then(|node| node.get_ref().as_array());
         array.into_iter().flat_map(|array| array.iter())
     }
 
     /// The place of a strategy's value, or of the strategy if it does not have the key.
     pub(crate) fn strategy_span(&self, index: usize, key: &str) -> Span {
         self.strategies().nth(index).map_or(Document::ROOT, |node| value_span(node, key))
+    }
+
+    /// The place of what a threshold expects.
+    pub(crate) fn threshold_span(&self, index: usize) -> Span {
+        self.list("threshold").nth(index).map_or(Document::ROOT, |node| value_span(node, "expect"))
     }
 
     /// The place of a section's value, or of the section if it does not have the key.

@@ -1,15 +1,18 @@
 //! What is readable but impossible: the bounds every scenario keeps.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::aim::AimError;
 use crate::event::Encoder;
+use crate::measure::Measure;
 use crate::scenario::complaint::Complaint;
 use crate::scenario::document::Document;
 use crate::scenario::read::{NamedStrategy, Reading};
 use crate::scenario::sections::{Events, Layout};
 use crate::scenario::sources::Span;
 use crate::schedule::{Arrivals, Impossible};
-use crate::stopping::FEWEST_BLOCKS;
+use crate::stopping::{FEWEST_BLOCKS, StoppingRule};
 use crate::units::format_duration;
 use crate::wire::link::CONNECTION_ROUND_TRIPS;
 
@@ -93,6 +96,7 @@ pub(crate) fn complaints(reading: &Reading, document: &Document<'_>) -> Vec<Comp
     events(reading, document, &mut found);
     network(reading, document, &mut found);
     names(&reading.strategies, document, &mut found);
+    wanted(reading, document, &mut found);
     strategies(&reading.strategies, document, &mut found);
     // The load is a product of the values above; it means something once they are possible.
     if found.is_empty() {
@@ -168,6 +172,10 @@ fn blocks(reading: &Reading, document: &Document<'_>, found: &mut Vec<Complaint>
             refuse(key, message, format!("write a whole number from {fewest} to {MOST_REPEATS}"));
         }
     }
+    if let Some(measure) = run.measure.filter(|measure| !StoppingRule::can_look_at(*measure)) {
+        let message = format!("`{measure}` is no figure of which every block has a value");
+        refuse("measure", message, "write one such as `latency.p50`".to_owned());
+    }
     if run.precision.is_some() && run.repeats.is_some() {
         let message = "`repeats` and `precision` exclude each other".to_owned();
         let remedy = "keep `repeats` for a fixed number of blocks, or `precision` to run as many \
@@ -234,6 +242,84 @@ fn network(reading: &Reading, document: &Document<'_>, found: &mut Vec<Complaint
         let remedy = format!("write at most {}", format_duration(LONGEST_RTT));
         found.push(Complaint::at(span, message, remedy));
     }
+}
+
+/// The most numbers of subscribers that costs are extrapolated to.
+const MOST_SCALES: usize = 8;
+
+/// The longest name of a currency.
+const LONGEST_CURRENCY: usize = 12;
+
+/// What is wanted must say something, and costs need prices.
+fn wanted(reading: &Reading, document: &Document<'_>, found: &mut Vec<Complaint>) {
+    let wanted = &reading.wanted;
+    let unpriced = wanted.prices.is_none();
+    let no_prices = |span| {
+        let remedy = "add `[prices]` with a `currency` and at least one price";
+        Complaint::at(span, "without prices nothing has a cost", remedy)
+    };
+    if let Some(objective) = &wanted.objective {
+        if objective.measures().next().is_none() {
+            let message = "`[objective]` wants nothing";
+            let remedy = "add `require = [\"latency.p99 < 1s\"]`, or `minimise = \
+                          \"requests.per_event\"`, or both";
+            let span = document.section_span("objective", "require");
+            found.push(Complaint::at(span, message, remedy));
+        }
+        if unpriced && objective.minimise == Some(Measure::CostMonth) {
+            found.push(no_prices(document.section_span("objective", "minimise")));
+        }
+        let costs = |required: &crate::aim::Requirement| required.measure == Measure::CostMonth;
+        if unpriced && objective.require.iter().any(costs) {
+            found.push(no_prices(document.section_span("objective", "require")));
+        }
+    }
+    for (index, threshold) in wanted.thresholds.iter().enumerate() {
+        if unpriced && threshold.expect.requirement.measure == Measure::CostMonth {
+            found.push(no_prices(document.threshold_span(index)));
+        }
+    }
+    prices(reading, document, found);
+}
+
+fn prices(reading: &Reading, document: &Document<'_>, found: &mut Vec<Complaint>) {
+    let Some(prices) = &reading.wanted.prices else { return };
+    let at = |key: &str| document.section_span("prices", key);
+    found.extend(line("currency", &prices.currency, LONGEST_CURRENCY, at("currency")));
+    let listed = prices.listed();
+    for (key, price) in listed {
+        if let Some(price) = price.filter(|price| !price.is_finite() || *price < 0.0) {
+            let message = format!("a price of {price} is not possible");
+            found.push(Complaint::at(at(key), message, "write a number from 0 on"));
+        }
+    }
+    if listed.iter().all(|(_, price)| price.is_none()) {
+        let keys = listed.map(|(key, _)| format!("`{key}`")).join(", ");
+        let remedy = format!("add at least one of {keys}");
+        found.push(Complaint::at(at("currency"), "`[prices]` has no price", remedy));
+    }
+    let scales = &prices.subscribers;
+    if scales.len() > MOST_SCALES || scales.contains(&0) {
+        let message = "`subscribers` cannot be extrapolated to";
+        let remedy = format!("write at most {MOST_SCALES} whole numbers from 1 on");
+        found.push(Complaint::at(at("subscribers"), message, remedy));
+    }
+}
+
+/// Thresholds of strategies or points that do not exist; `readings` are those of all points.
+pub(crate) fn expectations(
+    readings: &[(BTreeMap<String, String>, Reading)],
+    document: &Document<'_>,
+) -> Vec<Complaint> {
+    let Some((_, first)) = readings.first() else { return Vec::new() };
+    let names: Vec<&str> = first.strategies.iter().map(|named| named.name.as_str()).collect();
+    let points = readings.iter().map(|(parameters, _)| parameters);
+    let thresholds = first.wanted.thresholds.iter().enumerate();
+    let refused = thresholds.filter_map(|(index, threshold)| {
+        let AimError { message, remedy } = threshold.expect.check(&names, points.clone()).err()?;
+        Some(Complaint::at(document.threshold_span(index), message, remedy))
+    });
+    refused.collect()
 }
 
 fn names(strategies: &[NamedStrategy], document: &Document<'_>, found: &mut Vec<Complaint>) {

@@ -26,10 +26,12 @@ mod vocabulary;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::aim::Aims;
 use crate::scenario::complaint::Complaint;
 use crate::scenario::document::Document;
 use crate::scenario::path::{Path, written};
 use crate::scenario::read::{Reader, Reading};
+use crate::scenario::sections::Wanted;
 use crate::scenario::shelf::Shelf;
 use crate::scenario::sources::{Sources, Span};
 use crate::scenario::sweep::{PointDocument, Sweep};
@@ -69,6 +71,8 @@ pub struct Scenario {
     pub stopping: Option<StoppingRule>,
     /// Whether strategies share a source.
     pub layout: Layout,
+    /// What is wanted of the strategies.
+    pub aims: Aims,
     /// The combinations of swept settings, the first of them changing slowest; one without a
     /// sweep.
     pub points: Vec<ScenarioPoint>,
@@ -166,6 +170,7 @@ fn check<'i>(
         }
     }
     if complaints.is_empty() {
+        complaints.extend(limits::expectations(&readings, &document));
         complaints.extend(limits::too_long(readings.iter().map(|(_, reading)| reading), &document));
     }
     if complaints.is_empty() { Ok(scenario(readings, overrides)) } else { Err(complaints) }
@@ -219,6 +224,8 @@ fn scenario(
 ) -> Scenario {
     let (_, first) = readings.first().expect("a scenario without a complaint has a point");
     let (heading, run) = (first.heading.clone(), first.run.clone());
+    let Wanted { objective, prices, thresholds } = first.wanted.clone();
+    let thresholds = thresholds.into_iter().map(|threshold| threshold.expect).collect();
     let point = |(parameters, reading): (BTreeMap<String, String>, Reading)| ScenarioPoint {
         parameters,
         drain: limits::drain(&reading),
@@ -239,6 +246,7 @@ fn scenario(
         repeats: run.blocks(),
         stopping: run.rule(),
         layout: run.layout,
+        aims: Aims { objective, prices, thresholds },
         points: readings.into_iter().map(point).collect(),
     }
 }

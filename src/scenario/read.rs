@@ -15,7 +15,7 @@ use crate::scenario::document::{Document, Node, Table};
 use crate::scenario::keys::{Keys, listed, nearest, remedy};
 use crate::scenario::limits::MOST_STRATEGIES;
 use crate::scenario::sections::{
-    Events, EventsHead, Heading, Network, Run, StrategyHead, default_arrivals,
+    Events, EventsHead, Heading, Network, Run, StrategyHead, Threshold, Wanted, default_arrivals,
 };
 use crate::scenario::shelf::Shelf;
 use crate::scenario::vocabulary::{TABLES, Vocabulary, mechanism, text};
@@ -31,6 +31,7 @@ pub(crate) struct Reading {
     pub(crate) network: Network,
     pub(crate) run: Run,
     pub(crate) strategies: Vec<NamedStrategy>,
+    pub(crate) wanted: Wanted,
 }
 
 /// A strategy as the scenario names it.
@@ -74,12 +75,14 @@ impl<'v> Reader<'v> {
             None => Some(Network::default()),
         };
         let strategies = self.strategies(document);
+        let wanted = self.wanted(document);
         Some(Reading {
             heading: heading?,
             events: events?,
             network: network?,
             run: run?,
             strategies: strategies?,
+            wanted: wanted?,
         })
     }
 
@@ -242,6 +245,48 @@ impl<'v> Reader<'v> {
                 None
             }
         }
+    }
+
+    /// What the strategies are for; everything in it may be left out.
+    fn wanted(&mut self, document: &Document<'_>) -> Option<Wanted> {
+        let vocabulary = self.vocabulary;
+        let objective = document.entry("objective").map(|_| {
+            let example = "minimise = \"requests.per_event\"";
+            self.section(document, "objective", &vocabulary.objective, example)
+        });
+        let prices = document
+            .entry("prices")
+            .map(|_| self.section(document, "prices", &vocabulary.prices, "currency = \"USD\""));
+        let thresholds = self.thresholds(document);
+        // All of them are read before any gives up.
+        Some(Wanted {
+            objective: objective.map_or(Some(None), |read| read.map(Some))?,
+            prices: prices.map_or(Some(None), |read| read.map(Some))?,
+            thresholds: thresholds?,
+        })
+    }
+
+    fn thresholds(&mut self, document: &Document<'_>) -> Option<Vec<Threshold>> {
+        let Some(node) = document.entry("threshold") else { return Some(Vec::new()) };
+        if !node.get_ref().is_array()
+            || document.list("threshold").any(|entry| !entry.get_ref().is_table())
+        {
+            let message = "`threshold` is a list of tables";
+            let remedy = "write `[[threshold]]` and below it \
+                          `expect = \"webhook: latency.p99 < 50ms\"`, for each of them";
+            self.complain(Complaint::at(node.span(), message, remedy));
+            return None;
+        }
+        let keys = &self.vocabulary.threshold;
+        let place = "`[[threshold]]`";
+        let read: Vec<_> = document
+            .list("threshold")
+            .map(|entry| {
+                let entry = self.known_keys(entry, place, keys, &keys.names())?;
+                self.value(&entry, place, keys, Threshold::deserialize)
+            })
+            .collect();
+        read.into_iter().collect()
     }
 
     fn strategies(&mut self, document: &Document<'_>) -> Option<Vec<NamedStrategy>> {

@@ -78,7 +78,7 @@ fn keys_and_tables_that_do_not_exist() {
     insta::assert_snapshot!(shown(&[
         ("title", "titel"),
         ("[events]", "[event]"),
-        ("[[strategy]]", "[[threshold]]\nexpect = \"x\"\n\n[[strategy]]"),
+        ("[[strategy]]", "[[treshold]]\nexpect = \"x\"\n\n[[strategy]]"),
         ("rate", "rte"),
         ("rate", "arrival = \"poisson\"\nrate"),
         ("duration", "seeed = 4\nduration"),
@@ -89,6 +89,39 @@ fn keys_and_tables_that_do_not_exist() {
         ("mechanism = \"poll\"", ""),
         ("every = \"1s\"", ""),
     ]));
+}
+
+#[test]
+fn what_cannot_be_wanted() {
+    let cases = [
+        "[objective]",
+        "[objective]\nminimize = \"loss\"",
+        "[objective]\nminimise = \"request.per_event\"",
+        "[objective]\nminimise = \"cost\"",
+        "[objective]\nrequire = \"loss = 0\"",
+        "[objective]\nrequire = [\"loss = 0\", \"latncy.p99 < 1s\"]",
+        "[objective]\nrequire = [\"latency.p99 < 5\"]",
+        "[objective]\nrequire = [\"latency.p99 = 5ms\"]",
+        "[objective]\nrequire = [\"latency.p99\"]",
+        "[[objective]]\nminimise = \"loss\"",
+        "[prices]\ncurrency = \"USD\"",
+        "[prices]\nsource-per-gb = 0.09",
+        "[prices]\ncurrency = \"USD\"\nsource-per-gb = -1",
+        "[prices]\ncurrency = \"USD\"\nsource-per-gb = \"9 cents\"",
+        "[prices]\ncurrency = \"\"\nsource-per-gb = 1",
+        "[prices]\ncurrency = \"USD\"\nsource-per-gb = 1\nsubscribers = [0]",
+        "[threshold]\nexpect = \"poll: loss = 0\"",
+        "[[threshold]]",
+        "[[threshold]]\nexpect = \"loss = 0\"",
+        "[[threshold]]\nexpect = \"poll: loss = 0\"\n[[threshold]]\nexpect = \"pol: loss = 0\"",
+        "[[threshold]]\nexpect = \"poll: lost = 0\"",
+        "[[threshold]]\nexpect = \"poll: cost < 5\"",
+        "[[threshold]]\nexpect = \"poll: loss = 0 at events.rate=5/s\"",
+        "[sweep]\n\"objective.minimise\" = [\"loss\"]",
+    ];
+    let cases: Vec<String> = cases.iter().map(|text| format!("{text}\n\n[[strategy]]")).collect();
+    let cases: Vec<(&str, &str)> = cases.iter().map(|to| ("[[strategy]]", to.as_str())).collect();
+    insta::assert_snapshot!(shown(&cases));
 }
 
 #[test]
@@ -160,7 +193,7 @@ fn numbers_of_blocks_that_cannot_be() {
         with("precision = \"0%\""),
         with("precision = \"101%\""),
         with("precision = \"5%\"\nrepeats = 10"),
-        with("precision = \"5%\"\nmeasure = \"latency.p95\""),
+        with("precision = \"5%\"\nmeasure = \"latency.max\""),
         with("precision = \"5%\"\nmax-repeats = 5"),
         with("precision = \"5%\"\nmax-repeats = 1001"),
         with("measure = \"latency.p99\""),
@@ -311,6 +344,14 @@ fn sweeps_that_mean_nothing() {
         "\"strategy.pol.every\" = [\"1s\"]",
         "\"strategy.poll.limit\" = [10, 0]",
         "\"strategy poll\" = [10]",
+        "\"events.rate\" = [\"1/s\"]\nzip = \"events.rate\"",
+        "\"events.rate\" = [\"1/s\"]\nzip = [\"events.rate\"]",
+        "\"events.rate\" = [\"1/s\"]\nzip = [\"events.rate\", \"run.duration\"]",
+        "\"events.rate\" = [\"1/s\"]\nzip = [\"events.rate\", \"events.rate\"]",
+        "\"events.rate\" = [\"1/s\"]\n\"run.duration\" = [\"1s\", \"2s\"]\n\
+         zip = [\"events.rate\", \"run.duration\"]",
+        "\"events.rate\" = [\"1/s\"]\n\"run.duration\" = [\"1s\"]\n\
+         zip = [[\"events.rate\", \"run.duration\"], [\"run.duration\", \"events.rate\"]]",
         &format!("\"events.rate\" = [{}]", numbers.join(", ")),
     ] {
         let error = read(&swept(sweep), &[]).expect_err(sweep);
@@ -417,6 +458,25 @@ fn a_sweep_is_every_combination_in_the_order_of_the_file() {
         .collect();
     assert_eq!(points, ["3/s 1s", "4/s 1s", "3/s 2s", "4/s 2s"]);
     assert_eq!(scenario.points[1].parameters["events.rate"], "4/s");
+}
+
+#[test]
+fn zipped_settings_change_together() {
+    let sweep = "[sweep]\n'run.duration' = ['1s', '2s']\n'events.rate' = ['3/s', '4/s']\n\
+                 'run.warm-up' = ['5s', '6s']\n";
+    for zip in ["['run.warm-up', 'run.duration']", "[['run.duration', 'run.warm-up']]"] {
+        let scenario = read(&format!("{RIGHT}{sweep}zip = {zip}\n"), &[]).expect("right");
+        let points: Vec<String> = scenario
+            .points
+            .iter()
+            .map(|point| format!("{:?} {:?} {}", point.warm_up, point.window, point.events.rate))
+            .collect();
+        assert_eq!(points, ["5s 1s 3/s", "5s 1s 4/s", "6s 2s 3/s", "6s 2s 4/s"]);
+        let named: Vec<&String> = scenario.points[3].parameters.keys().collect();
+        assert_eq!(named, ["events.rate", "run.duration", "run.warm-up"]);
+    }
+    let whole = format!("{RIGHT}{sweep}zip = ['run.warm-up', 'run.duration', 'events.rate']\n");
+    assert_eq!(read(&whole, &[]).expect("right").points.len(), 2);
 }
 
 #[test]

@@ -4,12 +4,13 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use crate::aim::{Objective, Prices};
 use crate::delivery::MECHANISMS;
 use crate::delivery::contract::Mechanism;
 use crate::scenario::arrivals::{SHAPES, Shape, TRACE};
 use crate::scenario::limits::MOST_STRATEGIES;
 use crate::scenario::sections::{
-    EventsHead, Heading, Network, Run, StrategyHead, default_arrivals,
+    EventsHead, Heading, Network, Run, StrategyHead, Threshold, default_arrivals,
 };
 use crate::wire::link::Link;
 
@@ -36,10 +37,32 @@ pub fn schema() -> Schema {
             "minItems": 1,
             "maxItems": MOST_STRATEGIES,
         },
+        "objective": generator.subschema_for::<Objective>(),
+        "prices": generator.subschema_for::<Prices>(),
+        "threshold": {
+            "description": "What single strategies are held to.",
+            "type": "array",
+            "items": generator.subschema_for::<Threshold>(),
+        },
         "sweep": {
             "description": "Paths of settings, such as \"events.rate\", and the values each takes \
                             in turn; every combination is a point.",
             "type": "object",
+            "properties": {
+                "zip": {
+                    "description": "Paths whose values are taken together, the first with the \
+                                    first and so on, instead of in every combination: one list \
+                                    of paths, or a list of such lists.",
+                    "type": "array",
+                    "minItems": 1,
+                    "items": {
+                        "anyOf": [
+                            { "type": "string" },
+                            { "type": "array", "items": { "type": "string" }, "minItems": 2 },
+                        ],
+                    },
+                },
+            },
             "additionalProperties": {
                 "type": "array",
                 "items": { "type": ["string", "number", "boolean"] },

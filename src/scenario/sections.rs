@@ -5,6 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::aim::{Expectation, Objective, Prices};
 use crate::measure::Measure;
 use crate::scenario::shelf::TraceFile;
 use crate::schedule::Arrivals;
@@ -104,8 +105,9 @@ pub(crate) struct Run {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "PrecisionText")]
     pub(crate) precision: Option<Precision>,
-    /// What `precision` is about: `latency.mean`, `latency.p50`, `latency.p99`,
-    /// `requests.per_event`, `bytes.per_event` or `cpu.per_event`. Without it `latency.p50`.
+    /// What `precision` is about: a measure of which every block has a value, such as
+    /// `latency.mean`, `latency.p99`, `requests.per_event` or `cpu.per_event`. Without it
+    /// `latency.p50`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Measure")]
     pub(crate) measure: Option<Measure>,
@@ -181,6 +183,26 @@ impl Network {
     pub(crate) fn round_trip(&self) -> Option<Duration> {
         Some(self.rtt).filter(|rtt| !rtt.is_zero())
     }
+}
+
+/// What the strategies are for, and what they cost; none of it changes what is measured.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wanted {
+    /// The objective, if there is one.
+    pub(crate) objective: Option<Objective>,
+    /// The prices, if there are any.
+    pub(crate) prices: Option<Prices>,
+    /// What single strategies are held to.
+    pub(crate) thresholds: Vec<Threshold>,
+}
+
+/// What one strategy is held to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Threshold {
+    /// A strategy and what is required of it, such as "webhook: latency.p99 < 50ms", in a sweep
+    /// also of some points: "webhook: latency.p99 < 50ms at events.rate=20/s".
+    pub(crate) expect: Expectation,
 }
 
 /// Whether the strategies of a block share one source.

@@ -1,4 +1,5 @@
-//! The sweep: every combination of the values given for some settings.
+//! The sweep: every combination of the values given for some settings, or of groups of settings
+//! that change together.
 
 use std::collections::BTreeMap;
 
@@ -14,17 +15,31 @@ use crate::scenario::vocabulary::{Target, Vocabulary};
 /// The most points of a sweep.
 pub const MOST_POINTS: usize = 1_000;
 
-/// The swept settings of a scenario, in the order of the file.
+/// The key below `[sweep]` that names settings which change together.
+const ZIP: &str = "zip";
+
+/// The axes of a sweep, in the order of the file.
 #[derive(Clone, Debug)]
 pub(crate) struct Sweep<'i>(Vec<Axis<'i>>);
 
+/// Settings that change together, each with as many values: a single one unless they are zipped.
+#[derive(Clone, Debug)]
+struct Axis<'i>(Vec<Swept<'i>>);
+
 /// One swept setting.
 #[derive(Clone, Debug)]
-struct Axis<'i> {
+struct Swept<'i> {
     path: Path,
     place: Span,
     target: Target,
     values: Vec<Node<'i>>,
+}
+
+impl Axis<'_> {
+    /// The number of steps along it.
+    fn steps(&self) -> usize {
+        self.0.first().map_or(1, |swept| swept.values.len())
+    }
 }
 
 /// The document of one point, and the values that make it differ from the others.
@@ -51,12 +66,12 @@ impl<'i> Sweep<'i> {
 
     /// The number of points: one without a sweep.
     fn count(&self) -> usize {
-        self.0.iter().fold(1, |product: usize, axis| product.saturating_mul(axis.values.len()))
+        self.0.iter().fold(1, |product: usize, axis| product.saturating_mul(axis.steps()))
     }
 
     /// Whether points differ in the setting of that path.
     pub(crate) fn varies(&self, path: &Path) -> bool {
-        self.0.iter().any(|axis| axis.path == *path)
+        self.0.iter().flat_map(|axis| &axis.0).any(|swept| swept.path == *path)
     }
 
     /// The documents of all points, one at a time: the first swept setting changes slowest.
@@ -67,10 +82,13 @@ impl<'i> Sweep<'i> {
     fn point(&self, mut place: usize, base: &Document<'i>) -> PointDocument<'i> {
         let mut point = PointDocument { parameters: BTreeMap::new(), document: base.clone() };
         for axis in self.0.iter().rev() {
-            let value = &axis.values[place % axis.values.len()];
-            place /= axis.values.len();
-            point.document.put(&axis.target, &axis.place, value.clone());
-            point.parameters.insert(axis.path.to_string(), shown(value));
+            let step = place % axis.steps();
+            place /= axis.steps();
+            for swept in &axis.0 {
+                let value = &swept.values[step];
+                point.document.put(&swept.target, &swept.place, value.clone());
+                point.parameters.insert(swept.path.to_string(), shown(value));
+            }
         }
         point
     }
@@ -102,30 +120,117 @@ fn axes<'i>(
         let message = format!("`sweep` is a table, not {}", a_kind(sweep));
         return Err(vec![Complaint::at(sweep.span(), message, REMEDY)]);
     };
-    let mut axes: Vec<Axis<'i>> = Vec::new();
+    let mut all: Vec<Swept<'i>> = Vec::new();
+    let mut zip = None;
     let mut found = Vec::new();
     for (key, values) in in_order(table) {
-        match axis(key.get_ref(), key.span(), values, document, vocabulary) {
-            Ok(new) if axes.iter().any(|earlier| earlier.target == new.target) => {
+        if key.get_ref() == ZIP {
+            zip = Some(values);
+            continue;
+        }
+        match swept(key.get_ref(), key.span(), values, document, vocabulary) {
+            Ok(new) if all.iter().any(|earlier| earlier.target == new.target) => {
                 let message = format!("`{}` is swept twice", new.path);
                 found.push(Complaint::at(new.place, message, "put all its values into one list"));
             }
-            Ok(new) => axes.push(new),
+            Ok(new) => all.push(new),
             Err(complaint) => found.push(complaint),
         }
     }
-    if found.is_empty() { Ok(axes) } else { Err(found) }
+    if !found.is_empty() {
+        return Err(found);
+    }
+    let groups = zip.map_or(Ok(Vec::new()), |zip| groups(zip, &all)).map_err(|one| vec![one])?;
+    Ok(zipped(all, &groups))
+}
+
+/// Axes of settings that change together, and of those that change alone; each is where the
+/// first of its settings is.
+fn zipped<'i>(all: Vec<Swept<'i>>, groups: &[Vec<usize>]) -> Vec<Axis<'i>> {
+    let mut axes: Vec<(usize, Axis<'i>)> = Vec::new();
+    for (place, swept) in all.into_iter().enumerate() {
+        let group = groups.iter().find(|group| group.contains(&place));
+        let first = group.and_then(|group| group.iter().min()).copied().unwrap_or(place);
+        match axes.iter_mut().find(|(axis, _)| *axis == first) {
+            Some((_, axis)) => axis.0.push(swept),
+            None => axes.push((first, Axis(vec![swept]))),
+        }
+    }
+    axes.into_iter().map(|(_, axis)| axis).collect()
+}
+
+const ZIP_REMEDY: &str = "below `[sweep]` write `zip = [\"events.rate\", \
+                          \"strategy.poll.every\"]`, or a list of such lists";
+
+/// Which swept settings change together, as their places in the file: one list of paths, or
+/// several.
+fn groups(zip: &Node<'_>, all: &[Swept<'_>]) -> Result<Vec<Vec<usize>>, Complaint> {
+    let Some(listed) = zip.get_ref().as_array() else {
+        let message = format!("`zip` is a list of swept paths, not {}", a_kind(zip));
+        return Err(Complaint::at(zip.span(), message, ZIP_REMEDY));
+    };
+    let lists: Vec<&Node<'_>> = if listed.iter().any(|one| one.get_ref().is_array()) {
+        listed.iter().collect()
+    } else {
+        vec![zip]
+    };
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for list in lists {
+        let group = group(list, all)?;
+        let earlier = group.iter().find(|place| groups.iter().flatten().any(|one| one == *place));
+        if let Some(place) = earlier {
+            let message = format!("`{}` is zipped twice", all[*place].path);
+            return Err(Complaint::at(list.span(), message, "put it into one list"));
+        }
+        groups.push(group);
+    }
+    Ok(groups)
+}
+
+/// One list of paths that change together.
+fn group(list: &Node<'_>, all: &[Swept<'_>]) -> Result<Vec<usize>, Complaint> {
+    let Some(paths) = list.get_ref().as_array().filter(|paths| paths.len() > 1) else {
+        let message = "settings change together in lists of at least two paths";
+        return Err(Complaint::at(list.span(), message, ZIP_REMEDY));
+    };
+    let mut group: Vec<usize> = Vec::new();
+    for path in paths {
+        let written = path.get_ref().as_str().and_then(Path::parse);
+        let place = written.and_then(|written| all.iter().position(|one| one.path == written));
+        let Some(place) = place else {
+            let message = "`zip` names a setting that is not swept";
+            let remedy = "name paths that have values below `[sweep]`, written the same way";
+            return Err(Complaint::at(path.span(), message, remedy));
+        };
+        if group.contains(&place) {
+            let message = format!("`{}` is zipped with itself", all[place].path);
+            return Err(Complaint::at(path.span(), message, "name each path once"));
+        }
+        group.push(place);
+    }
+    let [first, rest @ ..] = &group[..] else { return Ok(group) };
+    let steps = all[*first].values.len();
+    if let Some(odd) = rest.iter().find(|place| all[**place].values.len() != steps) {
+        let message = format!(
+            "`{}` has {steps} values and `{}` has {}, but they change together",
+            all[*first].path,
+            all[*odd].path,
+            all[*odd].values.len()
+        );
+        return Err(Complaint::at(list.span(), message, "give both as many values"));
+    }
+    Ok(group)
 }
 
 const REMEDY: &str = "below `[sweep]` write `\"events.rate\" = [\"1/s\", \"20/s\"]`";
 
-fn axis<'i>(
+fn swept<'i>(
     key: &str,
     place: Span,
     values: &Node<'i>,
     document: &Document<'i>,
     vocabulary: &Vocabulary,
-) -> Result<Axis<'i>, Complaint> {
+) -> Result<Swept<'i>, Complaint> {
     if let Some(table) = values.get_ref().as_table() {
         let inner = table.keys().next().map_or("…", |inner| inner.get_ref());
         let message = "the path of a swept setting is one key";
@@ -143,7 +248,7 @@ fn axis<'i>(
         return Err(Complaint::at(place, message, remedy));
     }
     let values = plain_values(values, &path)?;
-    Ok(Axis { path, place, target, values })
+    Ok(Swept { path, place, target, values })
 }
 
 /// Whether points may differ in a setting.
@@ -152,6 +257,7 @@ fn can_be_swept(target: &Target) -> bool {
         Target::Section("run", key) => {
             ["warm-up", "duration", "drain", "pin", "spin"].contains(&key.as_str())
         }
+        Target::Section("objective" | "prices", _) => false,
         Target::Section(..) => true,
         Target::Strategy(_, key) => key != "mechanism",
         Target::Heading(_) | Target::Sweep(_) => false,

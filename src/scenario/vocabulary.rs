@@ -2,6 +2,7 @@
 
 use schemars::SchemaGenerator;
 
+use crate::aim::{Objective, Prices};
 use crate::delivery::MECHANISMS;
 use crate::delivery::contract::Mechanism;
 use crate::scenario::arrivals::{SHAPES, TRACE};
@@ -9,12 +10,13 @@ use crate::scenario::complaint::Complaint;
 use crate::scenario::document::{Document, Node};
 use crate::scenario::keys::{Keys, listed, remedy};
 use crate::scenario::path::{Path, written};
-use crate::scenario::sections::{EventsHead, Heading, Network, Run, StrategyHead};
+use crate::scenario::sections::{EventsHead, Heading, Network, Run, StrategyHead, Threshold};
 use crate::scenario::sources::Span;
 use crate::wire::link::Link;
 
 /// The tables of a scenario file.
-pub(crate) const TABLES: [&str; 5] = ["events", "network", "run", "strategy", "sweep"];
+pub(crate) const TABLES: [&str; 8] =
+    ["events", "network", "run", "strategy", "sweep", "objective", "prices", "threshold"];
 
 /// Every key that has a meaning.
 #[derive(Debug)]
@@ -23,6 +25,9 @@ pub(crate) struct Vocabulary {
     pub(crate) events: Keys,
     pub(crate) network: Keys,
     pub(crate) run: Keys,
+    pub(crate) objective: Keys,
+    pub(crate) prices: Keys,
+    pub(crate) threshold: Keys,
     pub(crate) head: Keys,
     pub(crate) link: Keys,
     mechanisms: Vec<(&'static str, Keys)>,
@@ -34,7 +39,7 @@ pub(crate) struct Vocabulary {
 pub(crate) enum Target {
     /// A key above the first table.
     Heading(String),
-    /// A key of `[events]`, `[network]` or `[run]`.
+    /// A key of `[events]`, `[network]`, `[run]`, `[objective]` or `[prices]`.
     Section(&'static str, String),
     /// A key of a strategy, counted from zero.
     Strategy(usize, String),
@@ -54,6 +59,9 @@ impl Vocabulary {
             events: Keys::of::<EventsHead>(),
             network: Keys::of::<Network>(),
             run: Keys::of::<Run>(),
+            objective: Keys::of::<Objective>(),
+            prices: Keys::of::<Prices>(),
+            threshold: Keys::of::<Threshold>(),
             head: Keys::of::<StrategyHead>(),
             link: Keys::of::<Link>(),
             mechanisms: MECHANISMS.iter().map(settings).collect(),
@@ -113,6 +121,8 @@ impl Vocabulary {
             ["events", key] => in_section("events", &self.all_events(), key),
             ["network", key] => in_section("network", &self.network, key),
             ["run", key] => in_section("run", &self.run, key),
+            ["objective", key] => in_section("objective", &self.objective, key),
+            ["prices", key] => in_section("prices", &self.prices, key),
             ["strategy", name, key] => self.strategy_target(name, key, document).map_err(unknown),
             ["sweep", swept] => Ok(Target::Sweep(swept.to_owned())),
             ["sweep", ref swept @ ..] if !swept.is_empty() => {
@@ -154,11 +164,13 @@ impl Vocabulary {
         let heading = self.heading.names().into_iter().map(str::to_owned);
         let sections =
             [("events", &self.all_events()), ("network", &self.network), ("run", &self.run)];
+        let wanted = [("objective", &self.objective), ("prices", &self.prices)];
         let paths: Vec<String> = sections
             .map(|(name, keys)| section(name, keys))
             .into_iter()
             .chain(strategies)
             .chain(heading)
+            .chain(wanted.map(|(name, keys)| section(name, keys)))
             .collect();
         format!("paths are {}", listed(&paths))
     }

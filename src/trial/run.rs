@@ -11,7 +11,8 @@ use crate::record::ledger::{LEDGER_ROW_BYTES, LEDGER_ROW_LIMIT, Ledger};
 use crate::record::manifest::{
     Manifest, PlannedPoint, PlannedWorkload, RunStatus, StoppedPoint, ToolRecord,
 };
-use crate::record::trial::TrialRecord;
+use crate::record::run::Run;
+use crate::record::trial::{Outcome, TrialRecord};
 use crate::trial::coordinator::{self, Phase, strategy_record};
 use crate::trial::crew::Launcher;
 
@@ -26,6 +27,8 @@ pub trait Observer: Send {
     fn phase(&mut self, phase: Phase);
     /// One of its strategies is recorded.
     fn recorded(&mut self, record: &TrialRecord);
+    /// A trial is not run again, since it ended before the run was interrupted.
+    fn kept(&mut self, record: &TrialRecord);
 }
 
 /// Decides when a point has blocks enough.
@@ -53,6 +56,7 @@ pub fn manifest(plan: &Plan) -> Manifest {
         },
         blocks: plan.blocks,
         stopping: plan.stopping,
+        aims: plan.aims.clone(),
         points: plan.points.iter().map(planned_point).collect(),
         trials: u32::try_from(plan.trials.len()).expect("a plan has few trials"),
         environment: Environment::capture(),
@@ -102,18 +106,20 @@ pub fn bytes_needed(plan: &Plan) -> u64 {
     BYTES_BESIDE_LEDGERS + deliveries as u64 * LEDGER_ROW_BYTES
 }
 
-/// Puts the plan's traces into the folder, runs every trial and records each as it ends, until
-/// interrupted.
+/// Puts the plan's traces into the folder, runs every trial that has not ended `before` and
+/// records each as it ends, until interrupted.
 ///
 /// A spoilt trial is recorded and the run goes on. After each block `stop` is asked whether its
 /// point has enough; the point's other trials are then not run.
 ///
 /// # Errors
 ///
-/// When a trial cannot be recorded; those recorded before are unharmed.
+/// When a trial cannot be recorded, or one from before cannot be read; those recorded are
+/// unharmed.
 pub async fn run(
     plan: &Plan,
     folder: &mut RunFolder,
+    before: Option<&Run>,
     launcher: &Launcher,
     interrupt: &CancellationToken,
     observer: &mut dyn Observer,
@@ -132,6 +138,16 @@ pub async fn run(
         if interrupt.is_cancelled() {
             return Ok(RunStatus::Interrupted);
         }
+        if let Some((earlier, records)) = before.and_then(|run| ended(run, trial)) {
+            for record in records {
+                observer.kept(record);
+                if let Some(stop) = &mut stop {
+                    stop.recorded(record, earlier.ledger(record)?.as_ref());
+                }
+            }
+            look(plan, place, folder, &mut stop)?;
+            continue;
+        }
         observer.trial_begins(plan, trial);
         let mut watch = |phase| observer.phase(phase);
         let results = coordinator::run(plan, trial, &root, launcher, interrupt, &mut watch).await;
@@ -142,15 +158,38 @@ pub async fn run(
                 stop.recorded(&record, result.ledger.as_ref());
             }
         }
-        let goes_on = |next: &Trial| (next.point, next.block) == (trial.point, trial.block);
-        let block_ended = !plan.trials.get(place + 1).is_some_and(goes_on);
-        if let Some(stop) = stop.as_mut().filter(|_| block_ended && !interrupt.is_cancelled())
-            && let Some(stopped) = stop.look(point, trial.block + 1)
-        {
-            folder.stop_point(stopped)?;
+        if !interrupt.is_cancelled() {
+            look(plan, place, folder, &mut stop)?;
         }
     }
     let status =
         if interrupt.is_cancelled() { RunStatus::Interrupted } else { RunStatus::Complete };
     Ok(status)
+}
+
+/// What a run holds of a trial, if every strategy of it came to an end.
+fn ended<'r>(run: &'r Run, trial: &Trial) -> Option<(&'r Run, Vec<&'r TrialRecord>)> {
+    let of_trial = run.records.iter().filter(|record| record.trial == trial.index);
+    let ended = of_trial.filter(|record| record.outcome != Outcome::Interrupted);
+    let records: Vec<&TrialRecord> = ended.collect();
+    (records.len() == trial.strategies.len()).then_some((run, records))
+}
+
+/// After the last trial of a block: asks whether its point has enough.
+fn look(
+    plan: &Plan,
+    place: usize,
+    folder: &mut RunFolder,
+    stop: &mut Option<&mut dyn Stop>,
+) -> Result<(), RecordError> {
+    let trial = &plan.trials[place];
+    let goes_on = |next: &Trial| (next.point, next.block) == (trial.point, trial.block);
+    let block_ended = !plan.trials.get(place + 1).is_some_and(goes_on);
+    let point = u32::try_from(trial.point).expect("a plan has few points");
+    if let Some(stop) = stop.as_mut().filter(|_| block_ended)
+        && let Some(stopped) = stop.look(point, trial.block + 1)
+    {
+        folder.stop_point(stopped)?;
+    }
+    Ok(())
 }

@@ -244,6 +244,7 @@ impl Timetable {
         let after = meter::suffered()?;
         let suffered = WindowUse {
             run_queue_ns: after.run_queue_ns.saturating_sub(before.run_queue_ns),
+            slices: Some(after.slices.saturating_sub(before.slices)),
             major_faults: after.major_faults.saturating_sub(before.major_faults),
             migrations: after
                 .migrations

@@ -42,6 +42,7 @@ fn help_is_given_for_the_program_and_every_verb() {
         "cite",
         "verify",
         "reproduce",
+        "project",
         "serve",
         "receive",
         "doctor",
@@ -66,8 +67,8 @@ fn no_verb_is_missing_from_the_help_tests() {
         .filter_map(|line| line.split_whitespace().next())
         .collect();
     let expected =
-        "run check report compare cite verify reproduce serve receive doctor scenarios mechanisms \
-         checks schema completions man help"
+        "run check report compare cite verify reproduce project serve receive doctor scenarios \
+         mechanisms checks schema completions man help"
             .split_whitespace();
     assert_eq!(verbs, expected.collect::<Vec<_>>());
 }
@@ -92,6 +93,14 @@ fn mistakes_are_answered_with_what_to_do_instead() {
     assert_snapshot!("error_unknown_format", said("check quickstart --format xml"));
     assert_snapshot!("error_bad_rate_to_serve", said("serve --rate -5/s"));
     assert_snapshot!("error_no_run", said("report no-such-folder"));
+    assert_snapshot!(
+        "error_unknown_measure",
+        transcript(&pollpush(["run", "quickstart", "--expect", "webhook: latncy.p99 < 1s"]))
+    );
+    assert_snapshot!(
+        "error_unknown_strategy",
+        transcript(&pollpush(["run", "quickstart", "--expect", "webhok: loss = 0"]))
+    );
 }
 
 #[test]
@@ -101,6 +110,18 @@ fn lists_and_plans_read_as_they_should() {
     assert_snapshot!("check_rate_sweep_markdown", said("check rate-sweep --format markdown"));
     assert_snapshot!("scenarios", said("scenarios"));
     assert_snapshot!("mechanisms", said("mechanisms"));
+}
+
+#[test]
+fn a_fixed_record_is_always_projected_in_the_same_words() {
+    let place = Place::new();
+    let sample = Sample { blocks: 6, ..Sample::default() };
+    let run = sample.write(&place.path("results")).unwrap();
+    let run = run.to_str().unwrap();
+    let arguments = ["project", run, "--subscribers", "1e6", "--rate", "2/s"];
+    assert_snapshot!("project_table", transcript(&pollpush(arguments)));
+    let few = ["project", run, "--subscribers", "0"];
+    pollpush(few).expect_code(&[2]);
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn least(check: &str) -> CheckStatus {
 }
 
 /// Checks whose proof cannot be had from a short run on any machine.
-const BY_UNIT_TEST: &[&str] = &["recorder", "uniform-wait"];
+const BY_UNIT_TEST: &[&str] = &["recorder"];
 
 #[test]
 fn every_fault_trips_the_check_that_is_for_it() {

@@ -2,6 +2,7 @@
 //! marked, and no process is left behind.
 
 use std::fs;
+use std::path::Path;
 
 use pollpush::plan::expand;
 use pollpush::record::manifest::RunStatus;
@@ -226,4 +227,69 @@ fn a_second_signal_ends_the_run_at_once() {
     let path = place.only_run();
     assert_ne!(Run::open(&path).unwrap().manifest.status, RunStatus::Complete);
     pollpush(["report".as_ref(), path.as_os_str()]).expect_code(&[0, 4]);
+}
+
+/// Goes on with a run and expects it to come to its end.
+fn resume(run: &Path) {
+    let ended = pollpush(["run".as_ref(), "--resume".as_ref(), run.as_os_str()]);
+    ended.expect_code(&[0, 4]);
+}
+
+#[test]
+fn a_killed_run_goes_on_where_it_was_and_measures_no_trial_twice() {
+    let place = Place::with(SOLO);
+    let mut program = in_second_block(&place);
+    let path = place.only_run();
+    let busy = pollpush(["run".as_ref(), "--resume".as_ref(), path.as_os_str()]);
+    busy.expect_code(&[1]);
+    assert!(busy.stderr.contains("being measured by another process"), "{}", busy.stderr);
+    program.signal(Signal::KILL);
+    program.wait_here();
+    program.expect_nothing_left();
+    let before = Run::open(&path).unwrap();
+
+    resume(&path);
+    let run = Run::open(&path).unwrap();
+    assert_eq!(run.manifest.status, RunStatus::Complete);
+    assert_eq!(run.manifest.resumed.len(), 1);
+    assert!(run.verify().unwrap().is_empty());
+    assert_eq!(run.records.len(), 2);
+    assert_eq!(run.records[0], before.records[0]);
+    assert_eq!(run.records[1].block, 1);
+    let again = pollpush(["run".as_ref(), "--resume".as_ref(), path.as_os_str()]);
+    again.expect_code(&[1]);
+    assert!(again.stderr.contains("come to its planned end"), "{}", again.stderr);
+}
+
+#[test]
+fn an_interrupted_trial_is_measured_again() {
+    let place = Place::with(SOLO);
+    let mut program = in_second_block(&place);
+    program.signal_group(Signal::INT);
+    let ended = program.wait_here();
+    ended.expect_code(&[130]);
+    assert!(ended.stderr.contains("pollpush run --resume"), "{}", ended.stderr);
+
+    let path = place.only_run();
+    resume(&path);
+    let run = Run::open(&path).unwrap();
+    let outcomes: Vec<&Outcome> = run.records.iter().map(|record| &record.outcome).collect();
+    assert_eq!(outcomes, [&Outcome::Completed, &Outcome::Completed]);
+    let summary = fs::read_to_string(path.join("summary.json")).unwrap();
+    assert!(summary.contains("\"complete\": true"), "{summary}");
+}
+
+#[test]
+fn a_run_does_not_go_on_as_another() {
+    let place = Place::with(SOLO);
+    let mut program = in_second_block(&place);
+    program.signal(Signal::KILL);
+    program.wait_here();
+    let path = place.only_run();
+    let scenario = path.join("scenario.toml");
+    let text = fs::read_to_string(&scenario).unwrap();
+    fs::write(&scenario, text.replace("40/s", "50/s")).unwrap();
+    let ended = pollpush(["run".as_ref(), "--resume".as_ref(), path.as_os_str()]);
+    ended.expect_code(&[2]);
+    assert!(ended.stderr.contains("its `points` is not what it was"), "{}", ended.stderr);
 }

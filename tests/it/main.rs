@@ -48,5 +48,7 @@ mod serve_access;
 mod stopping;
 /// Streams that are kept open.
 mod streams;
+/// What is expected of strategies, and the exit code.
+mod thresholds;
 /// What lies between a client and a server.
 mod transport;

@@ -91,6 +91,7 @@ impl Observer for Silence {
     fn trial_begins(&mut self, _: &Plan, _: &Trial) {}
     fn phase(&mut self, _: Phase) {}
     fn recorded(&mut self, _: &TrialRecord) {}
+    fn kept(&mut self, _: &TrialRecord) {}
 }
 
 /// Runs a plan in this process and returns its records.
@@ -103,7 +104,7 @@ fn records_of(plan: &Plan) -> Vec<TrialRecord> {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_pollpush"));
         let launcher = Launcher::new(program).await.unwrap();
         let never = CancellationToken::new();
-        run(plan, &mut folder, &launcher, &never, &mut Silence, None).await.unwrap()
+        run(plan, &mut folder, None, &launcher, &never, &mut Silence, None).await.unwrap()
     });
     assert_eq!(status, RunStatus::Complete);
     Run::open(&path).unwrap().records

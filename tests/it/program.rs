@@ -100,6 +100,10 @@ impl Program {
         for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "RUST_BACKTRACE"] {
             command.env_remove(variable);
         }
+        // Where the tests themselves run in such a workflow, their programs do not.
+        if !command.get_envs().any(|(name, _)| name == "GITHUB_ACTIONS") {
+            command.env_remove("GITHUB_ACTIONS");
+        }
         // What one test finds out about the machine is no other's, and never the user's.
         if !command.get_envs().any(|(name, _)| name == STATE) {
             command.env(STATE, streams.path().join("state"));

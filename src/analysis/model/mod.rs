@@ -35,7 +35,7 @@ use crate::theory::latency::Latency;
 use crate::theory::prediction::{Count, Prediction, Quantity};
 use crate::theory::staleness::Staleness;
 use crate::theory::{Conditions, Form, SLACK, SLACK_SHARE, Theory};
-use crate::units::nanoseconds;
+use crate::units::{Rate, nanoseconds};
 
 pub(crate) use self::waits::WaitFit;
 
@@ -70,6 +70,51 @@ pub(crate) struct Observed<'a> {
     predicted: Prediction,
 }
 
+/// The conditions that a strategy was measured under.
+fn conditions(
+    strategy: &StrategyRecord,
+    workload: &PlannedWorkload,
+    exchange: Option<Duration>,
+) -> Conditions {
+    let tls = strategy.settings.get("tls").and_then(serde_json::Value::as_bool);
+    Conditions {
+        rate: workload.rate,
+        arrivals: workload.arrivals.clone(),
+        warm_up: workload.warm_up,
+        window: workload.window,
+        drain: workload.drain,
+        subscribers: strategy.subscribers,
+        exchange: exchange.unwrap_or_default(),
+        rtt: workload.rtt,
+        server: Duration::ZERO,
+        set_up: strategy.set_up,
+        request_way: None,
+        dialling: 1 + u32::from(tls == Some(true)),
+    }
+}
+
+/// Requests for each delivered event that the closed form expects at a rate of events, the
+/// conditions otherwise being those that were measured; `None` where it claims none, or where
+/// arrivals cannot have another rate.
+pub(crate) fn requests_per_event(
+    strategy: &StrategyRecord,
+    workload: &PlannedWorkload,
+    blocks: &[Block],
+    rate: Rate,
+) -> Option<f64> {
+    if matches!(workload.arrivals, Arrivals::Trace(_)) && rate != workload.rate {
+        return None;
+    }
+    let measured = conditions(strategy, workload, mean_exchange(blocks));
+    let conditions = Conditions { rate, ..measured };
+    let predicted = strategy.theory.as_ref()?.form().predict(&conditions);
+    let count = |quantity| Some(predicted.count(quantity)?.expected);
+    let owed = conditions.deliveries();
+    let lost = || count(Quantity::Lost).unwrap_or(0.0);
+    let delivered = count(Quantity::Delivered).unwrap_or_else(|| owed - lost());
+    (delivered > 0.0).then_some(count(Quantity::Requests)? / delivered)
+}
+
 /// A figure of latency: its path, its name, and its value in a block.
 type Figure = (&'static str, &'static str, fn(&Block) -> Option<u64>);
 
@@ -94,21 +139,7 @@ impl<'a> Observed<'a> {
         let theory = strategy.theory.as_ref()?;
         let form = theory.form();
         let exchange = mean_exchange(blocks);
-        let tls = strategy.settings.get("tls").and_then(serde_json::Value::as_bool);
-        let conditions = Conditions {
-            rate: workload.rate,
-            arrivals: workload.arrivals.clone(),
-            warm_up: workload.warm_up,
-            window: workload.window,
-            drain: workload.drain,
-            subscribers: strategy.subscribers,
-            exchange: exchange.unwrap_or_default(),
-            rtt: workload.rtt,
-            server: Duration::ZERO,
-            set_up: strategy.set_up,
-            request_way: None,
-            dialling: 1 + u32::from(tls == Some(true)),
-        };
+        let conditions = conditions(strategy, workload, exchange);
         (!blocks.is_empty()).then(|| Observed {
             form,
             predicted: form.predict(&conditions),
@@ -445,7 +476,7 @@ fn noun(quantity: Quantity) -> &'static str {
 }
 
 /// The mean time of the exchanges in the window, whichever side started them.
-fn mean_exchange(blocks: &[Block]) -> Option<Duration> {
+pub(crate) fn mean_exchange(blocks: &[Block]) -> Option<Duration> {
     let sides = blocks
         .iter()
         .flat_map(|block| [&block.measured.source.window, &block.measured.subscriber.window]);

@@ -1,7 +1,7 @@
 //! The distribution of a poll's waits, beside the uniform one of its closed form.
 
 use super::Observed;
-use crate::analysis::latency::Distribution;
+use crate::analysis::latency::{Distribution, Quantile};
 use crate::theory::latency::Latency;
 use crate::units::nanoseconds;
 
@@ -25,7 +25,28 @@ pub(crate) struct WaitFit {
     pub(crate) at: (f64, f64),
     /// Independent waits behind the measured distribution.
     pub(crate) waits: f64,
+    /// Where nearly all waits have ended; `None` with too few of them.
+    pub(crate) end: Option<WaitEnd>,
 }
+
+/// The end of a poll's waits. A beat that is a little slow or fast changes the distribution
+/// little anywhere, and where it ends by as much as the beat is off.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct WaitEnd {
+    /// The share of waits that have ended.
+    pub(crate) share: f64,
+    /// Where the form has that share end, in nanoseconds.
+    pub(crate) claimed: u64,
+    /// Where it was found to end, in nanoseconds.
+    pub(crate) found: u64,
+    /// How far apart the two may be for timers and exchanges, in nanoseconds.
+    pub(crate) slack: u64,
+    /// The standard error of where it ends, in nanoseconds.
+    pub(crate) error: f64,
+}
+
+/// Waits that must be beyond a quantile.
+const BEYOND: f64 = 10.0;
 
 impl Observed<'_> {
     /// How far the latencies of all blocks are from the form's; `support` is how many distinct
@@ -54,6 +75,17 @@ impl Observed<'_> {
             }
         }
         let waits = self.independent_waits().min(support as f64);
-        Some(WaitFit { claimed, distance, at, waits })
+        let interval = nanoseconds(claimed.max()?.saturating_sub(claimed.min())) as f64;
+        let end = [Quantile::P99, Quantile::P95, Quantile::P90]
+            .into_iter()
+            .find(|quantile| waits * (1.0 - quantile.share()) >= BEYOND)
+            .and_then(|quantile| {
+                let share = quantile.share();
+                let error = interval * (share * (1.0 - share) / waits).sqrt();
+                let found = latency.at(quantile)?;
+                let claimed = nanoseconds(claimed.quantile(share)?);
+                Some(WaitEnd { share, claimed, found, slack, error })
+            });
+        Some(WaitFit { claimed, distance, at, waits, end })
     }
 }

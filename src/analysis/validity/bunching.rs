@@ -52,9 +52,9 @@ mod tests {
         assert_eq!(no_bursts(&evidence()).status, CheckStatus::Pass);
         for (halved, judged, distance, expected) in [
             (1, 100, 0.0, CheckStatus::Pass),
-            (2, 2_000, 0.0, CheckStatus::Pass),
-            (2, 1_999, 0.0, CheckStatus::Warn),
-            (2, 200, 0.0, CheckStatus::Warn),
+            (2, 200, 0.0, CheckStatus::Pass),
+            (3, 3_000, 0.0, CheckStatus::Pass),
+            (3, 2_999, 0.0, CheckStatus::Warn),
             (3, 299, 0.0, CheckStatus::Fail),
             (0, 299, 0.02, CheckStatus::Warn),
         ] {

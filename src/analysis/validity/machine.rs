@@ -59,27 +59,27 @@ pub(super) fn cpu_agrees(evidence: &Evidence) -> Finding {
 }
 
 /// Processes should not wait for a CPU: the time their threads stood ready inside the window,
-/// summed, against its length.
+/// each time that they had something to do.
 pub(super) fn cpu_starved(evidence: &Evidence) -> Finding {
     let findings = blocks(evidence).flat_map(|(place, _, block)| {
-        let (warm_up, window) = (block.workload.warm_up, block.workload.window);
-        processes(block).map(|(side, process)| {
-            // A record without readings at the window's edges has those of the whole life.
-            let (waited, span) = match &process.window {
-                Some(inside) => (inside.run_queue_ns, window),
-                None => (process.run_queue_ns, warm_up + window),
-            };
-            let share = waited as f64 / (nanoseconds(span) as f64).max(1.0);
-            Finding::by(RUN_QUEUE, share, || {
+        let window = nanoseconds(block.workload.window) as f64;
+        let judged = windows(block).map(|(side, used)| {
+            let waited = used.run_queue_ns as f64;
+            let each = waited / (used.slices? as f64).max(1.0);
+            Some(Finding::by(RUN_QUEUE, each, || {
                 format!(
-                    "{place}: threads of the {side} stood ready without a CPU for {} of the time; \
-                     the run's other processes or other work delayed them, which lengthens the tail",
-                    words::percent(share)
+                    "{place}: threads of the {side} stood ready without a CPU for {} each time \
+                     they had something to do, and for {} of the time in all; other work or the \
+                     run's other processes delayed them, which lengthens the tail",
+                    words::time(each),
+                    words::percent(waited / window.max(1.0))
                 )
-            })
-        })
+            }))
+        });
+        judged.collect::<Vec<_>>()
     });
-    worst(findings, "no process waited noticeably for a CPU")
+    let unknown = "no process counted how often it waited for a CPU";
+    where_known(findings, unknown, "no process waited noticeably for a CPU")
 }
 
 /// What the machine did in every block, where it was watched.
@@ -345,27 +345,23 @@ mod tests {
 
     #[test]
     fn waiting_for_a_cpu_warns() {
-        // Warm-up and window are 9 s.
-        for (waited, expected) in [
-            (18_000_000, CheckStatus::Pass),
-            (19_000_000, CheckStatus::Info),
-            (91_000_000, CheckStatus::Warn),
+        for (waited, slices, expected) in [
+            (300_000_000, Some(1_000), CheckStatus::Pass),
+            (301_000_000, Some(1_000), CheckStatus::Info),
+            (501_000_000, Some(1_000), CheckStatus::Warn),
+            (501_000_000, Some(100_000), CheckStatus::Pass),
+            (501_000_000, None, CheckStatus::Unavailable),
         ] {
-            let evidence = changed(|block| {
-                block.measured.subscriber.process.window = None;
-                block.measured.subscriber.process.run_queue_ns = waited;
-            });
-            assert_eq!(cpu_starved(&evidence).status, expected, "{waited}");
-        }
-        // The window alone is 8 s; what was waited outside of it does not count.
-        for (waited, expected) in [(15_000_000, CheckStatus::Pass), (81_000_000, CheckStatus::Warn)]
-        {
-            let evidence = changed(|block| {
-                let window = &mut block.measured.subscriber.process.window;
-                window.as_mut().expect("readings").run_queue_ns = waited;
-                block.measured.subscriber.process.run_queue_ns = 900_000_000;
-            });
-            assert_eq!(cpu_starved(&evidence).status, expected, "{waited}");
+            let mut evidence = evidence();
+            let strategies = evidence.points[0].strategies.iter_mut();
+            for block in strategies.flat_map(|strategy| &mut strategy.blocks) {
+                let measured = &mut block.measured;
+                for process in [&mut measured.subscriber.process, &mut measured.source.process] {
+                    let window = process.window.as_mut().expect("readings");
+                    (window.run_queue_ns, window.slices) = (waited, slices);
+                }
+            }
+            assert_eq!(cpu_starved(&evidence).status, expected, "{waited} {slices:?}");
         }
     }
 

@@ -67,7 +67,7 @@ pub const CHECKS: &[CheckEntry] = &[
         code: "V01",
         id: "schedule-kept",
         demand: "lag is small against the smallest median latency of the point",
-        limits: &[limits::LAG, limits::MEDIAN_LAG],
+        limits: &[limits::LAG, limits::STALL, limits::MEDIAN_LAG],
         proof: planted(Fault::StallSource),
         check: schedule::schedule_kept,
     },
@@ -279,7 +279,10 @@ pub const CHECKS: &[CheckEntry] = &[
         id: "uniform-wait",
         demand: "the waits of a poll are spread evenly over its interval",
         limits: &[limits::UNEVEN_WAITS],
-        proof: Proof::Otherwise("a unit test with 12,000 events and a beat that is 2 % slow"),
+        proof: Proof::Fault {
+            fault: Fault::BiasBeat,
+            with: &["events.rate=1000/s", "run.duration=12s"],
+        },
         check: beats::uniform_wait,
     },
     CheckEntry {
