@@ -277,7 +277,7 @@ fn checklists(summary: &Summary) -> Vec<String> {
 }
 
 fn listed(lines: impl Iterator<Item = String>) -> String {
-    lines.map(|line| format!("- {line}\n")).collect()
+    lines.fold(String::new(), |list, line| list + "- " + &line + "\n")
 }
 
 /// Theory beside measurement, for the strategies that have one.
