@@ -277,7 +277,7 @@ fn checklists(summary: &Summary) -> Vec<String> {
 }
 
 fn listed(lines: impl Iterator<Item = String>) -> String {
-    lines.flat_map(|line| ["- ".to_owned(), line, "\n".to_owned()]).collect()
+    lines.fold(String::new(), |list, line| list + "- " + &line + "\n")
 }
 
 /// Theory beside measurement, for the strategies that have one.
@@ -332,11 +332,7 @@ fn colophon(summary: &Summary) -> String {
 }
 
 /// A table whose first column is text and whose others are aligned by `rule`.
-pub(super) fn table(
-    headings: &[&str],
-    rule: &str,
-    rows: impl Iterator<Item = Vec<String>>,
-) -> String {
+fn table(headings: &[&str], rule: &str, rows: impl Iterator<Item = Vec<String>>) -> String {
     let mut text = format!("| {} |\n| ---", headings.join(" | "));
     for _ in headings.iter().skip(1) {
         text.push_str(" | ");
@@ -352,7 +348,7 @@ pub(super) fn table(
 }
 
 /// Text from the user, so that it reads as it was written and stays in its place.
-pub(super) fn escape(text: &str) -> String {
+fn escape(text: &str) -> String {
     let text = wording::one_line(text);
     let mut escaped = String::with_capacity(text.len());
     for character in text.trim().chars() {
