@@ -41,7 +41,7 @@ pub(crate) fn conclude(
     analysis.summary.thresholds.append(&mut analysis.asked);
     terminal.result(&shown(&analysis.summary, format))?;
     tell(&analysis.summary, expected, terminal)?;
-    terminal.note(&format!("report    {}", folder.join("report.md").display()));
+    terminal.note(&format!("report    {}", folder.join("report.html").display()));
     terminal.note(&format!("charts    {}", folder.join("charts").display()));
     Ok(Conclusion { outcome: outcome(&analysis.summary), noise_floor: analysis.noise_floor })
 }

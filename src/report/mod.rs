@@ -6,8 +6,10 @@
 
 pub mod answer;
 pub mod cite;
+pub mod constraints;
 pub mod csv;
 pub mod files;
+pub mod html;
 pub mod json;
 pub mod junit;
 pub mod markdown;
@@ -17,6 +19,8 @@ pub mod two_runs;
 
 pub(crate) use crate::quantity;
 
+mod background;
+mod columns;
 mod compared;
 mod decided;
 mod machine;

@@ -6,6 +6,7 @@
 
 mod axis;
 mod bars;
+mod bytes_per_event;
 mod canvas;
 mod card;
 mod cpu_per_event;
@@ -14,10 +15,13 @@ mod font;
 mod latency_ecdf;
 mod latency_over_time;
 mod latency_percentiles;
+mod memory;
+mod paired_difference;
 mod png;
 mod requests_per_event;
 mod style;
 mod svg;
+mod trade_off;
 mod view;
 
 #[cfg(test)]
@@ -44,8 +48,12 @@ pub struct Chart {
 pub const CHARTS: &[Chart] = &[
     latency_ecdf::CHART,
     latency_percentiles::CHART,
+    trade_off::CHART,
     requests_per_event::CHART,
+    bytes_per_event::CHART,
     cpu_per_event::CHART,
+    memory::CHART,
+    paired_difference::CHART,
     latency_over_time::CHART,
 ];
 
@@ -56,7 +64,7 @@ impl Chart {
         svg::file(&(self.draw)(view))
     }
 
-    /// The chart as an SVG element for a page that holds [`font_css`] itself. No other element
+    /// The chart as an SVG element for a page that holds [`page_css`] itself. No other element
     /// of the page may have an `id` that begins with this one.
     #[must_use]
     pub fn inline_svg(&self, view: &View<'_>, id: &str) -> String {
@@ -64,10 +72,18 @@ impl Chart {
     }
 }
 
-/// The style rules that give a page the typeface of its charts.
+/// The style rules that give a page the typeface of its charts, and their colours by day and by
+/// night.
 #[must_use]
-pub fn font_css() -> String {
-    svg::font_faces()
+pub fn page_css() -> String {
+    svg::font_faces() + &style::variables()
+}
+
+/// The variable of [`page_css`] that holds the colour of the strategy at this place of the
+/// scenario.
+#[must_use]
+pub fn colour_variable(place: usize) -> String {
+    format!("--{}", style::pen(place).colour.digits())
 }
 
 /// One file of a chart.

@@ -4,12 +4,16 @@ use crate::analysis::figures::{PointFigures, StrategyFigures};
 use crate::analysis::summary::{PointSummary, StrategySummary, Summary};
 use crate::report::{point, quantity};
 
+use super::style::{NARROW, WIDE};
+
 /// One point of a run, with its curves where they are known.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
     pub(super) summary: &'a Summary,
     pub(super) point: &'a PointSummary,
     curves: Option<&'a PointFigures>,
+    /// Width of the card.
+    pub(super) width: f32,
 }
 
 impl<'a> View<'a> {
@@ -20,7 +24,13 @@ impl<'a> View<'a> {
         point: &'a PointSummary,
         curves: Option<&'a PointFigures>,
     ) -> View<'a> {
-        View { summary, point, curves }
+        View { summary, point, curves, width: WIDE }
+    }
+
+    /// The same, for cards on a page that may be read on a telephone.
+    #[must_use]
+    pub fn narrow(self) -> View<'a> {
+        View { width: NARROW, ..self }
     }
 
     /// The point's curves.
