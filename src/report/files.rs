@@ -3,6 +3,8 @@
 use crate::analysis::Analysis;
 use crate::report::{csv, html, json, junit, markdown, plot};
 
+/// The page.
+pub const REPORT_FILE: &str = "report.html";
 /// The result.
 pub const SUMMARY_FILE: &str = "summary.json";
 
@@ -13,7 +15,7 @@ pub fn files(analysis: &Analysis) -> Vec<(String, Vec<u8>)> {
     let mut files = vec![
         (SUMMARY_FILE.to_owned(), json::summary(summary).into_bytes()),
         ("summary.csv".to_owned(), csv::summary(summary).into_bytes()),
-        ("report.html".to_owned(), html::report(analysis).into_bytes()),
+        (REPORT_FILE.to_owned(), html::report(analysis).into_bytes()),
         ("report.md".to_owned(), markdown::report(summary).into_bytes()),
     ];
     if !summary.thresholds.is_empty() {

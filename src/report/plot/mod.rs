@@ -57,6 +57,9 @@ pub const CHARTS: &[Chart] = &[
     latency_over_time::CHART,
 ];
 
+/// How soon events become usable.
+pub const LATENCY_ECDF: Chart = latency_ecdf::CHART;
+
 impl Chart {
     /// The chart as a complete SVG file.
     #[must_use]
