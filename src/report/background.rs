@@ -3,9 +3,10 @@
 
 use crate::analysis::Analysis;
 use crate::analysis::provenance::{Environment, PlannedWorkload, Provenance};
-use crate::analysis::summary::Summary;
+use crate::analysis::summary::{Summary, VerdictStatus};
 use crate::units::format_duration;
 
+use super::cite::{self, Citation, Style};
 use super::quantity::{bytes, count};
 use super::wording;
 
@@ -116,18 +117,13 @@ pub(super) fn limits(summary: &Summary) -> Vec<&'static str> {
     sentences
 }
 
-/// One sentence that names the run so that it can be found and checked.
+/// How to cite the run, or why it must not be cited.
 pub(super) fn citation(analysis: &Analysis) -> String {
-    let Analysis { summary, provenance, .. } = analysis;
-    let date = provenance.started.strftime("%Y-%m-%d");
-    let verdict = wording::verdict_word(summary.verdict.status);
-    let cpu = provenance.environment.cpu_model.as_deref().unwrap_or("an unknown CPU");
-    let cpus =
-        provenance.environment.cpu_logical.map_or(String::new(), |cpus| format!(", {cpus} CPUs"));
-    wording::one_line(&format!(
-        "“{}”, measured on {date} with pollpush {} on {cpu}{cpus}; verdict: {verdict}; run {}.",
-        summary.scenario.title, summary.tool.version, summary.run_id
-    ))
+    if analysis.summary.verdict.status == VerdictStatus::Invalid {
+        return "An invalid run must not be cited.".to_owned();
+    }
+    let citation = Citation::of(analysis, &[], None);
+    cite::write(&citation, Style::Text).trim_end().to_owned()
 }
 
 /// The command that makes the run again from its scenario.
