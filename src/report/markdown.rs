@@ -332,7 +332,11 @@ fn colophon(summary: &Summary) -> String {
 }
 
 /// A table whose first column is text and whose others are aligned by `rule`.
-fn table(headings: &[&str], rule: &str, rows: impl Iterator<Item = Vec<String>>) -> String {
+pub(super) fn table(
+    headings: &[&str],
+    rule: &str,
+    rows: impl Iterator<Item = Vec<String>>,
+) -> String {
     let mut text = format!("| {} |\n| ---", headings.join(" | "));
     for _ in headings.iter().skip(1) {
         text.push_str(" | ");
@@ -348,7 +352,7 @@ fn table(headings: &[&str], rule: &str, rows: impl Iterator<Item = Vec<String>>)
 }
 
 /// Text from the user, so that it reads as it was written and stays in its place.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let text = wording::one_line(text);
     let mut escaped = String::with_capacity(text.len());
     for character in text.trim().chars() {

@@ -280,6 +280,9 @@ impl<'a> Card<'a> {
 
     fn footer(&self) -> String {
         let summary = self.subject.summary;
+        if self.subject.of_several_runs {
+            return "curves of several runs, each with a verdict of its own".to_owned();
+        }
         let verdict = wording::verdict_word(summary.verdict.status);
         let end = if summary.complete { "" } else { " · ended before its planned end" };
         let checks = quantity::counted(summary.verdict.checks.len() as u64, "check");

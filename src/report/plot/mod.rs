@@ -61,6 +61,9 @@ pub const CHARTS: &[Chart] = &[
     latency_over_time::CHART,
 ];
 
+/// The chart that overlays runs.
+pub const LATENCY_ECDF: Chart = latency_ecdf::CHART;
+
 /// A kind of chart over all points of a sweep.
 #[derive(Clone, Copy, Debug)]
 pub struct SweepChart {
@@ -170,7 +173,7 @@ fn drawn(tasks: &[Task<'_>]) -> Vec<ChartFile> {
             .chunks(share)
             .map(|tasks| scope.spawn(move || tasks.iter().flat_map(files).collect::<Vec<_>>()))
             .collect();
-        let finished = shares.into_iter().map(|share| share.join());
+        let finished = shares.into_iter().map(std::thread::ScopedJoinHandle::join);
         finished.flat_map(|files| files.expect("drawing does not panic")).collect()
     })
 }
