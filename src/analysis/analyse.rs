@@ -2,7 +2,6 @@
 
 use super::conditions::conditions;
 use super::costs::costs;
-use super::crossover::crossovers as crossovers_of;
 use super::decide::Judge;
 use super::evidence::{Evidence, PlannedBlocks, PointEvidence, gather};
 use super::figures::PointFigures;
@@ -104,13 +103,8 @@ pub fn analyse_asked(run: &Run, asked: &[Expectation]) -> Result<Analysis, Analy
     let aims = &run.manifest.aims;
     let prices = aims.prices.as_ref();
     let sound = verdict.status != VerdictStatus::Invalid;
-    let decision = Judge::of(aims, floor, sound).map(|judge| {
-        let crossovers = aims.objective.as_ref().and_then(|objective| objective.minimise);
-        let crossovers = crossovers.map_or_else(Vec::new, |measure| {
-            crossovers_of(measure, &evidence, &run.manifest.points, prices)
-        });
-        judge.conclude(judge.decide(&evidence), crossovers)
-    });
+    let decision =
+        Judge::of(aims, floor, sound).map(|judge| judge.decide(&evidence, &run.manifest.points));
     let costs = prices.map(|prices| costs(&evidence, prices));
     let [expected, asked] = [&aims.thresholds[..], asked]
         .map(|expectations| thresholds(expectations, &evidence, prices));

@@ -106,7 +106,9 @@ fn heading(projection: &Projection) -> String {
 
 /// What the figures rest on.
 fn basis(projection: &Projection) -> String {
-    projection.assumptions.iter().map(|assumption| format!("- {assumption}\n")).collect()
+    let lines: Vec<String> =
+        projection.assumptions.iter().map(|assumption| format!("- {assumption}")).collect();
+    lines.join("\n") + "\n"
 }
 
 const COLUMNS: [&str; 6] = ["strategy", "figure", "basis", "value", "interval", "how"];

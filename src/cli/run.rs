@@ -158,8 +158,8 @@ impl Run {
         let point = plan.points.first();
         let strategies: Vec<&str> =
             point.iter().flat_map(|point| &point.strategies).map(|one| one.name.as_str()).collect();
-        let points = plan.points.iter().map(|point| &point.parameters);
-        self.expected.check(&strategies, points, &plan.aims)?;
+        let points: Vec<_> = plan.points.iter().map(|point| &point.parameters).collect();
+        self.expected.check(&strategies, &points, &plan.aims)?;
         plan.aims.thresholds.extend(self.expected.expect.iter().cloned());
         Ok(())
     }

@@ -39,11 +39,7 @@ pub fn schema() -> Schema {
         },
         "objective": generator.subschema_for::<Objective>(),
         "prices": generator.subschema_for::<Prices>(),
-        "threshold": {
-            "description": "What single strategies are held to.",
-            "type": "array",
-            "items": generator.subschema_for::<Threshold>(),
-        },
+        "threshold": generator.subschema_for::<Vec<Threshold>>(),
         "sweep": {
             "description": "Paths of settings, such as \"events.rate\", and the values each takes \
                             in turn; every combination is a point.",
