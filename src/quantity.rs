@@ -141,6 +141,29 @@ pub(crate) fn tick_duration(nanoseconds: f64) -> String {
     format!("{} {unit}", tick_number(nanoseconds / size))
 }
 
+/// A round difference of times on an axis, with its sign: `−200 ms`, `0`, `+50 µs`.
+pub(super) fn tick_difference(nanoseconds: f64) -> String {
+    let size = nanoseconds.abs();
+    match nanoseconds {
+        // Adding up steps leaves a rest of zero.
+        _ if size < 1e-3 => "0".to_owned(),
+        less if less < 0.0 => format!("−{}", tick_duration(size)),
+        _ => format!("+{}", tick_duration(size)),
+    }
+}
+
+/// A round size on an axis, without needless digits: `0`, `500 B`, `1.5 kB`.
+pub(super) fn tick_bytes(bytes: f64) -> String {
+    if bytes == 0.0 {
+        return "0".to_owned();
+    }
+    let (size, unit) = [(1e9, "GB"), (1e6, "MB"), (1e3, "kB")]
+        .into_iter()
+        .find(|(size, _)| bytes >= size * 0.999)
+        .unwrap_or((1.0, "B"));
+    format!("{} {unit}", tick_number(bytes / size))
+}
+
 /// A round number on an axis, without needless digits: `0`, `0.25`, `1,500`.
 pub(crate) fn tick_number(value: f64) -> String {
     // Twelve digits hide the rounding of adding up steps such as 0.1.
@@ -155,7 +178,7 @@ pub(crate) fn tick_number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::{ABSENT, bytes, count, counted, duration, mean_count, or_absent, ratio, share};
-    use super::{tick_duration, tick_number};
+    use super::{tick_bytes, tick_difference, tick_duration, tick_number};
 
     #[test]
     fn durations_have_three_significant_digits_in_their_natural_unit() {
@@ -234,6 +257,16 @@ mod tests {
     fn absent_values_are_dashes() {
         assert_eq!(or_absent(None, duration), ABSENT);
         assert_eq!(or_absent(Some(1e6), duration), "1.00 ms");
+    }
+
+    #[test]
+    fn ticks_of_differences_and_sizes_have_their_sign_and_unit() {
+        for (value, text) in [(-2e8, "−200 ms"), (1e-9, "0"), (5e4, "+50 µs")] {
+            assert_eq!(tick_difference(value), text);
+        }
+        for (value, text) in [(0.0, "0"), (500.0, "500 B"), (1_500.0, "1.5 kB"), (2e7, "20 MB")] {
+            assert_eq!(tick_bytes(value), text);
+        }
     }
 
     #[test]

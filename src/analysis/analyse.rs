@@ -154,7 +154,7 @@ pub(crate) fn gather_all(run: &Run) -> Result<(Evidence, Vec<PointFigures>), Ana
     run.records.iter().try_for_each(|record| refuse_unplanned(run, record))?;
     let mut evidence = Evidence {
         points: Vec::new(),
-        changed: run.verify_evidence()?,
+        changed: run.verify_evidence()?.iter().map(ToString::to_string).collect(),
         injected: run.manifest.injected,
         noise_floor: run.manifest.noise_floor.clone(),
     };

@@ -94,7 +94,7 @@ impl Curves {
             delivered_model: predicted.map_or(1.0, |(_, delivered)| delivered),
             percentiles: percentiles(blocks),
             timeline: self.timeline(),
-            unsettled: None,
+            ..StrategyFigures::default()
         }
     }
 

@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::blocks::middle;
+use super::blocks::{Middle, middle};
 use super::cost;
 use super::curves::Curves;
-use super::figures::StrategyFigures;
+use super::figures::{OverBlocks, StrategyFigures};
 use super::gaps::{GapFit, Gaps};
 use super::latency::{Distribution, Quantile, summarise, summarise_lag};
 use super::limit;
+use super::measure::of_block;
 use super::model::{Observed, WaitFit};
-use super::paired::{EventLatencies, PairedBlock, Pairing};
+use super::paired::{EventLatencies, PairedBlock, Pairing, differences};
 use super::phases::{PhaseFit, Phases};
 use super::series::{Course, Series};
 use super::staleness::{BlockStaleness, staleness};
@@ -19,6 +20,7 @@ use super::summary::{Events, StalenessSummary, Stopping, StrategySummary};
 use super::tide::{InFlight, Tide};
 use super::validity::limits::CORRELATION;
 use crate::fault::Fault;
+use crate::measure::Measure;
 use crate::promise::Promise;
 use crate::record::error::RecordError;
 use crate::record::histogram::Tag;
@@ -29,7 +31,7 @@ use crate::record::run::Run;
 use crate::record::trial::{EventCounts, Measured, Outcome, StrategyRecord, TrialRecord, Workload};
 use crate::schedule::{DueOffsets, Trace};
 use crate::theory::Theory;
-use crate::units::{Rate, nanoseconds};
+use crate::units::{Rate, nanoseconds, parse_duration};
 
 /// Everything checks look at.
 #[derive(Clone, Debug, Default)]
@@ -266,13 +268,39 @@ pub(crate) fn gather(
     summary.model = observed.as_ref().map(Observed::compare);
     summary.limit = limit::summarise(strategy, &blocks, independent);
     let emitted = summary.events.emitted;
-    let figures = curves.finish(&strategy.name, emitted, predicted, &latencies, &pooled);
+    let figures = StrategyFigures {
+        outage: outage(strategy),
+        differences: differences(
+            &blocks.iter().filter_map(|block| block.paired.as_ref()).collect::<Vec<_>>(),
+        ),
+        over_blocks: Measure::ALL
+            .iter()
+            .filter_map(|measure| over_blocks(*measure, &blocks))
+            .collect(),
+        ..curves.finish(&strategy.name, emitted, predicted, &latencies, &pooled)
+    };
     let Sorted { excluded, unended, .. } = sorted;
     let (theory, promise) = (strategy.theory.clone(), strategy.promise);
     Ok((
         StrategyEvidence { summary, theory, promise, blocks, excluded, unended, lag_tail, waits },
         figures,
     ))
+}
+
+/// When the strategy's receiver was told to be out of order.
+fn outage(strategy: &StrategyRecord) -> Option<[u64; 2]> {
+    let outage = strategy.settings.get("receiver")?.get("outage")?;
+    let time = |key: &str| Some(nanoseconds(parse_duration(outage.get(key)?.as_str()?).ok()?));
+    let at = time("at")?;
+    Some([at, at + time("for")?])
+}
+
+/// A measure over the blocks; `None` unless every block has it.
+fn over_blocks(measure: Measure, blocks: &[Block]) -> Option<OverBlocks> {
+    let values: Option<Vec<f64>> =
+        blocks.iter().map(|block| of_block(measure, block, None)).collect();
+    let Middle { median, interval } = middle(&values?)?;
+    Some(OverBlocks { measure, median, interval: interval.map(|(low, high, _)| [low, high]) })
 }
 
 fn sort<'a>(records: &[&'a TrialRecord], planned: u32) -> Sorted<'a> {

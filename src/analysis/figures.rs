@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::measure::Measure;
+
 /// The curves of one point, one entry a strategy, in the order of the summary's strategies.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PointFigures {
@@ -17,7 +19,7 @@ pub struct PointFigures {
 }
 
 /// The curves of one strategy. Latencies are nanoseconds.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StrategyFigures {
     /// The name the scenario gives it.
     pub name: String,
@@ -36,6 +38,25 @@ pub struct StrategyFigures {
     /// Where latency changed although the warm-up was over, if it did, in nanoseconds after the
     /// trial's epoch. What came before is *not* excluded: the check `warm-up` warns of it.
     pub unsettled: Option<u64>,
+    /// When its receiver was told to be out of order, in nanoseconds after the trial's epoch.
+    pub outage: Option<[u64; 2]>,
+    /// Latency less that of the first strategy, event by event: (share of events, difference)
+    /// in rising order, each the median over blocks of the block's own quantile, as far as every
+    /// block supports it. Empty for the first strategy, and unless they ran side by side.
+    pub differences: Vec<(f64, i64)>,
+    /// Measures over the blocks, as far as they are known.
+    pub over_blocks: Vec<OverBlocks>,
+}
+
+/// A measure of a strategy over the blocks of a point.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OverBlocks {
+    /// What is measured. Times are nanoseconds, sizes bytes.
+    pub measure: Measure,
+    /// The median block's value.
+    pub median: f64,
+    /// A confidence interval of the median of at least 95 %; `None` with fewer than six blocks.
+    pub interval: Option<[f64; 2]>,
 }
 
 /// The latencies of events due in one stretch of a trial.

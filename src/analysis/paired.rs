@@ -67,7 +67,7 @@ impl EventLatencies {
 }
 
 /// One block of a strategy beside the same block of the first.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct PairedBlock {
     /// Events that both brought to all their subscribers.
     pub(crate) events: u64,
@@ -75,6 +75,9 @@ pub(crate) struct PairedBlock {
     pub(crate) sooner: u64,
     /// The median of its latency less that of the first, in nanoseconds.
     pub(crate) difference: i64,
+    /// Quantiles of the differences, (percent of the events, difference) in rising order, of
+    /// those with at least ten events on either side.
+    pub(crate) quantiles: Vec<(u8, i64)>,
 }
 
 /// The first strategy's events of every trial, to pair those of the others with.
@@ -113,7 +116,46 @@ fn pair(baseline: &EventLatencies, events: &EventLatencies) -> Option<PairedBloc
     let middle = differences.len().checked_sub(1)? / 2;
     let sooner = differences.iter().filter(|difference| **difference < 0).count() as u64;
     let difference = *differences.select_nth_unstable(middle).1;
-    Some(PairedBlock { events: differences.len() as u64, sooner, difference })
+    let events = differences.len() as u64;
+    Some(PairedBlock { events, sooner, difference, quantiles: quantiles(differences) })
+}
+
+/// Events that must lie on either side of a quantile.
+const BEYOND: usize = 10;
+
+/// Differences that quantiles are taken of, at most: more would say no more in a chart.
+const MOST_DIFFERENCES: usize = 20_000;
+
+/// Quantiles in steps of one per cent.
+fn quantiles(mut differences: Vec<i64>) -> Vec<(u8, i64)> {
+    let events = differences.len();
+    let stride = events.div_ceil(MOST_DIFFERENCES).max(1);
+    if stride > 1 {
+        differences = differences.into_iter().step_by(stride).collect();
+    }
+    differences.sort_unstable();
+    let supported = |percent: &u8| {
+        let below = events * usize::from(*percent) / 100;
+        below >= BEYOND && events - below >= BEYOND
+    };
+    // Nearest rank, as everywhere.
+    let at = |percent: u8| (differences.len() * usize::from(percent)).div_ceil(100).max(1) - 1;
+    (1..=99).filter(supported).map(|percent| (percent, differences[at(percent)])).collect()
+}
+
+/// The median over blocks of each block's own quantiles, of those that all blocks have.
+pub(crate) fn differences(blocks: &[&PairedBlock]) -> Vec<(f64, i64)> {
+    let of = |percent: u8| -> Option<(f64, i64)> {
+        let values: Option<Vec<f64>> = blocks
+            .iter()
+            .map(|block| {
+                let found = block.quantiles.iter().find(|(other, _)| *other == percent)?;
+                Some(found.1 as f64)
+            })
+            .collect();
+        Some((f64::from(percent) / 100.0, nearest(middle(&values?)?.median)))
+    };
+    (1..=99).filter_map(of).collect()
 }
 
 /// Latencies are far below three centuries.
@@ -133,7 +175,8 @@ fn beside(
     other: &StrategyEvidence,
     comparisons: &[Comparison],
 ) -> Option<Paired> {
-    let blocks: Vec<PairedBlock> = other.blocks.iter().filter_map(|block| block.paired).collect();
+    let paired = other.blocks.iter().filter_map(|block| block.paired.as_ref());
+    let blocks: Vec<&PairedBlock> = paired.collect();
     let differences: Vec<f64> = blocks.iter().map(|block| block.difference as f64).collect();
     let Middle { median, interval } = middle(&differences)?;
     let events: u64 = blocks.iter().map(|block| block.events).sum();
@@ -179,7 +222,7 @@ fn nearest(nanoseconds: f64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{EventLatencies, PairedBlock, Pairing, paired};
+    use super::{EventLatencies, PairedBlock, Pairing, differences, paired, quantiles};
     use crate::analysis::evidence::tests::evidence_of;
     use crate::analysis::ratios::comparisons;
     use crate::analysis::summary::{Paired, RatioInterval};
@@ -199,12 +242,43 @@ mod tests {
         pairing.meet(4, other)
     }
 
+    /// A block of too few events for quantiles.
+    fn block(events: u64, sooner: u64, difference: i64) -> PairedBlock {
+        PairedBlock { events, sooner, difference, quantiles: Vec::new() }
+    }
+
+    #[test]
+    fn quantiles_of_differences_have_ten_events_on_either_side() {
+        let found = quantiles((0..200).rev().collect());
+        assert_eq!((found.first(), found.last()), (Some(&(5, 9)), Some(&(95, 189))));
+        assert_eq!(found.len(), 91);
+        // Every tenth of a great many gives the same.
+        let many = quantiles((0..200_000).collect());
+        assert_eq!(many.len(), 99);
+        assert!(
+            many.iter()
+                .all(|(percent, value)| { (value - i64::from(*percent) * 2_000).abs() <= 20 })
+        );
+    }
+
+    #[test]
+    fn differences_are_the_median_over_blocks_of_what_all_of_them_support() {
+        let of = |quantiles: &[(u8, i64)]| PairedBlock {
+            quantiles: quantiles.to_vec(),
+            ..block(100, 0, 0)
+        };
+        let blocks = [of(&[(49, -9), (50, 1)]), of(&[(50, 7), (51, 8)]), of(&[(50, 3)])];
+        let found = differences(&blocks.iter().collect::<Vec<_>>());
+        assert_eq!(found, [(0.5, 3)]);
+        assert_eq!(differences(&[]), []);
+    }
+
     #[test]
     fn events_are_compared_one_by_one() {
         let baseline = events(7, &[Some(100), Some(50), Some(30), Some(10)]);
         let other = events(7, &[Some(90), Some(20), Some(31), Some(10)]);
         // Differences of −10, −30, +1 and 0: the lower of the two in the middle.
-        let expected = PairedBlock { events: 4, sooner: 2, difference: -10 };
+        let expected = block(4, 2, -10);
         assert_eq!(meeting(baseline, other), Some(expected));
     }
 
@@ -212,7 +286,7 @@ mod tests {
     fn only_events_that_both_have_are_compared() {
         let baseline = events(1, &[Some(100), None, Some(30)]);
         let other = events(2, &[Some(1), Some(10), Some(5)]);
-        let expected = PairedBlock { events: 1, sooner: 1, difference: -20 };
+        let expected = block(1, 1, -20);
         assert_eq!(meeting(baseline, other), Some(expected));
         assert_eq!(meeting(events(1, &[Some(1)]), events(1, &[None])), None);
         assert_eq!(meeting(events(1, &[]), events(1, &[Some(4)])), None);
@@ -224,7 +298,7 @@ mod tests {
         for (sequence, latency) in [(1, Some(10)), (1, Some(40)), (2, None), (2, Some(9))] {
             many.note(sequence, latency);
         }
-        let expected = PairedBlock { events: 1, sooner: 0, difference: 5 };
+        let expected = block(1, 0, 5);
         assert_eq!(meeting(events(1, &[Some(20), Some(1)]), many), Some(expected));
     }
 

@@ -21,7 +21,7 @@ pub(crate) struct ExpectOptions {
     #[arg(long, value_name = "EXPECTATION")]
     pub(crate) expect: Vec<Expectation>,
 
-    /// Write every threshold into a file as `JUnit` writes them.
+    /// Write every threshold into a file of `JUnit` results.
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
 }
@@ -32,10 +32,10 @@ impl ExpectOptions {
     /// # Errors
     ///
     /// With the nearest that there is.
-    pub(crate) fn check(
+    pub(crate) fn check<'a>(
         &self,
         strategies: &[&str],
-        points: &[&BTreeMap<String, String>],
+        points: &(impl Iterator<Item = &'a BTreeMap<String, String>> + Clone),
         aims: &Aims,
     ) -> Result<(), UsageError> {
         for expectation in &self.expect {
@@ -44,7 +44,7 @@ impl ExpectOptions {
                 hint,
             };
             expectation
-                .check(strategies, points.iter().copied())
+                .check(strategies, points.clone())
                 .map_err(|AimError { message, remedy }| refused(message, remedy))?;
             if expectation.requirement.measure == Measure::CostMonth && aims.prices.is_none() {
                 let hint = "add `[prices]` to the scenario".to_owned();
@@ -110,7 +110,7 @@ mod tests {
             let expect = vec![text.parse().expect(text)];
             let options = ExpectOptions { expect, junit: None };
             let point = BTreeMap::new();
-            options.check(&["webhook"], &[&point], &Aims::default()).err()
+            options.check(&["webhook"], &std::iter::once(&point), &Aims::default()).err()
         };
         assert!(refused("webhook: loss = 0").is_none());
         let error = refused("webhok: loss = 0").expect("refused");

@@ -14,8 +14,9 @@ const LATENCY: &str = "latency.p50";
 /// What cost is compared by.
 const REQUESTS: &str = "requests.per_event";
 
-/// The answer in one sentence: the strongest contrast of latency among the strategies, what it
-/// took in requests, the intervals, and the blocks they stand on.
+/// The answer in one sentence: what the scenario's objective comes to; without one, the strongest
+/// contrast of latency among the strategies, what it took in requests, the intervals, and the
+/// blocks they stand on.
 #[must_use]
 pub fn answer(summary: &Summary) -> String {
     if summary.verdict.status == VerdictStatus::Invalid {
@@ -242,7 +243,7 @@ fn named(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::answer;
-    use crate::analysis::summary::{Difference, RatioInterval, Summary, VerdictStatus};
+    use crate::analysis::summary::{Decision, Difference, RatioInterval, Summary, VerdictStatus};
     use crate::report::sample;
 
     /// The sample with intervals of ±10 % about every ratio, and what may be said of them.
@@ -328,6 +329,21 @@ mod tests {
         assert_eq!(answer(&summary), "No answer: nothing was measured.");
         summary.verdict.status = VerdictStatus::Invalid;
         assert!(answer(&summary).starts_with("No answer: the run is invalid"));
+    }
+
+    #[test]
+    fn an_objective_answers_before_contrasts_do() {
+        let mut summary = sample::summary();
+        summary.decision = Some(Decision {
+            require: vec!["latency.p99 < 1s".to_owned()],
+            minimise: Some("requests.per_event".to_owned()),
+            points: Vec::new(),
+            crossovers: Vec::new(),
+            sentence: "“webhook” meets it.".to_owned(),
+        });
+        assert_eq!(answer(&summary), "“webhook” meets it.");
+        summary.verdict.status = VerdictStatus::Invalid;
+        assert!(answer(&summary).starts_with("No answer"));
     }
 
     #[test]

@@ -5,18 +5,25 @@
 //! the analysis withheld is shown as `—`.
 
 pub mod answer;
+pub mod cite;
+pub mod constraints;
 pub mod csv;
 pub mod files;
+pub mod html;
 pub mod json;
 pub mod junit;
 pub mod markdown;
 pub mod plot;
 pub mod table;
+pub mod two_runs;
 
 pub(crate) use crate::quantity;
 
+mod background;
+mod columns;
 mod compared;
 mod decided;
+mod machine;
 mod point;
 #[cfg(test)]
 mod sample;

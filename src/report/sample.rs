@@ -1,10 +1,14 @@
 //! A fixed run for the tests: two polls and a webhook over the same 480 events.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::json;
 
+use crate::analysis::Analysis;
 use crate::analysis::figures::{PointFigures, StrategyFigures, TimelineBin};
+use crate::analysis::provenance::{Environment, PlannedWorkload, Provenance};
 use crate::analysis::summary::{
     Basis, Bill, Check, CheckStatus, Choice, ChoiceStatus, Comparison, Conditions, Connections,
     Costs, Cpu, Decision, Difference, Estimate, Events, Judgement, Lag, LatencyIntervals,
@@ -14,7 +18,58 @@ use crate::analysis::summary::{
     Verdict, VerdictStatus, WireBytes,
 };
 
+use crate::schedule::Arrivals;
+use crate::units::{Bytes, Rate};
+
 const MS: u64 = 1_000_000;
+
+/// The whole analysis of the run.
+pub(super) fn analysis() -> Analysis {
+    Analysis {
+        summary: summary(),
+        figures: figures(),
+        provenance: provenance(1),
+        noise_floor: None,
+        asked: Vec::new(),
+    }
+}
+
+/// The analysis of the run swept over two rates.
+pub(super) fn swept_analysis() -> Analysis {
+    let (summary, figures) = swept();
+    Analysis { summary, figures, provenance: provenance(2), noise_floor: None, asked: Vec::new() }
+}
+
+/// How the run came about, with as many points of one workload.
+fn provenance(points: usize) -> Provenance {
+    let workload = PlannedWorkload {
+        rate: Rate::per_second(20.0).expect("possible"),
+        arrivals: Arrivals::Poisson,
+        payload: Bytes(1024),
+        warm_up: Duration::from_secs(1),
+        window: Duration::from_secs(8),
+        drain: Duration::from_secs(2),
+        rtt: None,
+    };
+    Provenance {
+        started: Timestamp::constant(1_795_430_712, 0),
+        finished: Some(Timestamp::constant(1_795_430_772, 0)),
+        environment: Environment {
+            os: "linux".to_owned(),
+            architecture: "x86_64".to_owned(),
+            cpu_model: Some("Example 9".to_owned()),
+            cpu_logical: Some(2),
+            build_profile: "release".to_owned(),
+            ..Environment::default()
+        },
+        arrangement: "side-by-side".to_owned(),
+        blocks: 3,
+        seed: 7,
+        scenario: "title = \"Order status\"\n".to_owned(),
+        overrides: Vec::new(),
+        workloads: vec![workload; points],
+    }
+}
 
 /// The summary of the run.
 pub(super) fn summary() -> Summary {
@@ -204,11 +259,17 @@ fn paired() -> Vec<Paired> {
 
 /// The curves of the run's one point.
 pub(super) fn figures() -> Vec<PointFigures> {
-    let strategies =
+    let mut strategies =
         vec![poll_figures("poll every second", 1000), poll_figures("poll every 250 ms", 250), {
             let quantile = |share: f64| 700_000.0 * (1.0 - share).max(1e-4).powf(-0.45);
             curves("webhook", 478.0 / 480.0, quantile, None)
         }];
+    for (strategy, span) in strategies.iter_mut().skip(1).zip([750.0, 1000.0]) {
+        strategy.differences = (1..=99)
+            .map(|percent| f64::from(percent) / 100.0)
+            .map(|share| (share, signed((share - 1.0) * span * 1e6 + 8e6)))
+            .collect();
+    }
     vec![PointFigures {
         parameters: BTreeMap::new(),
         warm_up: 1000 * MS,
@@ -230,6 +291,23 @@ pub(super) fn swept() -> (Summary, Vec<PointFigures>) {
     (summary, figures)
 }
 
+/// The run again, swept over three rates and two intervals, so that it has six points.
+pub(super) fn grid() -> (Summary, Vec<PointFigures>) {
+    let (mut summary, mut figures) = (summary(), figures());
+    let (point, curves) = (summary.points.remove(0), figures.remove(0));
+    for rate in ["2/s", "20/s", "200/s"] {
+        for every in ["250ms", "1s"] {
+            let parameters: BTreeMap<String, String> =
+                [("events.rate", rate), ("strategy.poll.every", every)]
+                    .map(|(path, value)| (path.to_owned(), value.to_owned()))
+                    .into();
+            summary.points.push(PointSummary { parameters: parameters.clone(), ..point.clone() });
+            figures.push(PointFigures { parameters, ..curves.clone() });
+        }
+    }
+    (summary, figures)
+}
+
 /// A strategy that delivered nothing, and has no curves.
 pub(super) fn all_lost(name: &str) -> (StrategySummary, StrategyFigures) {
     let mut strategy = webhook();
@@ -243,12 +321,8 @@ pub(super) fn all_lost(name: &str) -> (StrategySummary, StrategyFigures) {
     strategy.cpu.per_event = None;
     let figures = StrategyFigures {
         name: name.to_owned(),
-        ecdf: Vec::new(),
-        ecdf_model: None,
         delivered_model: 1.0,
-        percentiles: Vec::new(),
-        timeline: Vec::new(),
-        unsettled: None,
+        ..StrategyFigures::default()
     };
     (strategy, figures)
 }
@@ -524,8 +598,13 @@ fn curves(
         delivered_model,
         percentiles,
         timeline,
-        unsettled: None,
+        ..StrategyFigures::default()
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "differences of the sample are short")]
+fn signed(nanoseconds: f64) -> i64 {
+    nanoseconds as i64
 }
 
 #[expect(

@@ -303,15 +303,8 @@ mod tests {
     #[test]
     fn where_it_settled_is_marked_in_the_figures() {
         let marked = |evidence: &Evidence| {
-            let curves = StrategyFigures {
-                name: "webhook".to_owned(),
-                ecdf: Vec::new(),
-                ecdf_model: None,
-                delivered_model: 1.0,
-                percentiles: Vec::new(),
-                timeline: Vec::new(),
-                unsettled: None,
-            };
+            let curves =
+                StrategyFigures { name: "webhook".to_owned(), ..StrategyFigures::default() };
             let mut figures = [PointFigures {
                 parameters: evidence.points[0].parameters.clone(),
                 warm_up: 1_000_000_000,

@@ -4,19 +4,21 @@ use crate::analysis::summary::VerdictStatus;
 use crate::report::{quantity, wording};
 
 use super::axis::{Axis, Tick};
-use super::canvas::{Anchor, Canvas, Place, Text};
+use super::canvas::{Anchor, Canvas, Place, Scales, Text};
 use super::font::{self, Weight};
 use super::style::{
-    ALARM, AXIS, CARD_EDGE, CARE, Colour, GRID, GRID_FINE, INK, INK_SOFT, MARGIN, PAPER, Pen,
-    SMALL_SIZE, TEXT_SIZE, TITLE_SIZE, WIDTH,
+    ALARM, AXIS, CARD_EDGE, CARE, Colour, GRID, GRID_FINE, INK, INK_SOFT, PAPER, Pen, SMALL_SIZE,
+    TEXT_SIZE, TITLE_SIZE, margin,
 };
-use super::view::View;
+use super::view::Subject;
 
 /// A card under construction, filled from top to bottom.
 #[derive(Debug)]
 pub(super) struct Card<'a> {
-    view: View<'a>,
+    subject: Subject<'a>,
     pub(super) canvas: Canvas,
+    /// Between the card's edge and everything on it.
+    pub(super) margin: f32,
     /// Everything above is taken.
     pub(super) y: f32,
     notes: Vec<String>,
@@ -36,6 +38,7 @@ pub(super) enum Sample {
     Dashes(Colour),
     Line(Colour, f32),
     Block(Colour),
+    Hatch(Colour),
 }
 
 /// The plot's rectangle with its axes.
@@ -61,34 +64,51 @@ impl Frame {
 
 impl<'a> Card<'a> {
     /// Begins a card with its heading; `units` says what lengths and positions mean.
-    pub(super) fn open(view: &View<'a>, id: &'static str, title: &str, units: &str) -> Card<'a> {
-        let canvas = Canvas::new(id, title.to_owned());
-        let mut card = Card { view: *view, canvas, y: 16.0, notes: Vec::new() };
+    pub(super) fn open(
+        subject: impl Into<Subject<'a>>,
+        id: &'static str,
+        title: &str,
+        units: &str,
+    ) -> Card<'a> {
+        let subject = subject.into();
+        let canvas = Canvas::new(id, title.to_owned(), subject.width);
+        let margin = margin(subject.width);
+        let Subject { name, sample, .. } = subject.clone();
+        let mut card = Card { subject, canvas, margin, y: 0.6 * margin, notes: Vec::new() };
         card.paragraph(title, 2, TITLE_SIZE, Weight::Medium, INK);
         card.y += 2.0;
-        card.paragraph(&view.name(), 1, TEXT_SIZE, Weight::Regular, INK);
-        let subtitle = format!("{units}; {}.", view.sample());
-        card.paragraph(&subtitle, 2, TEXT_SIZE, Weight::Regular, INK_SOFT);
+        card.paragraph(&name, 1, TEXT_SIZE, Weight::Regular, INK);
+        let subtitle = format!("{units}; {sample}.");
+        card.paragraph(&subtitle, 4, TEXT_SIZE, Weight::Regular, INK_SOFT);
         card.verdict();
-        let name = view.name();
         card.canvas.description = format!("{name}. {subtitle}");
         card
     }
 
     fn verdict(&mut self) {
-        let (words, colour) = match self.view.summary.verdict.status {
+        let (words, colour) = match self.subject.summary.verdict.status {
             VerdictStatus::Valid => return,
             VerdictStatus::Caveats => ("Verdict: caveats. Read the checks before you cite.", CARE),
             VerdictStatus::Invalid => ("Verdict: invalid. Do not use these numbers.", ALARM),
         };
-        self.paragraph(words, 1, TEXT_SIZE, Weight::Medium, colour);
+        self.paragraph(words, 2, TEXT_SIZE, Weight::Medium, colour);
+    }
+
+    /// The width between the margins.
+    pub(super) fn room(&self) -> f32 {
+        self.canvas.width - 2.0 * self.margin
+    }
+
+    /// Where the right margin begins.
+    pub(super) fn right(&self) -> f32 {
+        self.canvas.width - self.margin
     }
 
     /// Adds lines of text across the card.
     fn paragraph(&mut self, text: &str, most: usize, size: f32, weight: Weight, colour: Colour) {
-        for line in font::wrap(text, WIDTH - 2.0 * MARGIN, most, size, weight) {
+        for line in font::wrap(text, self.room(), most, size, weight) {
             self.y += size * 1.36;
-            let place = (MARGIN, self.y - size * 0.22);
+            let place = (self.margin, self.y - size * 0.22);
             let text = Text { weight, ..Text::new(place, &line, size) };
             self.canvas.text(text.coloured(colour));
         }
@@ -110,57 +130,61 @@ impl<'a> Card<'a> {
         const SAMPLE: f32 = 32.0;
         const GAP: f32 = 24.0;
         const ROW: f32 = 23.0;
-        let longest = WIDTH - 2.0 * MARGIN - SAMPLE;
-        let mut x = MARGIN;
+        let longest = self.room() - SAMPLE;
+        let mut x = self.margin;
         self.y += 8.0 + ROW;
         for entry in entries {
             let label = font::ellipsize(&entry.label, longest, TEXT_SIZE, Weight::Regular);
             let label = Text::new((x + SAMPLE, self.y - 7.0), &label, TEXT_SIZE);
             let width = SAMPLE + label.width();
-            let fits = x + width <= WIDTH - MARGIN;
+            let fits = x + width <= self.right();
             if !fits {
-                (x, self.y) = (MARGIN, self.y + ROW);
+                (x, self.y) = (self.margin, self.y + ROW);
             }
             let label = Text { place: (x + SAMPLE, self.y - 7.0), ..label };
-            self.sample(entry.sample, (x, self.y - 12.0));
-            self.canvas.text(label);
+            let place = (x, self.y - 12.0);
+            match entry.sample {
+                Sample::Curve(_) => self.canvas.group(&entry.label, |canvas| {
+                    draw_sample(canvas, entry.sample, place);
+                    canvas.text(label);
+                }),
+                _ => {
+                    draw_sample(&mut self.canvas, entry.sample, place);
+                    self.canvas.text(label);
+                }
+            }
             x += width + GAP;
         }
         self.y += 2.0;
     }
 
-    fn sample(&mut self, sample: Sample, (x, y): Place) {
-        let ends = vec![(x, y), (x + 25.0, y)];
-        match sample {
-            Sample::Curve(pen) => {
-                self.canvas.line(ends, pen.colour, 2.6);
-                self.canvas.marker((x + 12.5, y), pen);
-            }
-            Sample::Dashes(colour) => self.canvas.dashed(ends, colour, 1.7),
-            Sample::Line(colour, width) => self.canvas.line(ends, colour, width),
-            Sample::Block(colour) => {
-                let places = [(x + 6.0, y - 7.0), (x + 22.0, y - 7.0)].into_iter();
-                let places = places.chain([(x + 22.0, y + 7.0), (x + 6.0, y + 7.0)]).collect();
-                self.canvas.area(places, colour, Some((AXIS, 0.8)));
-            }
-        }
+    /// Adds a heading above a part of the card.
+    pub(super) fn heading(&mut self, text: &str) {
+        self.y += 8.0;
+        self.paragraph(text, 2, TEXT_SIZE, Weight::Medium, INK);
     }
 
     /// Draws an empty plot with its axes and makes room for it.
     pub(super) fn frame(&mut self, height: f32, x: Axis, y: Axis) -> Frame {
         let labels =
             y.ticks.iter().map(|tick| font::width(&tick.label, TEXT_SIZE, Weight::Regular));
-        let left = MARGIN + labels.fold(0.0, f32::max) + 10.0;
+        let left = self.margin + labels.fold(0.0, f32::max) + 10.0;
         // The last label of the x axis is centred under the plot's right edge.
-        let right = WIDTH - MARGIN - 22.0;
+        let right = self.right() - 22.0;
         self.y += 20.0;
-        let place = (MARGIN, self.y - 3.0);
+        let place = (self.margin, self.y - 3.0);
         self.canvas.text(Text::new(place, &y.title, TEXT_SIZE).medium().coloured(INK_SOFT));
         self.y += 10.0;
         let frame = Frame { corner: (left, self.y), size: (right - left, height), x, y };
         self.rows(&frame);
         self.columns(&frame);
         self.watermark(frame.corner, frame.size);
+        self.canvas.scales = Some(Scales {
+            corner: frame.corner,
+            size: frame.size,
+            x: frame.x.words(),
+            y: frame.y.words(),
+        });
         self.y += height + 24.0;
         self.axis_title(&frame.x.title, right);
         frame
@@ -211,7 +235,7 @@ impl<'a> Card<'a> {
 
     /// Marks a plot whose numbers must not be used.
     pub(super) fn watermark(&mut self, corner: Place, size: Place) {
-        if self.view.summary.verdict.status == VerdictStatus::Invalid {
+        if self.subject.summary.verdict.status == VerdictStatus::Invalid {
             let letters = (size.1 * 0.42).min(120.0);
             let middle = (corner.0 + size.0 / 2.0, corner.1 + size.1 / 2.0 + letters * 0.36);
             let text = Text::new(middle, "INVALID", letters).medium().turned(-9.0);
@@ -223,14 +247,14 @@ impl<'a> Card<'a> {
     pub(super) fn blank(&mut self, reason: &str) {
         const HEIGHT: f32 = 170.0;
         self.y += 16.0;
-        let corner = (MARGIN, self.y);
-        let size = (WIDTH - 2.0 * MARGIN, HEIGHT);
+        let corner = (self.margin, self.y);
+        let size = (self.room(), HEIGHT);
         self.canvas.rectangle(corner, size, GRID_FINE);
         self.watermark(corner, size);
-        let lines = font::wrap(reason, size.0 - 80.0, 3, TEXT_SIZE + 1.5, Weight::Medium);
+        let lines = font::wrap(reason, size.0 - 40.0, 4, TEXT_SIZE + 1.5, Weight::Medium);
         let top = self.y + HEIGHT / 2.0 - 11.0 * lines.len() as f32;
         for (line, row) in lines.iter().zip(1u8..) {
-            let place = (WIDTH / 2.0, top + 22.0 * f32::from(row) - 6.0);
+            let place = (self.canvas.width / 2.0, top + 22.0 * f32::from(row) - 6.0);
             let text = Text::new(place, line, TEXT_SIZE + 1.5).medium();
             self.canvas.text(text.coloured(INK_SOFT).anchored(Anchor::Middle));
         }
@@ -242,12 +266,12 @@ impl<'a> Card<'a> {
     pub(super) fn finish(mut self) -> Canvas {
         self.y += 6.0;
         for note in std::mem::take(&mut self.notes) {
-            self.paragraph(&note, 2, SMALL_SIZE, Weight::Regular, INK_SOFT);
+            self.paragraph(&note, 4, SMALL_SIZE, Weight::Regular, INK_SOFT);
             self.describe(&note);
         }
         self.y += 8.0;
         let footer = self.footer();
-        self.canvas.line(vec![(MARGIN, self.y), (WIDTH - MARGIN, self.y)], GRID, 1.0);
+        self.canvas.line(vec![(self.margin, self.y), (self.right(), self.y)], GRID, 1.0);
         self.y += 3.0;
         self.paragraph(&footer, 1, SMALL_SIZE, Weight::Regular, INK_SOFT);
         self.canvas.height = (self.y + 14.0).ceil();
@@ -256,12 +280,32 @@ impl<'a> Card<'a> {
     }
 
     fn footer(&self) -> String {
-        let summary = self.view.summary;
+        let summary = self.subject.summary;
         let verdict = wording::verdict_word(summary.verdict.status);
         let end = if summary.complete { "" } else { " · ended before its planned end" };
         let checks = quantity::counted(summary.verdict.checks.len() as u64, "check");
         let (version, run) = (&summary.tool.version, &summary.run_id);
         format!("pollpush {version} · run {run} · verdict: {verdict} ({checks}){end}")
+    }
+}
+
+fn draw_sample(canvas: &mut Canvas, sample: Sample, (x, y): Place) {
+    let ends = vec![(x, y), (x + 25.0, y)];
+    match sample {
+        Sample::Curve(pen) => {
+            canvas.line(ends, pen.colour, 2.6);
+            canvas.marker((x + 12.5, y), pen);
+        }
+        Sample::Dashes(colour) => canvas.dashed(ends, colour, 1.7),
+        Sample::Line(colour, width) => canvas.line(ends, colour, width),
+        Sample::Block(colour) => {
+            let places = [(x + 6.0, y - 7.0), (x + 22.0, y - 7.0)].into_iter();
+            let places = places.chain([(x + 22.0, y + 7.0), (x + 6.0, y + 7.0)]).collect();
+            canvas.area(places, colour, Some((AXIS, 0.8)));
+        }
+        Sample::Hatch(colour) => {
+            canvas.hatch((x + 6.0, y - 7.0), (16.0, 14.0), &[colour], 5.0);
+        }
     }
 }
 

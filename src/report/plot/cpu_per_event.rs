@@ -4,6 +4,7 @@ use crate::analysis::summary::StrategySummary;
 use crate::report::quantity;
 
 use super::Chart;
+use super::axis::Unit;
 use super::bars::{self, Bar, Part};
 use super::canvas::Canvas;
 use super::card::Card;
@@ -26,9 +27,7 @@ fn draw(view: &View<'_>) -> Canvas {
         return card.finish();
     }
     let bars: Vec<Bar> = view.point.strategies.iter().map(bar).collect();
-    let tick =
-        |value: f64| if value == 0.0 { "0".to_owned() } else { quantity::tick_duration(value) };
-    bars::draw(&mut card, PARTS, &bars, "CPU time per delivered event", tick);
+    bars::draw(&mut card, PARTS, &bars, "CPU time per delivered event", Unit::Nanoseconds);
     card.finish()
 }
 

@@ -4,9 +4,9 @@ use crate::analysis::figures::StrategyFigures;
 use crate::analysis::summary::StrategySummary;
 use crate::report::quantity;
 
-use super::canvas::{Canvas, Place};
+use super::canvas::{Canvas, Place, Reading};
 use super::card::{Card, Entry, Sample};
-use super::style::{Colour, INK_SOFT, Pen, pen};
+use super::style::{INK_SOFT, Pen, pen};
 use super::view::View;
 
 /// A strategy that has a curve to show.
@@ -119,10 +119,10 @@ pub(super) fn unbroken(places: impl Iterator<Item = Option<Place>>) -> Vec<Vec<P
 
 /// Draws a strategy's curve. Markers are spread along it, and begin elsewhere for each
 /// strategy so that curves close to each other can be told apart.
-pub(super) fn draw(canvas: &mut Canvas, places: &[Place], series: &Series<'_>) {
+pub(super) fn draw(canvas: &mut Canvas, places: &[Place], series: &Series<'_>, reading: Reading) {
     const BETWEEN_MARKERS: f32 = 130.0;
     let pen = series.pen();
-    canvas.line(places.to_vec(), pen.colour, 2.6);
+    canvas.curve(places.to_vec(), pen.colour, reading);
     let Some(first) = places.first() else { return };
     let start = (series.place % 5) as f32 / 5.0;
     let mut walked = BETWEEN_MARKERS * (0.75 - start * 0.7);
@@ -139,16 +139,5 @@ pub(super) fn draw(canvas: &mut Canvas, places: &[Place], series: &Series<'_>) {
     }
     if !marked {
         canvas.marker(places[places.len() / 2], pen);
-    }
-}
-
-/// A darker shade of a strategy's colour, seen on its curve and beside it.
-pub(super) fn shade(colour: Colour) -> Colour {
-    let darker = |part: u8| part / 9 * 4;
-    Colour {
-        red: darker(colour.red),
-        green: darker(colour.green),
-        blue: darker(colour.blue),
-        alpha: colour.alpha,
     }
 }

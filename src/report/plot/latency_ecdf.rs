@@ -2,10 +2,10 @@
 
 use super::Chart;
 use super::axis::Axis;
-use super::canvas::{Canvas, Place};
+use super::canvas::{Canvas, Place, Reading};
 use super::card::{Card, Entry, Frame};
 use super::curve::{self, Series};
-use super::style::PLOT_HEIGHT;
+use super::style::{PLOT_HEIGHT, shade};
 use super::view::View;
 
 pub(super) const CHART: Chart =
@@ -31,13 +31,13 @@ fn draw(view: &View<'_>) -> Canvas {
     let frame = card.frame(PLOT_HEIGHT, x, Axis::share("share of emitted events"));
     for series in &series {
         card.canvas.group(&series.strategy.name, |canvas| {
-            curve::draw(canvas, &steps(&frame, &series.figures.ecdf), series);
+            curve::draw(canvas, &steps(&frame, &series.figures.ecdf), series, Reading::Steps);
             let model = series.figures.ecdf_model.iter().flatten();
             let delivered = series.figures.delivered_model;
             let places =
                 model.map(|(latency, share)| frame.place(*latency as f64, share * delivered));
             for stretch in curve::unbroken(places) {
-                canvas.dashed(stretch, curve::shade(series.pen().colour), 1.7);
+                canvas.dashed(stretch, shade(series.pen().colour), 1.7);
             }
         });
     }

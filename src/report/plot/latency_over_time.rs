@@ -4,10 +4,10 @@ use crate::analysis::figures::TimelineBin;
 
 use super::Chart;
 use super::axis::Axis;
-use super::canvas::Canvas;
+use super::canvas::{Canvas, Reading};
 use super::card::{Card, Entry, Frame, Sample};
 use super::curve::{self, Series};
-use super::style::{INK_SOFT, PLOT_HEIGHT, SHADE};
+use super::style::{ALARM, Colour, INK_SOFT, PLOT_HEIGHT, SHADE};
 use super::view::View;
 use crate::report::quantity;
 
@@ -36,7 +36,12 @@ fn draw(view: &View<'_>) -> Canvas {
     entries.push(Entry { label: greatest, sample: thin });
     if curves.warm_up > 0 {
         let excluded = "shaded: warm-up, excluded from every figure".to_owned();
-        entries.push(Entry { label: excluded, sample: Sample::Block(SHADE) });
+        entries.push(Entry { label: excluded, sample: Sample::Block(WARM_UP) });
+    }
+    let outages = outages(&series);
+    if !outages.is_empty() {
+        let words = "tinted: a receiver was told to be out of order".to_owned();
+        entries.push(Entry { label: words, sample: Sample::Block(OUTAGE) });
     }
     if series.iter().any(|series| series.figures.unsettled.is_some()) {
         let late = "dashed: latency changed after the warm-up".to_owned();
@@ -44,7 +49,10 @@ fn draw(view: &View<'_>) -> Canvas {
     }
     card.legend(&entries);
     let frame = card.frame(PLOT_HEIGHT, x, y);
-    shade_warm_up(&mut card.canvas, &frame, curves.warm_up as f64);
+    shade_between(&mut card.canvas, &frame, [0, curves.warm_up], WARM_UP);
+    for outage in &outages {
+        shade_between(&mut card.canvas, &frame, *outage, OUTAGE);
+    }
     for series in &series {
         card.canvas.group(&series.strategy.name, |canvas| {
             draw_greatest(canvas, &frame, series);
@@ -55,7 +63,7 @@ fn draw(view: &View<'_>) -> Canvas {
             let bins = series.figures.timeline.iter();
             let places = bins.map(|bin| frame.place(bin.at as f64, bin.p50 as f64));
             for stretch in curve::unbroken(places) {
-                curve::draw(canvas, &stretch, series);
+                curve::draw(canvas, &stretch, series, Reading::Corners);
             }
         });
     }
@@ -90,9 +98,26 @@ fn draw_greatest(canvas: &mut Canvas, frame: &Frame, series: &Series<'_>) {
     }
 }
 
-/// Shades the warm-up under the curves.
-fn shade_warm_up(canvas: &mut Canvas, frame: &Frame, warm_up: f64) {
-    let Some(right) = frame.column(warm_up).filter(|_| warm_up > 0.0) else { return };
+/// The warm-up's shade, through which grid and axis are seen.
+const WARM_UP: Colour = SHADE.with_alpha(0.7);
+/// An outage's tint.
+const OUTAGE: Colour = ALARM.with_alpha(0.12);
+
+/// The outages of all strategies, each once.
+fn outages(series: &[Series<'_>]) -> Vec<[u64; 2]> {
+    let mut outages: Vec<[u64; 2]> =
+        series.iter().filter_map(|series| series.figures.outage).collect();
+    outages.sort_unstable();
+    outages.dedup();
+    outages
+}
+
+/// Shades a stretch of time under the curves, as far as it is on the axis.
+fn shade_between(canvas: &mut Canvas, frame: &Frame, [from, until]: [u64; 2], colour: Colour) {
     let (left, top) = frame.corner;
-    canvas.rectangle((left, top), (right - left, frame.size.1), SHADE);
+    let from = frame.column(from as f64);
+    let until = frame.column(until as f64).unwrap_or(left + frame.size.0);
+    if let Some(from) = from.filter(|from| *from < until) {
+        canvas.rectangle((from, top), (until - from, frame.size.1), colour);
+    }
 }

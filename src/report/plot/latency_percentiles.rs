@@ -2,10 +2,10 @@
 
 use super::Chart;
 use super::axis::Axis;
-use super::canvas::{Canvas, Place};
+use super::canvas::{Canvas, Place, Reading};
 use super::card::{Card, Entry, Frame};
 use super::curve::{self, Series};
-use super::style::PLOT_HEIGHT;
+use super::style::{PLOT_HEIGHT, shade};
 use super::view::View;
 
 pub(super) const CHART: Chart = Chart {
@@ -35,10 +35,10 @@ fn draw(view: &View<'_>) -> Canvas {
     for series in &series {
         card.canvas.group(&series.strategy.name, |canvas| {
             for stretch in curve::unbroken(measured(&frame, series)) {
-                curve::draw(canvas, &stretch, series);
+                curve::draw(canvas, &stretch, series, Reading::Corners);
             }
             for stretch in curve::unbroken(expected(&frame, series)) {
-                canvas.dashed(stretch, curve::shade(series.pen().colour), 1.7);
+                canvas.dashed(stretch, shade(series.pen().colour), 1.7);
             }
         });
     }

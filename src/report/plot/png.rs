@@ -8,14 +8,14 @@ use tiny_skia::{
 
 use super::canvas::{Anchor, Area, Canvas, Line, Place, Shape, Text};
 use super::font;
-use super::style::{Colour, WIDTH};
+use super::style::Colour;
 
 /// Pixels of the picture per pixel of the canvas.
 const DENSITY: f32 = 2.0;
 
 /// A complete file.
 pub(super) fn file(canvas: &Canvas) -> Vec<u8> {
-    let (width, height) = (pixels_of(WIDTH), pixels_of(canvas.height));
+    let (width, height) = (pixels_of(canvas.width), pixels_of(canvas.height));
     let mut pixels = Pixmap::new(width, height).expect("a card has a size");
     pixels.fill(Color::WHITE);
     for shape in &canvas.shapes {

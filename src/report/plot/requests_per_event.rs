@@ -4,6 +4,7 @@ use crate::analysis::summary::StrategySummary;
 use crate::report::quantity;
 
 use super::Chart;
+use super::axis::Unit;
 use super::bars::{self, Bar, Part};
 use super::canvas::Canvas;
 use super::card::Card;
@@ -33,13 +34,8 @@ fn draw(view: &View<'_>) -> Canvas {
         card.blank("Nothing to show: no strategy was measured at this point.");
         return card.finish();
     }
-    let mut bars: Vec<Bar> = view.point.strategies.iter().map(bar).collect();
-    let has_other = bars.iter().any(|bar| bar.lengths.get(3).is_some_and(|other| *other > 0.0));
-    let parts = if has_other { PARTS } else { &PARTS[..3] };
-    for bar in &mut bars {
-        bar.lengths.truncate(parts.len());
-    }
-    bars::draw(&mut card, parts, &bars, "requests per delivered event", quantity::tick_number);
+    let bars: Vec<Bar> = view.point.strategies.iter().map(bar).collect();
+    bars::draw(&mut card, PARTS, &bars, "requests per delivered event", Unit::Number);
     card.finish()
 }
 

@@ -1,4 +1,6 @@
-//! Colours and sizes of every chart.
+//! Colours and sizes of every chart, by day and by night.
+
+use std::fmt::Write as _;
 
 /// A colour, opaque unless an alpha is given.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,6 +21,31 @@ impl Colour {
     pub(super) const fn with_alpha(self, alpha: f32) -> Colour {
         Colour { alpha, ..self }
     }
+
+    /// The part of `share` of the way to another colour.
+    fn towards(self, other: Colour, share: f32) -> Colour {
+        let mix = |from: u8, to: u8| blend(from, to, share);
+        Colour {
+            red: mix(self.red, other.red),
+            green: mix(self.green, other.green),
+            blue: mix(self.blue, other.blue),
+            alpha: self.alpha,
+        }
+    }
+
+    /// The digits of the colour, `0072b2`, without its alpha.
+    pub(super) fn digits(self) -> String {
+        format!("{:02x}{:02x}{:02x}", self.red, self.green, self.blue)
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "between two bytes lies a byte"
+)]
+fn blend(from: u8, to: u8, share: f32) -> u8 {
+    (f32::from(from) * (1.0 - share) + f32::from(to) * share).round() as u8
 }
 
 pub(super) const PAPER: Colour = Colour::hex(0xFF_FF_FF);
@@ -46,6 +73,18 @@ const PALETTE: [Colour; 8] = [
     Colour::hex(0x2F_93_CC),
     Colour::hex(0x40_48_52),
     Colour::hex(0x7A_1F_3D),
+];
+
+/// The same strategies by night.
+const PALETTE_NIGHT: [Colour; 8] = [
+    Colour::hex(0x5A_A9_E6),
+    Colour::hex(0xFF_8A_3D),
+    Colour::hex(0x2F_C7_9A),
+    Colour::hex(0xE5_8A_C4),
+    Colour::hex(0xE0_AC_3A),
+    Colour::hex(0x9A_D1_F5),
+    Colour::hex(0xC3_CB_D5),
+    Colour::hex(0xD9_72_8F),
 ];
 
 /// A mark that tells curves apart without colour.
@@ -97,10 +136,66 @@ pub(super) const PART_ALARM: Colour = Colour::hex(0xD5_5E_00);
 pub(super) const PART_OTHER: Colour = Colour::hex(0x8A_95_A1);
 pub(super) const PART_WARM: Colour = Colour::hex(0xF0_B4_29);
 
-/// Width of every card.
-pub(super) const WIDTH: f32 = 900.0;
-/// Between the card's edge and everything on it.
-pub(super) const MARGIN: f32 = 28.0;
+/// A darker shade of a strategy's colour, seen on its curve and beside it.
+pub(super) fn shade(colour: Colour) -> Colour {
+    let darker = |part: u8| part / 9 * 4;
+    Colour {
+        red: darker(colour.red),
+        green: darker(colour.green),
+        blue: darker(colour.blue),
+        alpha: colour.alpha,
+    }
+}
+
+/// Colours that are not a strategy's, by day and by night.
+const DAY_AND_NIGHT: [(Colour, Colour); 12] = [
+    (PAPER, Colour::hex(0x16_1B_22)),
+    (CARD_EDGE, Colour::hex(0x30_36_3D)),
+    (INK, Colour::hex(0xE6_ED_F3)),
+    (INK_SOFT, Colour::hex(0xA3_B1_BF)),
+    (GRID, Colour::hex(0x2A_32_3C)),
+    (GRID_FINE, Colour::hex(0x20_27_2F)),
+    (AXIS, Colour::hex(0x6F_7B_88)),
+    (SHADE, Colour::hex(0x25_2C_35)),
+    (ALARM, Colour::hex(0xFF_8A_80)),
+    (CARE, Colour::hex(0xE3_B3_41)),
+    (PART_DARK, Colour::hex(0x4C_9B_D6)),
+    (PART_LIGHT, Colour::hex(0x3D_4F_61)),
+];
+
+/// Style rules that give every colour of the charts a variable named by its digits, such as
+/// `--0072b2`, with a value for paper and one for a dark screen. A colour without a counterpart
+/// for the night, such as that of a warm part, is the same in both.
+pub(super) fn variables() -> String {
+    let strategies = PALETTE.into_iter().zip(PALETTE_NIGHT);
+    // On a dark card the curve of the model must be lighter than the measured one, not darker.
+    let shades = strategies.clone().map(|(day, night)| (shade(day), night.towards(INK_NIGHT, 0.6)));
+    let mut pairs: Vec<(Colour, Colour)> =
+        DAY_AND_NIGHT.into_iter().chain(strategies).chain(shades).collect();
+    pairs.push((PART_WARM, PART_WARM));
+    let (mut day, mut night) = (String::new(), String::new());
+    for (by_day, by_night) in pairs {
+        for (rules, colour) in [(&mut day, by_day), (&mut night, by_night)] {
+            write!(rules, "--{}:#{};", by_day.digits(), colour.digits())
+                .expect("writing to a string cannot fail");
+        }
+    }
+    format!(":root{{{day}}}@media screen and (prefers-color-scheme:dark){{:root{{{night}}}}}")
+}
+
+/// What the curve of the model leans to by night.
+const INK_NIGHT: Colour = Colour::hex(0xFF_FF_FF);
+
+/// Width of a card that stands alone.
+pub(super) const WIDE: f32 = 900.0;
+/// Width of a card on a page, readable on a telephone too.
+pub(super) const NARROW: f32 = 460.0;
+
+/// Between the edge of a card of this width and everything on it.
+pub(super) fn margin(width: f32) -> f32 {
+    if width < WIDE { 16.0 } else { 28.0 }
+}
+
 /// Height of a plot of curves.
 pub(super) const PLOT_HEIGHT: f32 = 310.0;
 
@@ -110,7 +205,10 @@ pub(super) const SMALL_SIZE: f32 = 13.0;
 
 #[cfg(test)]
 mod tests {
-    use super::{ALARM, CARE, Colour, INK, INK_SOFT, PALETTE, PAPER, SHADE, pen};
+    use super::{
+        ALARM, CARE, Colour, DAY_AND_NIGHT, INK, INK_SOFT, PALETTE, PALETTE_NIGHT, PAPER, SHADE,
+        pen, variables,
+    };
 
     /// Relative luminance after WCAG 2.
     fn luminance(colour: Colour) -> f64 {
@@ -134,6 +232,33 @@ mod tests {
         assert!(contrast(INK_SOFT, SHADE) >= 4.5);
         for curve in PALETTE {
             assert!(contrast(curve, PAPER) >= 3.0, "{curve:?} {}", contrast(curve, PAPER));
+        }
+    }
+
+    #[test]
+    fn text_and_curves_stand_out_by_night_too() {
+        let night = |day: Colour| {
+            let found = DAY_AND_NIGHT.iter().find(|(by_day, _)| *by_day == day);
+            found.expect("it has a counterpart").1
+        };
+        for text in [INK, INK_SOFT, ALARM, CARE] {
+            assert!(contrast(night(text), night(PAPER)) >= 4.5, "{text:?}");
+        }
+        assert!(contrast(night(INK_SOFT), night(SHADE)) >= 4.5);
+        for curve in PALETTE_NIGHT {
+            assert!(contrast(curve, night(PAPER)) >= 3.0, "{curve:?}");
+        }
+    }
+
+    #[test]
+    fn every_colour_of_a_strategy_has_a_variable() {
+        let rules = variables();
+        for place in 0..8 {
+            let colour = pen(place).colour;
+            for colour in [colour, super::shade(colour)] {
+                let variable = format!("--{}:", colour.digits());
+                assert_eq!(rules.matches(&variable).count(), 2, "{variable}");
+            }
         }
     }
 

@@ -5,18 +5,27 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::canvas::{Anchor, Area, Canvas, Line, Place, Shape, Text};
+use super::canvas::{Anchor, Area, Canvas, Line, Place, Reading, Scales, Shape, Text};
 use super::font::{FAMILY, WOFF2, Weight};
-use super::style::{Colour, WIDTH};
+use super::style::Colour;
+
+/// How colours are named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Paint {
+    /// By their digits.
+    Digits,
+    /// By the variables of the page, so that they follow day and night.
+    Variables,
+}
 
 /// A complete file with its typeface inside.
 pub(super) fn file(canvas: &Canvas) -> String {
-    write(canvas, canvas.id, &format!("<style>{}</style>\n", font_faces()))
+    write(canvas, canvas.id, &format!("<style>{}</style>\n", font_faces()), Paint::Digits)
 }
 
-/// An element for a page that brings the typeface itself; `id` is the page's only one.
+/// An element for a page that brings typeface and colours itself; `id` is the page's only one.
 pub(super) fn element(canvas: &Canvas, id: &str) -> String {
-    write(canvas, id, "")
+    write(canvas, id, "", Paint::Variables)
 }
 
 /// The rules that declare the typeface.
@@ -35,30 +44,35 @@ pub(super) fn font_faces() -> String {
     css
 }
 
-fn write(canvas: &Canvas, id: &str, style: &str) -> String {
-    let (id, height) = (escape(id), number(canvas.height));
-    let mut svg = String::with_capacity(64 * 1024);
+fn write(canvas: &Canvas, id: &str, style: &str, paints: Paint) -> String {
+    let (id, width, height) = (escape(id), number(canvas.width), number(canvas.height));
+    let mut svg = String::with_capacity(32 * 1024);
     put(
         &mut svg,
         format_args!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
-             width=\"{WIDTH}\" height=\"{height}\" role=\"img\" \
-             aria-labelledby=\"{id}-title {id}-desc\">\n\
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
+             width=\"{width}\" height=\"{height}\" role=\"img\" \
+             aria-labelledby=\"{id}-title {id}-desc\"{}>\n\
              <title id=\"{id}-title\">{}</title>\n<desc id=\"{id}-desc\">{}</desc>\n{style}\
              <g font-family=\"'{FAMILY}', Roboto, Arial, Helvetica, sans-serif\" fill=\"none\" \
              stroke-linecap=\"round\" stroke-linejoin=\"round\">\n",
+            canvas.scales.as_ref().map_or(String::new(), scales),
             escape(&canvas.title),
             escape(&canvas.description),
         ),
     );
     for shape in &canvas.shapes {
         match shape {
-            Shape::Line(line) => write_line(&mut svg, line),
-            Shape::Area(area) => write_area(&mut svg, area),
-            Shape::Text(text) => write_text(&mut svg, text),
-            Shape::GroupStart(name) => put(
+            Shape::Line(line) => write_line(&mut svg, line, paints),
+            Shape::Area(area) => write_area(&mut svg, area, paints),
+            Shape::Text(text) => write_text(&mut svg, text, paints),
+            Shape::GroupStart(group) => put(
                 &mut svg,
-                format_args!("<g data-strategy=\"{0}\"><title>{0}</title>\n", escape(name)),
+                format_args!(
+                    "<g data-strategy=\"{}\"><title>{}</title>\n",
+                    escape(&group.name),
+                    escape(&group.words)
+                ),
             ),
             Shape::GroupEnd => svg.push_str("</g>\n"),
         }
@@ -67,30 +81,44 @@ fn write(canvas: &Canvas, id: &str, style: &str) -> String {
     svg
 }
 
-fn write_line(svg: &mut String, line: &Line) {
+/// How a program reads values off the plot.
+fn scales(scales: &Scales) -> String {
+    let Scales { corner: (left, top), size: (width, height), x, y } = scales;
+    let [left, top, width, height] = [left, top, width, height].map(|length| number(*length));
+    format!(" data-plot=\"{left} {top} {width} {height}\" data-x=\"{x}\" data-y=\"{y}\"")
+}
+
+fn write_line(svg: &mut String, line: &Line, paints: Paint) {
     let dashes = if line.dashed { " stroke-dasharray=\"7 5\" stroke-linecap=\"butt\"" } else { "" };
+    let reading = match line.reading {
+        None => "",
+        Some(Reading::Steps) => " data-read=\"steps\"",
+        Some(Reading::Corners) => " data-read=\"corners\"",
+    };
     put(
         svg,
         format_args!(
-            "<path d=\"{}\" {} stroke-width=\"{}\"{dashes}/>\n",
+            "<path d=\"{}\" {} stroke-width=\"{}\"{dashes}{reading}/>\n",
             path(&line.places),
-            paint("stroke", line.colour),
+            paint("stroke", line.colour, paints),
             number(line.width),
         ),
     );
 }
 
-fn write_area(svg: &mut String, area: &Area) {
-    put(svg, format_args!("<path d=\"{}Z\" {}", path(&area.places), paint("fill", area.fill)));
+fn write_area(svg: &mut String, area: &Area, paints: Paint) {
+    let fill = paint("fill", area.fill, paints);
+    put(svg, format_args!("<path d=\"{}Z\" {fill}", path(&area.places)));
     if let Some((colour, width)) = area.edge {
-        put(svg, format_args!(" {} stroke-width=\"{}\"", paint("stroke", colour), number(width)));
+        let stroke = paint("stroke", colour, paints);
+        put(svg, format_args!(" {stroke} stroke-width=\"{}\"", number(width)));
     }
     svg.push_str("/>\n");
 }
 
 /// Texts state their length, so that a viewer that refuses the embedded typeface still
 /// lays them out as they were measured.
-fn write_text(svg: &mut String, text: &Text) {
+fn write_text(svg: &mut String, text: &Text, paints: Paint) {
     if text.content.trim().is_empty() {
         return;
     }
@@ -112,27 +140,76 @@ fn write_text(svg: &mut String, text: &Text) {
             "<text x=\"{x}\" y=\"{y}\" font-size=\"{}\"{weight}{anchor}{turn} {} \
              textLength=\"{}\" lengthAdjust=\"spacingAndGlyphs\" xml:space=\"preserve\">{}</text>\n",
             number(text.size),
-            paint("fill", text.colour),
+            paint("fill", text.colour, paints),
             number(text.width()),
             escape(&text.content),
         ),
     );
 }
 
+/// The outline in steps from place to place. Steps are taken between rounded places, so that
+/// no error adds up.
 fn path(places: &[Place]) -> String {
-    let mut path = String::with_capacity(places.len() * 12);
-    for (place, (x, y)) in places.iter().enumerate() {
-        let command = if place == 0 { 'M' } else { 'L' };
-        put(&mut path, format_args!("{command}{} {}", number(*x), number(*y)));
+    let mut path = String::with_capacity(places.len() * 10);
+    let (mut x, mut y) = (0, 0);
+    let mut last = ' ';
+    for (place, (right, down)) in places.iter().enumerate() {
+        let (to_x, to_y) = (hundredths(*right), hundredths(*down));
+        let (by_x, by_y) = (to_x - x, to_y - y);
+        (x, y) = (to_x, to_y);
+        let (command, numbers): (char, &[i64]) = match (place, by_x, by_y) {
+            (0, ..) => ('M', &[by_x, by_y]),
+            (_, 0, 0) => continue,
+            (_, _, 0) => ('h', &[by_x]),
+            (_, 0, _) => ('v', &[by_y]),
+            _ => ('l', &[by_x, by_y]),
+        };
+        let mut apart = command == last;
+        if !apart {
+            path.push(command);
+        }
+        for number in numbers {
+            // A sign parts two numbers as well as a space does.
+            if apart && *number >= 0 {
+                path.push(' ');
+            }
+            push_hundredths(&mut path, *number);
+            apart = true;
+        }
+        last = command;
     }
     path
 }
 
-fn paint(attribute: &str, colour: Colour) -> String {
-    let Colour { red, green, blue, alpha } = colour;
-    let mut paint = format!("{attribute}=\"#{red:02x}{green:02x}{blue:02x}\"");
-    if alpha < 1.0 {
-        put(&mut paint, format_args!(" {attribute}-opacity=\"{}\"", number(alpha)));
+#[expect(clippy::cast_possible_truncation, reason = "a card has the size of a page")]
+fn hundredths(length: f32) -> i64 {
+    (f64::from(length) * 100.0).round() as i64
+}
+
+/// A number of hundredths without needless zeros: `12`, `-.5`, `3.25`.
+fn push_hundredths(text: &mut String, number: i64) {
+    if number < 0 {
+        text.push('-');
+    }
+    let (whole, rest) = (number.unsigned_abs() / 100, number.unsigned_abs() % 100);
+    if whole > 0 || rest == 0 {
+        put(text, format_args!("{whole}"));
+    }
+    match (rest / 10, rest % 10) {
+        (0, 0) => {}
+        (tenths, 0) => put(text, format_args!(".{tenths}")),
+        (tenths, hundredths) => put(text, format_args!(".{tenths}{hundredths}")),
+    }
+}
+
+fn paint(attribute: &str, colour: Colour, paints: Paint) -> String {
+    let digits = colour.digits();
+    let mut paint = match paints {
+        Paint::Digits => format!("{attribute}=\"#{digits}\""),
+        Paint::Variables => format!("{attribute}=\"var(--{digits})\""),
+    };
+    if colour.alpha < 1.0 {
+        put(&mut paint, format_args!(" {attribute}-opacity=\"{}\"", number(colour.alpha)));
     }
     paint
 }
@@ -163,4 +240,28 @@ fn escape(text: &str) -> String {
         }
     }
     escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::path;
+
+    #[test]
+    fn a_path_is_steps_between_rounded_places() {
+        assert_eq!(
+            path(&[(1.0, 2.0), (3.5, 2.0), (3.5, 1.25), (4.0, 2.0)]),
+            "M1 2h2.5v-.75l.5 .75"
+        );
+        // A third of a pixel, thirty times: no error adds up.
+        let places: Vec<_> = (0..=30u8).map(|step| (f32::from(step) / 3.0, 0.0)).collect();
+        let steps = path(&places);
+        let ends = steps.trim_start_matches("M0 0h").split(' ');
+        let sum: f64 = ends.map(|step| step.parse::<f64>().expect("a number")).sum();
+        assert!((sum - 10.0).abs() < 1e-9, "{steps}");
+    }
+
+    #[test]
+    fn a_place_that_repeats_takes_no_step() {
+        assert_eq!(path(&[(1.0, 1.0), (1.001, 1.0), (1.0, 3.0)]), "M1 1v2");
+    }
 }

@@ -6,12 +6,20 @@ use crate::analysis::figures::PointFigures;
 use crate::analysis::summary::{Summary, VerdictStatus};
 use crate::report::sample;
 
-use super::{CHARTS, ChartFile, View, font_css, render_all};
+use super::canvas::{Anchor, Shape};
+use super::{CHARTS, ChartFile, SWEEP_CHARTS, SweepView, View, page_css, render_all};
 
 /// The charts of the first point, without drawing them as PNG too.
 fn svgs(summary: &Summary, figures: &[PointFigures]) -> Vec<String> {
     let view = View::new(summary, &summary.points[0], figures.first());
     CHARTS.iter().map(|chart| chart.svg(&view)).collect()
+}
+
+/// The chart of that name of the first point.
+fn chart(name: &str, summary: &Summary, figures: &[PointFigures]) -> String {
+    let view = View::new(summary, &summary.points[0], figures.first());
+    let chart = CHARTS.iter().find(|chart| chart.name == name).expect("there is such a chart");
+    chart.svg(&view)
 }
 
 /// Every tag is closed in order, and every `<` and `&` begins one or an entity.
@@ -38,7 +46,7 @@ fn assert_well_formed(svg: &str) {
 fn every_chart_of_every_point_is_an_svg_and_a_png() {
     let (summary, figures) = sample::swept();
     let files = render_all(&summary, &figures);
-    assert_eq!(files.len(), 2 * 2 * CHARTS.len());
+    assert_eq!(files.len(), 2 * (2 * CHARTS.len() + SWEEP_CHARTS.len()));
     let paths: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
     assert_eq!(paths.len(), files.len());
     assert!(paths.contains("charts/events.rate-200-s/latency-ecdf.png"), "{paths:?}");
@@ -61,16 +69,19 @@ fn the_same_run_gives_the_same_bytes() {
 #[test]
 fn every_chart_names_every_strategy_and_describes_itself() {
     let (summary, figures) = (sample::summary(), sample::figures());
-    for svg in svgs(&summary, &figures) {
-        assert_well_formed(&svg);
-        for strategy in &summary.points[0].strategies {
-            assert!(svg.contains(&format!(">{}</text>", strategy.name)), "{}", strategy.name);
+    for (svg, chart) in svgs(&summary, &figures).iter().zip(CHARTS) {
+        assert_well_formed(svg);
+        // The first strategy is what the others are paired with.
+        let first = usize::from(chart.name == "paired-difference");
+        for strategy in &summary.points[0].strategies[first..] {
+            let name = format!(">{}</text>", strategy.name);
+            assert!(svg.contains(&name), "{} in {}", strategy.name, chart.name);
         }
         for part in ["role=\"img\"", "viewBox=\"0 0 900 ", "<title id=", "<desc id=", "@font-face"]
         {
             assert!(svg.contains(part), "{part}");
         }
-        assert!(svg.contains("n = 480 events for each strategy, 3 blocks"));
+        assert!(svg.contains("n = 480 events for each strategy, 3 blocks"), "{}", chart.name);
     }
 }
 
@@ -82,7 +93,7 @@ fn a_page_can_hold_the_typeface_once_for_all_charts() {
         let svg = chart.inline_svg(&view, "point-1");
         assert!(svg.contains("<title id=\"point-1-title\">") && !svg.contains("@font-face"));
     }
-    assert!(font_css().contains("font-weight:500"));
+    assert!(page_css().contains("font-weight:500"));
 }
 
 #[test]
@@ -91,9 +102,10 @@ fn hostile_and_very_long_names_stay_inside_their_text() {
     let name = format!("<b>&\"\u{1}\u{FFFF} {}", "long ".repeat(200));
     summary.points[0].strategies[0].name.clone_from(&name);
     figures[0].strategies[0].name = name;
-    for svg in svgs(&summary, &figures) {
-        assert_well_formed(&svg);
-        assert!(svg.contains("&lt;b&gt;&amp;&quot;"));
+    for (svg, chart) in svgs(&summary, &figures).iter().zip(CHARTS) {
+        assert_well_formed(svg);
+        let named = svg.contains("&lt;b&gt;&amp;&quot;");
+        assert!(named || chart.name == "paired-difference", "{}", chart.name);
     }
 }
 
@@ -115,7 +127,11 @@ fn a_point_without_data_says_what_is_missing() {
     figures[0].strategies = vec![curves];
     for (svg, chart) in svgs(&summary, &figures).iter().zip(CHARTS) {
         assert_well_formed(svg);
-        let words = ["every event was lost", "no event was delivered"];
+        let words = match chart.name {
+            "memory" => ["subscriber 7.40 MB", "source 8.70 MB"],
+            "paired-difference" => ["a single strategy", "a single strategy"],
+            _ => ["every event was lost", "no event was delivered"],
+        };
         assert!(words.iter().any(|words| svg.contains(words)), "{}", chart.name);
     }
     for svg in svgs(&summary, &[]) {
@@ -145,13 +161,13 @@ fn zeros_and_huge_ranges_are_drawn_or_accounted_for() {
     strategy.ecdf = vec![(0, 0.25), (1, 0.5), (u64::MAX, 1.0)];
     strategy.percentiles = vec![(0.0, 0), (0.5, 1), (0.999_999_9, u64::MAX)];
     strategy.timeline[3].p50 = 0;
-    let svgs = svgs(&summary, &figures);
-    for svg in &svgs {
+    for svg in &svgs(&summary, &figures) {
         assert_well_formed(svg);
     }
-    assert!(svgs[0].contains("latencies of 0 ns lie left of the axis"));
-    assert!(svgs[1].contains("Left out: 1 value of 0 ns"));
-    assert!(svgs[4].contains("Left out: 1 value of 0 ns"));
+    let of = |name| chart(name, &summary, &figures);
+    assert!(of("latency-ecdf").contains("latencies of 0 ns lie left of the axis"));
+    assert!(of("latency-percentiles").contains("Left out: 1 value of 0 ns"));
+    assert!(of("latency-over-time").contains("Left out: 1 value of 0 ns"));
 }
 
 #[test]
@@ -159,7 +175,7 @@ fn every_request_is_in_a_part_of_its_bar() {
     let (mut summary, figures) = (sample::summary(), sample::figures());
     let requests = &mut summary.points[0].strategies[0].requests;
     (requests.total, requests.rate_limited) = (30, 2);
-    let svg = &svgs(&summary, &figures)[2];
+    let svg = chart("requests-per-event", &summary, &figures);
     assert!(svg.contains("24 useful · 0 empty · 2 failed or refused · 4 other"));
     assert!(svg.contains(">other: hints, streams opened, registrations, tokens</text>"));
 }
@@ -167,18 +183,124 @@ fn every_request_is_in_a_part_of_its_bar() {
 #[test]
 fn what_is_expected_is_marked_beside_what_was_measured() {
     let (mut summary, figures) = (sample::summary(), sample::figures());
-    let marked = |summary: &Summary, chart: usize| {
-        let svg = &svgs(summary, &figures)[chart];
-        assert_well_formed(svg);
+    let marked = |summary: &Summary, name: &str| {
+        let svg = chart(name, summary, &figures);
+        assert_well_formed(&svg);
         let legend = svg.contains(">expected by the model</text>");
         assert_eq!(legend, svg.contains("stroke-dasharray"), "dashes and their meaning");
         legend
     };
     // Cumulative latency, percentiles and requests; nothing is expected of CPU time.
-    assert_eq!([0, 1, 2, 3].map(|chart| marked(&summary, chart)), [true, true, true, false]);
-    assert!(svgs(&summary, &figures)[2].contains("poll every second: 0.050, expected 0.050"));
+    let names = ["latency-ecdf", "latency-percentiles", "requests-per-event", "cpu-per-event"];
+    assert_eq!(names.map(|name| marked(&summary, name)), [true, true, true, false]);
+    let requests = chart("requests-per-event", &summary, &figures);
+    assert!(requests.contains("poll every second: 0.050, expected 0.050"));
     summary.points[0].strategies.iter_mut().for_each(|strategy| strategy.model = None);
-    assert!(!marked(&summary, 2));
+    assert!(!marked(&summary, "requests-per-event"));
+}
+
+#[test]
+fn narrow_charts_stay_within_their_card() {
+    let (mut summary, mut figures) = (sample::summary(), sample::figures());
+    let name = "a name that goes on and on ".repeat(9);
+    summary.points[0].strategies[1].name.clone_from(&name);
+    figures[0].strategies[1].name = name;
+    let view = View::new(&summary, &summary.points[0], figures.first()).narrow();
+    for chart in CHARTS {
+        let canvas = (chart.draw)(&view);
+        for shape in &canvas.shapes {
+            let Shape::Text(text) = shape else { continue };
+            let (x, width) = (text.place.0, text.width());
+            let left = match text.anchor {
+                Anchor::Start => x,
+                Anchor::Middle => x - width / 2.0,
+                Anchor::End => x - width,
+            };
+            let inside = left >= 0.0 && left + width <= canvas.width;
+            assert!(inside, "{}: {} at {left}", chart.name, text.content);
+        }
+    }
+}
+
+#[test]
+fn a_page_s_charts_have_no_colour_of_their_own() {
+    let (summary, figures) = (sample::summary(), sample::figures());
+    let (rules, view) = (page_css(), View::new(&summary, &summary.points[0], figures.first()));
+    for chart in CHARTS {
+        let svg = chart.inline_svg(&view.narrow(), "chart");
+        assert!(!svg.contains("=\"#"), "{}", chart.name);
+        for used in svg.split("var(").skip(1) {
+            let name = used.split(')').next().expect("it ends");
+            assert_eq!(rules.matches(&format!("{name}:")).count(), 2, "{name} in {}", chart.name);
+        }
+    }
+}
+
+#[test]
+fn charts_of_a_sweep_are_well_formed_named_and_marked_if_invalid() {
+    let (mut summary, figures) = sample::grid();
+    for status in [VerdictStatus::Caveats, VerdictStatus::Invalid] {
+        summary.verdict.status = status;
+        for view in [SweepView::new(&summary, &figures), SweepView::new(&summary, &[])] {
+            let view = view.expect("it is swept").narrow();
+            for chart in SWEEP_CHARTS {
+                let svg = chart.inline_svg(&view, chart.name);
+                assert_well_formed(&svg);
+                assert!(svg.contains("6 points, each with n = 480 events"), "{}", chart.name);
+                let marked = svg.contains(">INVALID<");
+                assert_eq!(marked, status == VerdictStatus::Invalid, "{}", chart.name);
+                assert!(!svg.contains("=\"#"), "{}", chart.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_break_even_of_theory_is_drawn_where_it_applies() {
+    let (mut summary, figures) = sample::grid();
+    let drawn = |summary: &Summary| {
+        let view = SweepView::new(summary, &figures).expect("it is swept");
+        ["decision-map", "sweep-requests-per-event", "sweep-latency-p50"].map(|name| {
+            let chart = SWEEP_CHARTS.iter().find(|chart| chart.name == name).expect("a chart");
+            chart.inline_svg(&view, name).contains("λT = 1")
+        })
+    };
+    assert_eq!(drawn(&summary), [true, true, false]);
+    // A webhook that posts several events at once makes fewer requests than one an event.
+    for strategy in summary.points.iter_mut().flat_map(|point| &mut point.strategies) {
+        strategy.settings = serde_json::json!({ "every": "1s", "batch": { "max": 10 } });
+    }
+    assert_eq!(drawn(&summary), [false, false, false]);
+}
+
+#[test]
+fn an_outage_is_tinted_and_named() {
+    let (summary, mut figures) = (sample::summary(), sample::figures());
+    let words = "a receiver was told to be out of order";
+    assert!(!chart("latency-over-time", &summary, &figures).contains(words));
+    figures[0].strategies[2].outage = Some([2_000_000_000, 99_000_000_000]);
+    let svg = chart("latency-over-time", &summary, &figures);
+    assert_well_formed(&svg);
+    assert!(svg.contains(words));
+}
+
+#[test]
+fn a_strategy_beaten_in_latency_and_requests_is_behind_the_front() {
+    let (mut summary, figures) = (sample::summary(), sample::figures());
+    let corners = |summary: &Summary| {
+        let view = View::new(summary, &summary.points[0], figures.first());
+        let chart = CHARTS.iter().find(|chart| chart.name == "trade-off").expect("a chart");
+        let canvas = (chart.draw)(&view);
+        let front = canvas.shapes.iter().rev().find_map(|shape| match shape {
+            Shape::Line(line) if line.dashed => Some(line.places.len()),
+            _ => None,
+        });
+        front.expect("a front")
+    };
+    // Two corners a strategy on the front, and where it ends.
+    assert_eq!(corners(&summary), 2 * 3 + 1);
+    summary.points[0].strategies[1].requests.per_event = Some(3.0);
+    assert_eq!(corners(&summary), 2 * 2 + 1);
 }
 
 #[test]

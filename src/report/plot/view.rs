@@ -4,12 +4,16 @@ use crate::analysis::figures::{PointFigures, StrategyFigures};
 use crate::analysis::summary::{PointSummary, StrategySummary, Summary};
 use crate::report::{point, quantity};
 
+use super::style::{NARROW, WIDE};
+
 /// One point of a run, with its curves where they are known.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
     pub(super) summary: &'a Summary,
     pub(super) point: &'a PointSummary,
     curves: Option<&'a PointFigures>,
+    /// Width of the card.
+    pub(super) width: f32,
 }
 
 impl<'a> View<'a> {
@@ -20,7 +24,13 @@ impl<'a> View<'a> {
         point: &'a PointSummary,
         curves: Option<&'a PointFigures>,
     ) -> View<'a> {
-        View { summary, point, curves }
+        View { summary, point, curves, width: WIDE }
+    }
+
+    /// The same, for cards on a page that may be read on a telephone.
+    #[must_use]
+    pub fn narrow(self) -> View<'a> {
+        View { width: NARROW, ..self }
     }
 
     /// The point's curves.
@@ -63,8 +73,27 @@ impl<'a> View<'a> {
     }
 }
 
+/// What a card is about: the run, and which part of it.
+#[derive(Clone, Debug)]
+pub(super) struct Subject<'a> {
+    pub(super) summary: &'a Summary,
+    /// The scenario's title, and what of it is shown.
+    pub(super) name: String,
+    /// How much was measured.
+    pub(super) sample: String,
+    /// Width of the card.
+    pub(super) width: f32,
+}
+
+impl<'a> From<&View<'a>> for Subject<'a> {
+    fn from(view: &View<'a>) -> Subject<'a> {
+        let (name, sample) = (view.name(), view.sample());
+        Subject { summary: view.summary, name, sample, width: view.width }
+    }
+}
+
 /// The common value, or the least and the greatest.
-fn span(values: impl Iterator<Item = u64> + Clone, name: &str) -> Option<String> {
+pub(super) fn span(values: impl Iterator<Item = u64> + Clone, name: &str) -> Option<String> {
     let (least, most) = (values.clone().min()?, values.max()?);
     Some(if least == most {
         quantity::counted(least, name)

@@ -1,0 +1,193 @@
+//! What surrounds the figures of a written report: workload, machine, method, limits, and how to
+//! cite and repeat the run.
+
+use crate::analysis::Analysis;
+use crate::analysis::provenance::{Environment, PlannedWorkload, Provenance};
+use crate::analysis::summary::Summary;
+use crate::units::format_duration;
+
+use super::quantity::{bytes, count};
+use super::wording;
+
+/// What was offered at a point, in one sentence.
+pub(super) fn workload(workload: &PlannedWorkload) -> String {
+    let PlannedWorkload { rate, arrivals, payload, warm_up, window, rtt, .. } = workload;
+    let path = rtt.map_or_else(
+        || "no injected distance".to_owned(),
+        |rtt| format!("an injected round trip of {}", format_duration(rtt)),
+    );
+    format!(
+        "{rate} events ({arrivals}) of {payload}, measured for {} after a warm-up of {}; {path}.",
+        format_duration(*window),
+        format_duration(*warm_up)
+    )
+}
+
+/// When and how the run was made, each fact with its name.
+pub(super) fn run(summary: &Summary, provenance: &Provenance) -> Vec<(&'static str, String)> {
+    let tool = &summary.tool;
+    let mut facts = vec![
+        ("Started", provenance.started.to_string()),
+        (
+            "Ended",
+            match provenance.finished {
+                Some(finished) => finished.to_string(),
+                None => "never: the run was killed".to_owned(),
+            },
+        ),
+        ("Tool", format!("pollpush {} ({})", tool.version, tool.commit)),
+        ("Arrangement", provenance.arrangement.clone()),
+        ("Blocks at each point, at most", count(provenance.blocks.into())),
+        ("Seed", provenance.seed.to_string()),
+    ];
+    if !provenance.overrides.is_empty() {
+        facts.push(("Given beside the file", provenance.overrides.join(", ")));
+    }
+    facts.push(("Scenario SHA-256", summary.scenario.sha256.clone()));
+    facts.push(("Run id", summary.run_id.clone()));
+    facts
+}
+
+/// The machine, as far as it told.
+pub(super) fn machine(environment: &Environment) -> Vec<(&'static str, String)> {
+    let yes_no = |truth: bool| if truth { "yes" } else { "no" }.to_owned();
+    let text = |text: &Option<String>| text.clone();
+    let facts = [
+        ("CPU", text(&environment.cpu_model)),
+        ("CPUs it may run on", environment.cpu_logical.map(|cpus| cpus.to_string())),
+        ("Two logical CPUs share a core", environment.cpu_smt.map(yes_no)),
+        ("Frequency governor", text(&environment.cpu_governor)),
+        ("Virtual machine", environment.hypervisor.map(yes_no)),
+        ("Container", environment.container.map(yes_no)),
+        ("Memory", environment.memory_total.map(|total| bytes(total as f64))),
+        ("Memory limit of the control group", text(&environment.cgroup_memory)),
+        ("CPU limit of the control group", text(&environment.cgroup_cpu)),
+        ("System", Some(format!("{}, {}", environment.os, environment.architecture))),
+        ("Kernel", text(&environment.kernel_release)),
+        ("Clock source", text(&environment.clocksource)),
+        ("Congestion control", text(&environment.congestion_control)),
+        (
+            "Load averages at the start",
+            environment
+                .load_average
+                .map(|[one, five, fifteen]| format!("{one:.2}, {five:.2}, {fifteen:.2}")),
+        ),
+        ("Build", Some(environment.build_profile.clone())),
+    ];
+    facts.into_iter().filter_map(|(name, fact)| Some((name, fact?))).collect()
+}
+
+/// How numbers are made, for readers who meet only this report.
+pub(super) const METHOD: &[&str] = &[
+    "Every strategy is offered the same events at the same planned moments.",
+    "Latency runs from the moment an event was due to the moment the subscriber could use it: \
+     verified, parsed and deduplicated. The harness’s own lateness (lag: emitted − due) is inside \
+     it, and shown apart.",
+    "Requests and bytes are counted at the source’s sockets, inside the measured window only.",
+    "CPU time is read from the system for each side inside the window; the pacer, which emits the \
+     events, is excluded.",
+    "Quantiles are the median over blocks of each block’s own quantile, and withheld where a block \
+     holds fewer than ten events beyond them. “Effective” is how many independent events say as \
+     much as those that were delivered. “Per event” divides by delivered events.",
+    "Intervals are of order statistics over blocks, of at least 95 %. A difference is claimed only \
+     if a sign test over blocks, corrected for the number of strategies compared, says so and it \
+     exceeds what two identical strategies show on this machine.",
+];
+
+/// What the run does not show, in sentences.
+pub(super) fn limits(summary: &Summary) -> Vec<&'static str> {
+    let mut sentences = vec![
+        "Loopback only: source and subscribers ran on one machine, so the numbers contain neither \
+         network distance (unless it was injected) nor packet loss. Compare strategies with each \
+         other, not with a service across a network.",
+        "The source is a mock: what a real provider’s API or dispatcher adds is not in the numbers.",
+        "Lost events have no latency; they are counted and are in no percentile.",
+        "An event counts once for each subscriber it is owed to.",
+        "Other rates, payloads, numbers of subscribers and machines may give other answers.",
+        "“—” stands for a figure that was withheld because too few events support it, or that \
+         cannot exist.",
+    ];
+    if wording::shares_memory(&summary.points) {
+        sentences.push(
+            "Memory marked * is that of a source process that served several strategies at once, \
+             so it belongs to none of them alone.",
+        );
+    }
+    sentences
+}
+
+/// One sentence that names the run so that it can be found and checked.
+pub(super) fn citation(analysis: &Analysis) -> String {
+    let Analysis { summary, provenance, .. } = analysis;
+    let date = provenance.started.strftime("%Y-%m-%d");
+    let verdict = wording::verdict_word(summary.verdict.status);
+    let cpu = provenance.environment.cpu_model.as_deref().unwrap_or("an unknown CPU");
+    let cpus =
+        provenance.environment.cpu_logical.map_or(String::new(), |cpus| format!(", {cpus} CPUs"));
+    wording::one_line(&format!(
+        "“{}”, measured on {date} with pollpush {} on {cpu}{cpus}; verdict: {verdict}; run {}.",
+        summary.scenario.title, summary.tool.version, summary.run_id
+    ))
+}
+
+/// The command that makes the run again from its scenario.
+pub(super) fn command(provenance: &Provenance) -> String {
+    let mut command = "pollpush run scenario.toml".to_owned();
+    for given in &provenance.overrides {
+        command.push_str(" --set ");
+        command.push_str(&quoted(given));
+    }
+    command
+}
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-/=:,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{citation, command, machine, workload};
+    use crate::report::sample;
+
+    #[test]
+    fn a_workload_is_told_in_one_sentence() {
+        let analysis = sample::analysis();
+        assert_eq!(
+            workload(&analysis.provenance.workloads[0]),
+            "20/s events (poisson) of 1 KiB, measured for 8s after a warm-up of 1s; no injected \
+             distance."
+        );
+    }
+
+    #[test]
+    fn what_the_machine_did_not_tell_is_left_out() {
+        let facts = machine(&sample::analysis().provenance.environment);
+        assert!(facts.iter().any(|(name, fact)| *name == "CPU" && fact == "Example 9"));
+        assert!(!facts.iter().any(|(name, _)| *name == "Frequency governor"), "{facts:?}");
+    }
+
+    #[test]
+    fn a_citation_names_title_date_machine_verdict_and_run() {
+        assert_eq!(
+            citation(&sample::analysis()),
+            "“Order status”, measured on 2026-11-23 with pollpush 0.1.0 on Example 9, 2 CPUs; \
+             verdict: caveats; run 2026-11-23T104512Z-order-status-3f9a1c20."
+        );
+    }
+
+    #[test]
+    fn values_beside_the_file_survive_a_shell() {
+        let mut provenance = sample::analysis().provenance;
+        provenance.overrides = vec!["run.repeats=3".to_owned(), "title='a' b".to_owned()];
+        assert_eq!(
+            command(&provenance),
+            r"pollpush run scenario.toml --set run.repeats=3 --set 'title='\''a'\'' b'"
+        );
+    }
+}
