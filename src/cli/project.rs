@@ -107,9 +107,8 @@ fn heading(projection: &Projection) -> String {
 
 /// What the figures rest on.
 fn basis(projection: &Projection) -> String {
-    let lines: Vec<String> =
-        projection.assumptions.iter().map(|assumption| format!("- {assumption}")).collect();
-    lines.join("\n") + "\n"
+    let lines = projection.assumptions.iter().flat_map(|assumption| ["- ", assumption, "\n"]);
+    lines.collect()
 }
 
 const COLUMNS: [&str; 6] = ["strategy", "figure", "basis", "value", "interval", "how"];

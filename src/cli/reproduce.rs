@@ -11,7 +11,7 @@ use crate::cli::conclusion::{derive, room};
 use crate::cli::expected::ExpectOptions;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::outcome::Outcome;
-use crate::cli::run::{Recorded, prepare, record};
+use crate::cli::run::{Recorded, record};
 use crate::cli::terminal::Terminal;
 use crate::plan::expand;
 use crate::record::folder::SCENARIO_FILE;

@@ -277,7 +277,7 @@ fn checklists(summary: &Summary) -> Vec<String> {
 }
 
 fn listed(lines: impl Iterator<Item = String>) -> String {
-    lines.map(|line| format!("- {line}\n")).collect()
+    lines.flat_map(|line| ["- ".to_owned(), line, "\n".to_owned()]).collect()
 }
 
 /// Theory beside measurement, for the strategies that have one.

@@ -143,15 +143,14 @@ impl<'a> Card<'a> {
             }
             let label = Text { place: (x + SAMPLE, self.y - 7.0), ..label };
             let place = (x, self.y - 12.0);
-            match entry.sample {
-                Sample::Curve(_) => self.canvas.group(&entry.label, |canvas| {
+            if let Sample::Curve(_) = entry.sample {
+                self.canvas.group(&entry.label, |canvas| {
                     draw_sample(canvas, entry.sample, place);
                     canvas.text(label);
-                }),
-                _ => {
-                    draw_sample(&mut self.canvas, entry.sample, place);
-                    self.canvas.text(label);
-                }
+                });
+            } else {
+                draw_sample(&mut self.canvas, entry.sample, place);
+                self.canvas.text(label);
             }
             x += width + GAP;
         }

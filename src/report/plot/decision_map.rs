@@ -212,11 +212,10 @@ fn by_latency(view: &SweepView<'_>) -> Canvas {
     let most = latencies.iter().copied().fold(0.0, f64::max);
     let limits = round_steps(least, most);
     let cell = |limit: f64, x: f64| {
-        let at = line.points.iter().find(|(number, _)| *number == x);
+        let at = line.points.iter().find(|(number, _)| number.total_cmp(&x).is_eq());
         let Some((_, point)) = at else { return Verdict::Unknown };
         fewest(view, point, &names, |strategy| {
-            let Some(estimate) = view.estimate(point, strategy, measure) else { return None };
-            let [low, high] = estimate.interval?;
+            let [low, high] = view.estimate(point, strategy, measure)?.interval?;
             match (low <= limit, high <= limit) {
                 (_, true) => Some(true),
                 (false, _) => Some(false),
@@ -249,7 +248,7 @@ fn break_even(
     across: &Setting,
     upwards: &Setting,
 ) -> Option<Vec<(f32, f32)>> {
-    let swept_poll = upwards.path.ends_with(".every");
+    let swept_poll = upwards.path.rsplit('.').next() == Some("every");
     if across.path != RATE || !swept_poll || !across.is_quantity() || !upwards.is_quantity() {
         return None;
     }
