@@ -14,7 +14,7 @@ use crate::measure::Measure;
 use crate::report::junit;
 
 /// What is expected, and where that is written to.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Default, PartialEq, Args)]
 pub(crate) struct ExpectOptions {
     /// Expect something of a strategy, such as "webhook: latency.p99 < 50ms", in a sweep also "… at
     /// events.rate=20/s"; exit with 3 unless it is certain to hold.

@@ -15,6 +15,7 @@ mod doctor;
 mod enough;
 mod expected;
 mod grid;
+mod index;
 mod interrupt;
 mod known_machine;
 mod man;

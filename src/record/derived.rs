@@ -4,6 +4,7 @@
 //! ledger that was changed after the run still differs from its digest afterwards.
 
 use std::fs;
+use std::path::Path;
 
 use super::atomic;
 use super::error::RecordError;
@@ -28,6 +29,16 @@ const EVIDENCE_FOLDERS: [&str; 3] = ["ledger/", "histograms/", "traces/"];
 pub(super) fn is_evidence(path: &str) -> bool {
     [SCENARIO_FILE, TRIALS_FILE].contains(&path)
         || EVIDENCE_FOLDERS.iter().any(|folder| path.starts_with(folder))
+}
+
+/// Writes a file that is derived from several runs and belongs to none of them, in place of an
+/// earlier one.
+///
+/// # Errors
+///
+/// When it cannot be written; an earlier one is then unharmed.
+pub fn publish(path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
+    atomic::write(path, bytes)
 }
 
 /// Writes derived files into the folder of a run, and their digests into its manifest, with this

@@ -3,9 +3,10 @@
 
 use crate::analysis::Analysis;
 use crate::analysis::provenance::{Environment, PlannedWorkload, Provenance};
-use crate::analysis::summary::Summary;
+use crate::analysis::summary::{Summary, VerdictStatus};
 use crate::units::format_duration;
 
+use super::cite::{self, Citation, Style};
 use super::quantity::{bytes, count};
 use super::wording;
 
@@ -116,18 +117,13 @@ pub(super) fn limits(summary: &Summary) -> Vec<&'static str> {
     sentences
 }
 
-/// One sentence that names the run so that it can be found and checked.
+/// How to cite the run, or why it must not be cited.
 pub(super) fn citation(analysis: &Analysis) -> String {
-    let Analysis { summary, provenance, .. } = analysis;
-    let date = provenance.started.strftime("%Y-%m-%d");
-    let verdict = wording::verdict_word(summary.verdict.status);
-    let cpu = provenance.environment.cpu_model.as_deref().unwrap_or("an unknown CPU");
-    let cpus =
-        provenance.environment.cpu_logical.map_or(String::new(), |cpus| format!(", {cpus} CPUs"));
-    wording::one_line(&format!(
-        "“{}”, measured on {date} with pollpush {} on {cpu}{cpus}; verdict: {verdict}; run {}.",
-        summary.scenario.title, summary.tool.version, summary.run_id
-    ))
+    if analysis.summary.verdict.status == VerdictStatus::Invalid {
+        return "An invalid run must not be cited.".to_owned();
+    }
+    let citation = Citation::of(analysis, &[], None);
+    cite::write(&citation, Style::Text).trim_end().to_owned()
 }
 
 /// The command that makes the run again from its scenario.
@@ -174,11 +170,12 @@ mod tests {
 
     #[test]
     fn a_citation_names_title_date_machine_verdict_and_run() {
-        assert_eq!(
-            citation(&sample::analysis()),
-            "“Order status”, measured on 2026-11-23 with pollpush 0.1.0 on Example 9, 2 CPUs; \
-             verdict: caveats; run 2026-11-23T104512Z-order-status-3f9a1c20."
-        );
+        let analysis = sample::analysis();
+        let cited = citation(&analysis);
+        let said = ["Order status", "2026-11-23", "Example 9", "caveats", &analysis.summary.run_id];
+        for part in said {
+            assert!(cited.contains(part), "{part} is missing: {cited}");
+        }
     }
 
     #[test]

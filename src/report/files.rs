@@ -3,6 +3,8 @@
 use crate::analysis::Analysis;
 use crate::report::{csv, html, json, junit, markdown, plot};
 
+/// The page.
+pub const REPORT_FILE: &str = "report.html";
 /// The result.
 pub const SUMMARY_FILE: &str = "summary.json";
 

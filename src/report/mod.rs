@@ -10,6 +10,7 @@ pub mod constraints;
 pub mod csv;
 pub mod files;
 pub mod html;
+pub mod index;
 pub mod json;
 pub mod junit;
 pub mod markdown;

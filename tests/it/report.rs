@@ -124,3 +124,35 @@ fn a_run_without_a_single_record_is_reported_as_failed() {
     ended.expect_code(&[1]);
     assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
 }
+
+#[test]
+fn a_folder_of_runs_gets_a_page_that_links_and_overlays_them() {
+    let place = Place::new();
+    let results = place.path("results");
+    let first = Sample::default().write(&results).unwrap();
+    let second = Sample { blocks: 3, ..Sample::default() }.write(&results).unwrap();
+    let broken = results.join("broken");
+    fs::create_dir(&broken).unwrap();
+    fs::write(broken.join("manifest.json"), "{}").unwrap();
+    fs::create_dir(results.join("no-run")).unwrap();
+    let ended = report(&results);
+    ended.expect_code(&[0]);
+    let page = fs::read_to_string(results.join("index.html")).unwrap();
+    assert!(ended.stdout.ends_with("index.html\n"), "{}", ended.stdout);
+    for run in [&first, &second] {
+        let name = run.file_name().unwrap().to_str().unwrap();
+        assert!(page.contains(&format!("href=\"{name}&#x2f;report.html\"")), "{name}");
+        assert!(run.join("report.html").is_file(), "a run without a report gets one");
+        assert_eq!(Run::open(run).unwrap().verify().unwrap(), []);
+    }
+    assert_eq!(page.matches("<article").count(), 3);
+    assert!(page.contains("It cannot be read: "), "the broken one is listed with its reason");
+    assert_eq!(page.matches("type=\"checkbox\"").count(), 4);
+    // Made anew it has the same bytes.
+    report(&results).expect_code(&[0]);
+    assert_eq!(fs::read_to_string(results.join("index.html")).unwrap(), page);
+
+    let refused = pollpush(["report".as_ref(), results.as_os_str(), "--format=csv".as_ref()]);
+    refused.expect_code(&[2]);
+    assert!(refused.stderr.contains("hint: name one run"), "{}", refused.stderr);
+}

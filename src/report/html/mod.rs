@@ -101,8 +101,8 @@ pub fn report(analysis: &Analysis) -> String {
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     let page = environment.template_from_named_str("page.html", PAGE);
     let page = page.expect("the template is well-formed");
-    let style = plot::page_css() + STYLE.trim_end();
-    let script = SCRIPT.trim_end();
+    let style = style();
+    let script = script();
     let (summary, provenance) = (&analysis.summary, &analysis.provenance);
     let status = summary.verdict.status;
     let constraints = checklists(summary);
@@ -145,6 +145,16 @@ pub fn report(analysis: &Analysis) -> String {
     .expect("the template asks only for what it is given")
 }
 
+/// The style of every page.
+pub(super) fn style() -> String {
+    plot::page_css() + STYLE.trim_end()
+}
+
+/// The script of every page.
+pub(super) fn script() -> &'static str {
+    SCRIPT.trim_end()
+}
+
 /// The page's own sections: where they are, and what they are called.
 const CONTENTS: &[(&str, &str)] = &[
     ("answer", "Answer"),
@@ -161,7 +171,7 @@ const CONTENTS: &[(&str, &str)] = &[
 ];
 
 /// What a policy calls a text that may be used.
-fn hash(text: &str) -> String {
+pub(super) fn hash(text: &str) -> String {
     format!("sha256-{}", STANDARD.encode(Sha256::digest(text.as_bytes())))
 }
 

@@ -143,14 +143,14 @@ impl<'a> Card<'a> {
             }
             let label = Text { place: (x + SAMPLE, self.y - 7.0), ..label };
             let place = (x, self.y - 12.0);
+            let draw = |canvas: &mut Canvas| {
+                draw_sample(canvas, entry.sample, place);
+                canvas.text(label.clone());
+            };
             if let Sample::Curve(_) = entry.sample {
-                self.canvas.group(&entry.label, |canvas| {
-                    draw_sample(canvas, entry.sample, place);
-                    canvas.text(label);
-                });
+                self.canvas.group(&entry.label, draw);
             } else {
-                draw_sample(&mut self.canvas, entry.sample, place);
-                self.canvas.text(label);
+                draw(&mut self.canvas);
             }
             x += width + GAP;
         }
@@ -280,6 +280,9 @@ impl<'a> Card<'a> {
 
     fn footer(&self) -> String {
         let summary = self.subject.summary;
+        if self.subject.of_several_runs {
+            return "curves of several runs, each with a verdict of its own".to_owned();
+        }
         let verdict = wording::verdict_word(summary.verdict.status);
         let end = if summary.complete { "" } else { " · ended before its planned end" };
         let checks = quantity::counted(summary.verdict.checks.len() as u64, "check");

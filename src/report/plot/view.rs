@@ -14,6 +14,8 @@ pub struct View<'a> {
     curves: Option<&'a PointFigures>,
     /// Width of the card.
     pub(super) width: f32,
+    /// Whether its strategies are of several runs, each with a verdict of its own.
+    pub(super) of_several_runs: bool,
 }
 
 impl<'a> View<'a> {
@@ -24,13 +26,19 @@ impl<'a> View<'a> {
         point: &'a PointSummary,
         curves: Option<&'a PointFigures>,
     ) -> View<'a> {
-        View { summary, point, curves, width: WIDE }
+        View { summary, point, curves, width: WIDE, of_several_runs: false }
     }
 
     /// The same, for cards on a page that may be read on a telephone.
     #[must_use]
     pub fn narrow(self) -> View<'a> {
         View { width: NARROW, ..self }
+    }
+
+    /// The same, of strategies of several runs: verdict and run id are told elsewhere.
+    #[must_use]
+    pub fn of_several_runs(self) -> View<'a> {
+        View { of_several_runs: true, ..self }
     }
 
     /// The point's curves.
@@ -83,12 +91,15 @@ pub(super) struct Subject<'a> {
     pub(super) sample: String,
     /// Width of the card.
     pub(super) width: f32,
+    /// Whether its strategies are of several runs, each with a verdict of its own.
+    pub(super) of_several_runs: bool,
 }
 
 impl<'a> From<&View<'a>> for Subject<'a> {
     fn from(view: &View<'a>) -> Subject<'a> {
         let (name, sample) = (view.name(), view.sample());
-        Subject { summary: view.summary, name, sample, width: view.width }
+        let (width, of_several_runs) = (view.width, view.of_several_runs);
+        Subject { summary: view.summary, name, sample, width, of_several_runs }
     }
 }
 
