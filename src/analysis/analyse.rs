@@ -2,7 +2,6 @@
 
 use super::conditions::conditions;
 use super::costs::costs;
-use super::crossover::crossovers as crossovers_of;
 use super::decide::Judge;
 use super::evidence::{Evidence, PlannedBlocks, PointEvidence, gather};
 use super::figures::PointFigures;
@@ -12,8 +11,7 @@ use super::precision::stopping;
 use super::provenance::Provenance;
 use super::ratios::comparisons;
 use super::summary::{
-    Decision, PointSummary, SUMMARY_SCHEMA, ScenarioSummary, Summary, ThresholdResult, Tool,
-    VerdictStatus,
+    PointSummary, SUMMARY_SCHEMA, ScenarioSummary, Summary, ThresholdResult, Tool, VerdictStatus,
 };
 use super::thresholds::thresholds;
 use super::validity;
@@ -105,7 +103,8 @@ pub fn analyse_asked(run: &Run, asked: &[Expectation]) -> Result<Analysis, Analy
     let aims = &run.manifest.aims;
     let prices = aims.prices.as_ref();
     let sound = verdict.status != VerdictStatus::Invalid;
-    let decision = decided(run, &evidence, floor, sound);
+    let decision =
+        Judge::of(aims, floor, sound).map(|judge| judge.decide(&evidence, &run.manifest.points));
     let costs = prices.map(|prices| costs(&evidence, prices));
     let [expected, asked] = [&aims.thresholds[..], asked]
         .map(|expectations| thresholds(expectations, &evidence, prices));
@@ -148,22 +147,6 @@ pub fn analyse_asked(run: &Run, asked: &[Expectation]) -> Result<Analysis, Analy
     };
     let noise_floor = measured.filter(|_| sound);
     Ok(Analysis { summary, figures, provenance: Provenance::of(run), noise_floor, asked })
-}
-
-/// What the run's objective decides, and where the decision changes; `None` without an objective.
-fn decided(
-    run: &Run,
-    evidence: &Evidence,
-    floor: Option<&NoiseFloor>,
-    sound: bool,
-) -> Option<Decision> {
-    let aims = &run.manifest.aims;
-    let judge = Judge::of(aims, floor, sound)?;
-    let measure = aims.objective.as_ref().and_then(|objective| objective.minimise);
-    let crossovers = measure.map_or_else(Vec::new, |measure| {
-        crossovers_of(measure, evidence, &run.manifest.points, aims.prices.as_ref())
-    });
-    Some(judge.conclude(judge.decide(evidence), crossovers))
 }
 
 /// The evidence and figures of every planned point and strategy.

@@ -11,6 +11,7 @@ use crate::cli::options::Format;
 use crate::cli::outcome::{Outcome, UsageError};
 use crate::cli::terminal::Terminal;
 use crate::record::run::Run;
+use crate::report::quantity;
 use crate::units::Rate;
 
 /// Extrapolate what the strategies of a run would take with very many subscribers.
@@ -100,7 +101,7 @@ impl Project {
 }
 
 fn heading(projection: &Projection) -> String {
-    let subscribers = crate::quantity::count(projection.subscribers);
+    let subscribers = quantity::count(projection.subscribers);
     format!("{}, extrapolated to {subscribers} subscribers\n", projection.title)
 }
 
@@ -124,9 +125,10 @@ fn rows(projection: &Projection, write: impl Fn(&Projected, f64) -> String) -> G
         for strategy in &point.strategies {
             for figure in &strategy.figures {
                 let mut cells: Vec<String> = point.parameters.values().cloned().collect();
-                let interval = figure.interval.map(|ends| ends.map(|end| write(figure, end)));
+                let ends = figure.interval.filter(|[low, high]| low < high);
+                let interval = ends.map(|ends| ends.map(|end| write(figure, end)));
                 cells.extend([
-                    format!("{}/s", crate::quantity::ratio(point.rate)),
+                    format!("{}/s", quantity::ratio(point.rate)),
                     strategy.strategy.clone(),
                     figure.figure.words().to_owned(),
                     "extrapolated".to_owned(),

@@ -106,15 +106,21 @@ pub(super) fn summary() -> Summary {
 }
 
 /// The run with an objective, prices and thresholds.
-#[expect(clippy::too_many_lines, reason = "a sample, figure by figure")]
 pub(super) fn decided() -> Summary {
-    let mut summary = summary();
-    let few = |value: f64, low: f64, high: f64| Estimate {
-        value,
-        interval: Some([low, high]),
-        confidence: Some(0.75),
-        blocks: 3,
-    };
+    Summary {
+        decision: Some(decision()),
+        thresholds: thresholds(),
+        costs: Some(costs()),
+        ..summary()
+    }
+}
+
+/// What three blocks can say.
+fn few(value: f64, low: f64, high: f64) -> Estimate {
+    Estimate { value, interval: Some([low, high]), confidence: Some(0.75), blocks: 3 }
+}
+
+fn decision() -> Decision {
     let standing = |strategy: &str, p50: Estimate, requests: Estimate| Standing {
         strategy: strategy.to_owned(),
         status: Judgement::Undecided,
@@ -128,7 +134,7 @@ pub(super) fn decided() -> Summary {
         minimised: Some(requests),
     };
     let sentence = "Undecided: 3 blocks are too few for intervals of 95 %, which take 6.";
-    summary.decision = Some(Decision {
+    Decision {
         require: vec!["latency.p50 < 300ms".to_owned()],
         minimise: Some("requests.per_event".to_owned()),
         points: vec![PointDecision {
@@ -149,7 +155,10 @@ pub(super) fn decided() -> Summary {
         }],
         crossovers: Vec::new(),
         sentence: sentence.to_owned(),
-    });
+    }
+}
+
+fn thresholds() -> Vec<ThresholdResult> {
     let threshold = |expect: &str, status, sentence: &str| ThresholdResult {
         expect: expect.to_owned(),
         parameters: BTreeMap::new(),
@@ -160,7 +169,7 @@ pub(super) fn decided() -> Summary {
         measured: Some(few(1.2e6, 1.1e6, 1.3e6)),
         sentence: sentence.to_owned(),
     };
-    summary.thresholds = vec![
+    vec![
         threshold(
             "webhook: latency.p50 < 50ms",
             Judgement::Met,
@@ -176,7 +185,10 @@ pub(super) fn decided() -> Summary {
             Judgement::Missed,
             "missed: 1.20 ms (1.10 ms to 1.30 ms, 75 %, 3 blocks)",
         ),
-    ];
+    ]
+}
+
+fn costs() -> Costs {
     let side = |requests: f64| SideBill {
         requests: Some(requests),
         bytes: None,
@@ -192,7 +204,7 @@ pub(super) fn decided() -> Summary {
         interval: Some([requests, requests + 0.02]),
         confidence: Some(0.75),
     };
-    summary.costs = Some(Costs {
+    Costs {
         currency: "USD".to_owned(),
         hours: 730.0,
         points: vec![PointCosts {
@@ -206,8 +218,7 @@ pub(super) fn decided() -> Summary {
             }],
         }],
         assumptions: vec!["every second of a month is like a second of the window".to_owned()],
-    });
-    summary
+    }
 }
 
 /// Ratios of three blocks, too few for intervals.

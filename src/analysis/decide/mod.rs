@@ -7,15 +7,17 @@
 //! with Holm's procedure. What cannot be told from it is said to be so.
 
 use super::blocks::middle;
+use super::crossover::crossovers;
 use super::evidence::{Evidence, PointEvidence, StrategyEvidence};
 use super::measure::{estimate, of_block};
 use super::ratios::{difference, holm, signs_test};
 use super::summary::{
-    Advantage, Choice, ChoiceStatus, Crossover, Decision, Difference, Estimate, Judgement,
-    PointDecision, RequirementResult, Standing,
+    Advantage, Choice, ChoiceStatus, Decision, Difference, Estimate, Judgement, PointDecision,
+    RequirementResult, Standing,
 };
 use crate::aim::{Aims, Objective, Prices, Requirement};
 use crate::measure::Measure;
+use crate::record::manifest::PlannedPoint;
 use crate::record::noise_floor::NoiseFloor;
 use crate::stopping::FEWEST_BLOCKS;
 
@@ -43,24 +45,19 @@ impl<'a> Judge<'a> {
         Some(Judge { objective, prices, floor, sound })
     }
 
-    /// What the objective comes to at every point; crossovers are added by the caller.
-    pub(crate) fn decide(&self, evidence: &Evidence) -> Decision {
-        let points: Vec<PointDecision> =
-            evidence.points.iter().map(|point| self.at_point(point)).collect();
-        Decision {
+    /// What the objective comes to at every point, and where that changes between them;
+    /// `planned` are the points, as in the evidence.
+    pub(crate) fn decide(&self, evidence: &Evidence, planned: &[PlannedPoint]) -> Decision {
+        let minimise = self.objective.minimise.filter(|_| self.sound);
+        let mut decision = Decision {
             require: self.objective.require.iter().map(ToString::to_string).collect(),
             minimise: self.objective.minimise.map(|measure| measure.name().to_owned()),
+            points: evidence.points.iter().map(|point| self.at_point(point)).collect(),
+            crossovers: minimise.map_or_else(Vec::new, |measure| {
+                crossovers(measure, evidence, planned, self.prices)
+            }),
             sentence: String::new(),
-            points,
-            crossovers: Vec::new(),
-        }
-    }
-
-    /// Adds where the least of what is minimised changes, and says what came out of all points.
-    pub(crate) fn conclude(&self, mut decision: Decision, crossovers: Vec<Crossover>) -> Decision {
-        if self.sound {
-            decision.crossovers = crossovers;
-        }
+        };
         decision.sentence = sentences::of_run(&decision);
         decision
     }

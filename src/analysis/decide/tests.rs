@@ -21,7 +21,7 @@ fn aims(require: &[&str], minimise: Option<&str>) -> Aims {
 
 fn decided(evidence: &Evidence, aims: &Aims, floor: Option<&NoiseFloor>) -> Decision {
     let judge = Judge::of(aims, floor, true).expect("an objective");
-    judge.conclude(judge.decide(evidence), Vec::new())
+    judge.decide(evidence, &[])
 }
 
 fn at_one_point(blocks: u32, aims: &Aims) -> PointDecision {
@@ -106,7 +106,7 @@ fn an_invalid_run_decides_nothing() {
     let evidence = evidence_of(&Sample { blocks: 8, ..Sample::default() }, |_| ());
     let aims = aims(&[], Some("requests.per_event"));
     let judge = Judge::of(&aims, None, false).expect("an objective");
-    let decision = judge.conclude(judge.decide(&evidence), Vec::new());
+    let decision = judge.decide(&evidence, &[]);
     assert_eq!(decision.points[0].choice.status, ChoiceStatus::Withheld);
     assert_eq!(decision.points[0].choice.strategy, None);
     assert!(decision.sentence.contains("the run is invalid"));
