@@ -39,7 +39,7 @@ pub(crate) fn conclude(
 ) -> anyhow::Result<Conclusion> {
     let mut analysis = derive(folder, expected, terminal)?;
     analysis.summary.thresholds.append(&mut analysis.asked);
-    terminal.result(&shown(&analysis.summary, format))?;
+    terminal.result(&shown(&analysis, format))?;
     tell(&analysis.summary, expected, terminal)?;
     terminal.note(&format!("report    {}", folder.join("report.html").display()));
     terminal.note(&format!("charts    {}", folder.join("charts").display()));
@@ -61,7 +61,7 @@ pub(crate) fn derive(
     let strategies: Vec<&str> =
         first.iter().flat_map(|point| &point.strategies).map(|one| one.name.as_str()).collect();
     let points = manifest.points.iter().map(|point| &point.parameters);
-    expected.check(&strategies, points, &manifest.aims)?;
+    expected.check(&strategies, &points, &manifest.aims)?;
     for note in &run.notes {
         terminal.warning(note, "the trials before it are whole and are used");
     }
@@ -72,12 +72,13 @@ pub(crate) fn derive(
     Ok(analysis)
 }
 
-fn shown(summary: &Summary, format: Format) -> String {
+fn shown(analysis: &Analysis, format: Format) -> String {
+    let summary = &analysis.summary;
     match format {
         Format::Table => table::summary(summary, room()),
         Format::Json => json::summary(summary),
         Format::Csv => csv::summary(summary),
-        Format::Markdown => markdown::report(summary),
+        Format::Markdown => markdown::report(analysis),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::cli::conclusion::{derive, room};
 use crate::cli::expected::ExpectOptions;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::outcome::Outcome;
-use crate::cli::run::{Recorded, prepare, record};
+use crate::cli::run::{Recorded, record};
 use crate::cli::terminal::Terminal;
 use crate::plan::expand;
 use crate::record::folder::SCENARIO_FILE;
@@ -54,11 +54,8 @@ impl Reproduce {
         let overrides = original.manifest.overrides.iter();
         let overrides: Vec<Override> =
             overrides.map(|text| Override { origin: "--set", text: text.clone() }).collect();
-        let mut plan = expand(&load(&self.run.join(SCENARIO_FILE), &overrides)?);
-        // Those that were given beside the scenario are in no scenario.
-        plan.aims.thresholds.clone_from(&original.manifest.aims.thresholds);
-        let prepared = prepare(plan, &self.out, terminal)?;
-        let Recorded { path, status, .. } = record(prepared, &interrupt, terminal)?;
+        let plan = expand(&load(&self.run.join(SCENARIO_FILE), &overrides)?);
+        let Recorded { path, status, .. } = record(plan, &self.out, &interrupt, terminal)?;
         derive(&path, &ExpectOptions::default(), terminal)?;
         if status == RunStatus::Interrupted {
             return Ok(Outcome::Interrupted);

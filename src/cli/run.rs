@@ -62,9 +62,45 @@ pub(crate) struct Run {
     format: Format,
 }
 
+impl Run {
+    pub(crate) fn run(self, terminal: &mut Terminal) -> anyhow::Result<Outcome> {
+        // First of all: from here on a signal keeps what there is instead of ending the program.
+        let interrupt = Interrupt::listen()?;
+        let prepared = match &self.resume {
+            Some(run) => resumed(run, terminal)?,
+            None => begun(self.plan()?, &self.out, terminal)?,
+        };
+        let Recorded { path, status, machine } = measured(prepared, &interrupt, terminal)?;
+        // What was expected beside the scenario is in the record by now.
+        let told = ExpectOptions { expect: Vec::new(), junit: self.expected.junit };
+        let Conclusion { outcome, noise_floor } = conclude(&path, self.format, &told, terminal)?;
+        if let Some(floor) = noise_floor {
+            machine.keep(floor, terminal);
+        }
+        if status != RunStatus::Interrupted {
+            return Ok(outcome);
+        }
+        terminal.note(&format!("go on     pollpush run --resume {}", path.display()));
+        Ok(Outcome::Interrupted)
+    }
+
+    /// What a new run does, with what is expected beside the scenario.
+    fn plan(&self) -> anyhow::Result<Plan> {
+        let scenario = self.scenario.as_deref().unwrap_or(Path::new(""));
+        let scenario = load(scenario, &self.changes.overrides())?;
+        let mut plan = Plan { fault: self.inject, ..expand(&scenario) };
+        let point = plan.points.first();
+        let strategies: Vec<&str> =
+            point.iter().flat_map(|point| &point.strategies).map(|one| one.name.as_str()).collect();
+        let points = plan.points.iter().map(|point| &point.parameters);
+        self.expected.check(&strategies, &points, &plan.aims)?;
+        plan.aims.thresholds.extend(self.expected.expect.iter().cloned());
+        Ok(plan)
+    }
+}
+
 /// What is to be measured, and into what.
-#[derive(Debug)]
-pub(crate) struct Prepared {
+struct Prepared {
     plan: Plan,
     folder: RunFolder,
     /// What an earlier part of the run has measured.
@@ -79,87 +115,33 @@ pub(crate) struct Recorded {
     /// How far it came.
     pub(crate) status: RunStatus,
     /// Where it was made.
-    machine: KnownMachine,
+    pub(crate) machine: KnownMachine,
 }
 
-impl Run {
-    pub(crate) fn run(self, terminal: &mut Terminal) -> anyhow::Result<Outcome> {
-        // First of all: from here on a signal keeps what there is instead of ending the program.
-        let interrupt = Interrupt::listen()?;
-        let told = ExpectOptions { expect: Vec::new(), junit: self.expected.junit.clone() };
-        let prepared = match &self.resume {
-            Some(run) => resumed(run, terminal)?,
-            None => self.begun(terminal)?,
-        };
-        let Recorded { path, status, machine } = record(prepared, &interrupt, terminal)?;
-        let Conclusion { outcome, noise_floor } = conclude(&path, self.format, &told, terminal)?;
-        if let Some(floor) = noise_floor {
-            machine.keep(floor, terminal);
-        }
-        if status != RunStatus::Interrupted {
-            return Ok(outcome);
-        }
-        terminal.note(&format!("go on     pollpush run --resume {}", path.display()));
-        Ok(Outcome::Interrupted)
-    }
-
-    /// A new run.
-    fn begun(&self, terminal: &mut Terminal) -> anyhow::Result<Prepared> {
-        let scenario = self.scenario.as_deref().unwrap_or(Path::new(""));
-        let scenario = load(scenario, &self.changes.overrides())?;
-        let mut plan = Plan { fault: self.inject, ..expand(&scenario) };
-        self.expect(&mut plan)?;
-        prepare(plan, &self.out, terminal)
-    }
-}
-
-/// Makes the folder of a new run below `out`, once the machine is known to have what the plan
-/// asks for.
+/// Runs a plan into a new folder below `out`.
 ///
 /// # Errors
 ///
-/// When it has not, or the folder cannot be made.
-pub(crate) fn prepare(
-    mut plan: Plan,
+/// When the plan asks for more than the machine has, or the run cannot be recorded.
+pub(crate) fn record(
+    plan: Plan,
     out: &Path,
+    interrupt: &Interrupt,
     terminal: &mut Terminal,
-) -> anyhow::Result<Prepared> {
+) -> anyhow::Result<Recorded> {
+    measured(begun(plan, out, terminal)?, interrupt, terminal)
+}
+
+/// A new run.
+fn begun(mut plan: Plan, out: &Path, terminal: &mut Terminal) -> anyhow::Result<Prepared> {
     place(&mut plan)?;
     warn_of_few_events(&plan, terminal);
     require_sockets(&plan)?;
     let mut manifest = manifest(&plan);
-    manifest.noise_floor = KnownMachine::here(&manifest.environment).noise_floor(
-        &manifest.arrangement(),
-        clock::wall(),
-        terminal,
-    );
+    let machine = KnownMachine::here(&manifest.environment);
+    manifest.noise_floor = machine.noise_floor(&manifest.arrangement(), clock::wall(), terminal);
     let folder = RunFolder::create(out, manifest, &plan.scenario, bytes_needed(&plan))?;
     Ok(Prepared { plan, folder, before: None })
-}
-
-/// Measures what was prepared, and ends its run.
-///
-/// # Errors
-///
-/// When the run cannot be recorded; finished trials are kept.
-pub(crate) fn record(
-    prepared: Prepared,
-    interrupt: &Interrupt,
-    terminal: &mut Terminal,
-) -> anyhow::Result<Recorded> {
-    let Prepared { plan, mut folder, before } = prepared;
-    let machine = KnownMachine::here(&folder.manifest().environment);
-    let path = folder.path().to_owned();
-    terminal.note(&format!("recording into {}", path.display()));
-    let measured = measure(&plan, &mut folder, before.as_ref(), interrupt, terminal);
-    let status = measured.with_context(|| {
-        format!(
-            "finished trials are kept; `pollpush run --resume {}` goes on with the others",
-            path.display()
-        )
-    })?;
-    folder.finish(status, clock::wall())?;
-    Ok(Recorded { path, status, machine })
 }
 
 /// A run that was interrupted, from its folder: the same plan, on the same machine, by the same
@@ -191,17 +173,25 @@ fn resumed(path: &Path, terminal: &mut Terminal) -> anyhow::Result<Prepared> {
     Ok(Prepared { plan, folder, before: Some(before) })
 }
 
-impl Run {
-    /// Adds what is expected beside the scenario to what the run records.
-    fn expect(&self, plan: &mut Plan) -> Result<(), UsageError> {
-        let point = plan.points.first();
-        let strategies: Vec<&str> =
-            point.iter().flat_map(|point| &point.strategies).map(|one| one.name.as_str()).collect();
-        let points = plan.points.iter().map(|point| &point.parameters);
-        self.expected.check(&strategies, points, &plan.aims)?;
-        plan.aims.thresholds.extend(self.expected.expect.iter().cloned());
-        Ok(())
-    }
+/// Measures what is left to measure, and ends the run.
+fn measured(
+    prepared: Prepared,
+    interrupt: &Interrupt,
+    terminal: &mut Terminal,
+) -> anyhow::Result<Recorded> {
+    let Prepared { plan, mut folder, before } = prepared;
+    let machine = KnownMachine::here(&folder.manifest().environment);
+    let path = folder.path().to_owned();
+    terminal.note(&format!("recording into {}", path.display()));
+    let status = measure(&plan, &mut folder, before.as_ref(), interrupt, terminal);
+    let status = status.with_context(|| {
+        format!(
+            "finished trials are kept; `pollpush run --resume {}` goes on with the others",
+            path.display()
+        )
+    })?;
+    folder.finish(status, clock::wall())?;
+    Ok(Recorded { path, status, machine })
 }
 
 /// Chooses CPUs for a plan that pins its processes, and stays off them if any are left.

@@ -430,6 +430,19 @@ mod tests {
     }
 
     #[test]
+    fn runs_of_one_plan_differ_in_nothing_but_the_moment() {
+        let mut later = manifest();
+        later.started = "2026-01-02T03:04:05Z".parse().expect("a moment");
+        later.status = RunStatus::Interrupted;
+        later.environment.load_average = Some([1.0, 2.0, 3.0]);
+        assert_eq!(later.first_difference(&manifest()), None);
+        later.environment.cpu_logical = Some(64);
+        assert_eq!(later.first_difference(&manifest()).as_deref(), Some("environment"));
+        let other = Manifest { seed: 8, ..manifest() };
+        assert_eq!(other.first_difference(&manifest()).as_deref(), Some("seed"));
+    }
+
+    #[test]
     fn reports_change_no_identity_and_have_a_seal_of_their_own() {
         let mut run = manifest();
         run.run_id = run.identity();
@@ -442,19 +455,6 @@ mod tests {
         assert_ne!(run.seal_of_derived(&other), of_another.seal_of_derived(&other));
         run.derived = Some(other);
         assert_eq!(run.identity(), run.run_id);
-    }
-
-    #[test]
-    fn runs_of_one_plan_differ_in_nothing_but_the_moment() {
-        let mut later = manifest();
-        later.started = "2026-01-02T03:04:05Z".parse().expect("a moment");
-        later.status = RunStatus::Interrupted;
-        later.environment.load_average = Some([1.0, 2.0, 3.0]);
-        assert_eq!(later.first_difference(&manifest()), None);
-        later.environment.cpu_logical = Some(64);
-        assert_eq!(later.first_difference(&manifest()).as_deref(), Some("environment"));
-        let other = Manifest { seed: 8, ..manifest() };
-        assert_eq!(other.first_difference(&manifest()).as_deref(), Some("seed"));
     }
 
     #[test]

@@ -49,7 +49,8 @@ pub struct Sample {
     pub blocks: u32,
     /// Simulated subscribers of every strategy.
     pub subscribers: u32,
-    /// The mechanisms compared, of `poll` and `webhook`.
+    /// The mechanisms compared, of `poll` and `webhook`; one that is named again is a strategy of
+    /// its own.
     pub mechanisms: Vec<&'static str>,
     /// Length of the measured window.
     pub window: Duration,
@@ -181,8 +182,17 @@ fn point(sample: &Sample, rate: u32) -> PlannedPoint {
             },
         ],
     };
-    let chosen = |one: &StrategyRecord| sample.mechanisms.contains(&one.mechanism.as_str());
-    point.strategies.retain(chosen);
+    let known = std::mem::take(&mut point.strategies);
+    for (place, mechanism) in sample.mechanisms.iter().enumerate() {
+        let earlier = sample.mechanisms[..place].iter().filter(|one| *one == mechanism).count();
+        let mut chosen = known.iter().filter(|one| one.mechanism == *mechanism).cloned();
+        point.strategies.extend(chosen.next().map(|mut one| {
+            if earlier > 0 {
+                one.name = format!("{}, again {earlier}", one.name);
+            }
+            one
+        }));
+    }
     point
 }
 

@@ -149,6 +149,7 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{citation, command, machine, workload};
+    use crate::analysis::summary::VerdictStatus;
     use crate::report::sample;
 
     #[test]
@@ -170,11 +171,13 @@ mod tests {
 
     #[test]
     fn a_citation_names_title_date_machine_verdict_and_run() {
-        assert_eq!(
-            citation(&sample::analysis()),
-            "“Order status”, measured on 2026-11-23 with pollpush 0.1.0 on Example 9, 2 CPUs; \
-             verdict: caveats; run 2026-11-23T104512Z-order-status-3f9a1c20."
-        );
+        let said = citation(&sample::analysis());
+        for part in ["Order status", "2026-11-23", "Example 9", "Verdict: caveats", "Run sha256:"] {
+            assert!(said.contains(part), "{said}");
+        }
+        let mut invalid = sample::analysis();
+        invalid.summary.verdict.status = VerdictStatus::Invalid;
+        assert_eq!(citation(&invalid), "An invalid run must not be cited.");
     }
 
     #[test]

@@ -1,103 +1,49 @@
-//! The summary as `report.md`: the verdict first, then what was found, and how.
+//! The analysis as `report.md`, in the shape of a decision record: context, options, measured
+//! consequences, and a decision that is left to its author.
 
+use crate::analysis::Analysis;
 use crate::analysis::summary::{PointSummary, StrategySummary, Summary};
 
 use super::answer::answer;
-use super::plot::CHARTS;
-use super::quantity::{bytes, count, nanoseconds, or_absent, ratio};
-use super::{compared, point, wording};
-
-/// A column of a table: its heading, and its cell for a strategy.
-type Column = (&'static str, fn(&StrategySummary) -> String);
-
-const LATENCY: &[Column] = &[
-    ("mean", |s| or_absent(s.latency.mean, nanoseconds)),
-    ("p50", |s| or_absent(s.latency.p50, nanoseconds)),
-    ("p90", |s| or_absent(s.latency.p90, nanoseconds)),
-    ("p99", |s| or_absent(s.latency.p99, nanoseconds)),
-    ("max", |s| or_absent(s.latency.max, nanoseconds)),
-    ("events delivered", |s| count(s.events.delivered)),
-    ("effective", |s| or_absent(s.latency.effective, count)),
-    ("events lost", |s| match s.events.lost {
-        0 => "0".to_owned(),
-        lost => format!("**{}**", count(lost)),
-    }),
-    ("time out of date", wording::out_of_date),
-    ("lag p50", |s| or_absent(s.lag.p50, nanoseconds)),
-    ("lag max", |s| or_absent(s.lag.max, nanoseconds)),
-];
-
-const COST: &[Column] = &[
-    ("requests/event", |s| or_absent(s.requests.per_event, ratio)),
-    ("empty requests", wording::empty_share),
-    ("bytes/event", |s| or_absent(s.bytes.per_event, bytes)),
-    ("connections opened", |s| count(s.connections.opened)),
-    ("CPU/event, source", |s| wording::time_per_event(s.cpu.source, s)),
-    ("CPU/event, subscriber", |s| wording::time_per_event(s.cpu.subscriber, s)),
-    ("CPU/event above idle, both", wording::above_idle),
-    ("memory, source", |s| escape(&wording::source_memory(s))),
-    ("memory, subscriber", |s| bytes(s.memory.subscriber_peak as f64)),
-];
-
-const INTERVALS: &[Column] = &[
-    ("mean", |s| or_absent(s.latency.ci95.mean, wording::interval)),
-    ("p50", |s| or_absent(s.latency.ci95.p50, wording::interval)),
-    ("p99", |s| or_absent(s.latency.ci95.p99, wording::interval)),
-];
-
-/// Shown where raw sockets were measured.
-const LIMITS: &[Column] = &[
-    ("raw one way", |s| or_absent(s.limit.map(|limit| limit.one_way_p50), nanoseconds)),
-    ("raw round trip", |s| or_absent(s.limit.map(|limit| limit.round_trip_p50), nanoseconds)),
-    ("raw new connection", |s| {
-        or_absent(s.limit.map(|limit| limit.new_connection_p50), nanoseconds)
-    }),
-    ("limit", |s| or_absent(s.limit.and_then(|limit| limit.latency_p50), nanoseconds)),
-    ("measured, without lag", |s| {
-        or_absent(s.limit.and_then(|limit| limit.delivery_p50), nanoseconds)
-    }),
-    ("overhead", wording::overhead),
-    ("times the limit", wording::times_limit),
-];
-
-/// How numbers are made, for readers who meet only this report.
-const METHOD: &str = "\
-1. Every strategy is offered the same events at the same planned moments.
-2. Latency runs from the moment an event was **due** to the moment the subscriber could use it: \
-verified, parsed and deduplicated. The harness's own lateness (**lag**: emitted − due) is inside it, and shown apart.
-3. Requests and bytes are counted at the source's sockets, inside the measured window only.
-4. CPU time is read from the system for each side inside the window; the pacer, which emits the \
-events, is excluded.
-5. Quantiles are the median over blocks of each block's own quantile, and withheld where a block \
-holds fewer than ten events beyond them. “Effective” is how many independent events say as much as \
-those that were delivered. “Per event” divides by delivered events.
-";
+use super::columns::{COST, Column, LIMITS, OUTCOME};
+use super::plot::{CHARTS, SWEEP_CHARTS, SweepView};
+use super::{background, compared, constraints, decided, point, wording};
 
 /// Writes the report; charts are linked as SVG, relative to it.
 #[must_use]
-pub fn report(summary: &Summary) -> String {
+pub fn report(analysis: &Analysis) -> String {
+    let summary = &analysis.summary;
     let mut blocks = opening(summary);
-    blocks.push("## What was found".to_owned());
-    for point in &summary.points {
-        blocks.extend(heading("###", point));
-        blocks.push(findings(point));
-        let said = [point.stopping.as_ref().map(wording::stopped), wording::conditions(point)];
-        blocks.extend(said.into_iter().flatten().map(|said| escape(&said)));
+    blocks.push("## Context".to_owned());
+    blocks.extend(context(analysis));
+    blocks.push("## Options".to_owned());
+    blocks.push(options(summary));
+    blocks.push("## Measured consequences".to_owned());
+    blocks.extend(aim(summary));
+    blocks.extend(sweep(analysis));
+    let folders = point::chart_folders(&summary.points);
+    for (point, folder) in summary.points.iter().zip(&folders) {
+        blocks.extend(consequences(point, folder));
     }
     if summary.points.is_empty() {
         blocks.push("Nothing was measured.".to_owned());
     }
-    blocks.push("## Figures".to_owned());
-    for (point, folder) in summary.points.iter().zip(point::chart_folders(&summary.points)) {
-        blocks.extend(heading("###", point));
-        blocks.extend(figures(point, &folder));
-    }
-    blocks.push("## Checks".to_owned());
+    blocks.push("## To be answered besides".to_owned());
+    blocks.extend(checklists(summary));
+    blocks.push("## Decision".to_owned());
+    blocks.push(DECISION.to_owned());
+    blocks.push("## Checks of the run itself".to_owned());
     blocks.push(checks(summary));
-    blocks.push("## Scope and limits".to_owned());
-    blocks.push(limits(summary));
+    blocks.push("## What this does not show".to_owned());
+    blocks.push(listed(background::limits(summary).into_iter().map(escape)));
     blocks.push("## How the numbers are made".to_owned());
-    blocks.push(METHOD.to_owned());
+    blocks.push(listed(background::METHOD.iter().map(|sentence| escape(sentence))));
+    blocks.push("## Citation".to_owned());
+    blocks.push(format!("> {}", escape(&background::citation(analysis))));
+    blocks.push(format!(
+        "To run it again, with the `scenario.toml` beside this file:\n\n```sh\n{}\n```",
+        wording::one_line(&background::command(&analysis.provenance))
+    ));
     blocks.push(colophon(summary));
     let mut text = String::new();
     for block in blocks {
@@ -107,6 +53,16 @@ pub fn report(summary: &Summary) -> String {
     text.pop();
     text
 }
+
+/// What the author writes.
+const DECISION: &str = "\
+*Left to the author: the run says what was measured, not what matters.*
+
+**Decision:** …
+
+**Because:** …
+
+**To be looked at again when:** …";
 
 fn opening(summary: &Summary) -> Vec<String> {
     let mut blocks = vec![format!("# {}", escape(&summary.scenario.title))];
@@ -127,9 +83,111 @@ fn opening(summary: &Summary) -> Vec<String> {
     blocks
 }
 
-/// The point's parameters as a heading; nothing without a sweep.
-fn heading(level: &str, point: &PointSummary) -> Option<String> {
-    point::heading(&point.parameters).map(|heading| format!("{level} {}", escape(&heading)))
+/// What was offered, on which machine, and how the run was made.
+fn context(analysis: &Analysis) -> Vec<String> {
+    let Analysis { summary, provenance, .. } = analysis;
+    let mut blocks = Vec::new();
+    if let Some(workload) = provenance.workloads.first() {
+        let (first, rest) = (background::workload(workload), &provenance.workloads[1..]);
+        let same = rest.iter().all(|other| other == workload);
+        let words = if same { "Offered:" } else { "Offered at the first point:" };
+        blocks.push(format!("{words} {}", escape(&first)));
+    }
+    let facts = background::machine(&provenance.environment);
+    let facts = facts.into_iter().chain(background::run(summary, provenance));
+    let rows = facts.map(|(name, fact)| vec![name.to_owned(), escape(&fact)]);
+    blocks.push(format!(
+        "<details><summary>Machine and run</summary>\n\n{}\n</details>",
+        table(&["what", "value"], "---", rows)
+    ));
+    blocks
+}
+
+/// Every strategy with its mechanism and settings.
+fn options(summary: &Summary) -> String {
+    let Some(point) = summary.points.first() else {
+        return "No strategy was measured.".to_owned();
+    };
+    listed(point.strategies.iter().map(|strategy| {
+        let settings = strategy.settings.as_object().into_iter().flatten();
+        let settings: Vec<String> = settings
+            .filter(|(_, value)| !value.is_null())
+            .map(|(key, value)| {
+                let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                escape(&format!("{key} = {value}"))
+            })
+            .collect();
+        let settings =
+            if settings.is_empty() { "no settings".to_owned() } else { settings.join(", ") };
+        let (name, mechanism) = (escape(&strategy.name), escape(&strategy.mechanism));
+        format!("**{name}** ({mechanism}): {settings}")
+    }))
+}
+
+/// Objective, expectations and costs, as far as the scenario has them.
+fn aim(summary: &Summary) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let currency = summary.costs.as_ref().map(|costs| costs.currency.as_str());
+    if let Some(decision) = &summary.decision {
+        blocks.push(format!("Wanted: {}.", escape(&decided::wanted(decision))));
+        let lines = decided::decision_lines(decision, currency);
+        blocks.push(listed(lines.iter().map(|line| escape(line))));
+    }
+    if !summary.thresholds.is_empty() {
+        let rows = summary.thresholds.iter().map(|result| {
+            vec![
+                escape(&decided::expectation(summary, result)),
+                decided::judgement_word(result.status).to_owned(),
+                escape(&result.sentence),
+            ]
+        });
+        blocks.push(table(&["expectation", "outcome", "what was found"], "---", rows));
+    }
+    if let Some(costs) = &summary.costs {
+        blocks.push(format!("{}:", escape(&decided::costs_heading(costs))));
+        let headings: Vec<&str> =
+            ["at", "strategy"].into_iter().chain(decided::BILL_HEADINGS).collect();
+        let rows = costs.points.iter().flat_map(|at| {
+            let place = point::heading(&at.parameters).unwrap_or_default();
+            at.strategies.iter().flat_map(move |strategy| {
+                let (place, name) = (escape(&place), escape(&strategy.strategy));
+                strategy.bills.iter().map(move |bill| {
+                    let cells = decided::bill_row(bill);
+                    [place.clone(), name.clone()].into_iter().chain(cells).collect()
+                })
+            })
+        });
+        blocks.push(table(&headings, "---:", rows));
+        blocks.push(listed(costs.assumptions.iter().map(|line| escape(line))));
+    }
+    blocks
+}
+
+/// The charts over all points; nothing without a sweep.
+fn sweep(analysis: &Analysis) -> Vec<String> {
+    if SweepView::new(&analysis.summary, &analysis.figures).is_none() {
+        return Vec::new();
+    }
+    let link =
+        |chart: &super::plot::SweepChart| format!("![{}](charts/{}.svg)", chart.title, chart.name);
+    SWEEP_CHARTS.iter().map(link).collect()
+}
+
+/// What was found at a point; folded away if there are several.
+fn consequences(point: &PointSummary, folder: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let heading = point::heading(&point.parameters).map(|heading| escape(&heading));
+    if let Some(heading) = &heading {
+        blocks.push(format!("<details><summary>{heading}</summary>"));
+    }
+    blocks.push(findings(point));
+    let said = [point.stopping.as_ref().map(wording::stopped), wording::conditions(point)];
+    blocks.extend(said.into_iter().flatten().map(|said| escape(&said)));
+    blocks.extend(figures(point, folder));
+    if heading.is_some() {
+        blocks.push("</details>".to_owned());
+    }
+    blocks
 }
 
 fn findings(point: &PointSummary) -> String {
@@ -141,36 +199,35 @@ fn findings(point: &PointSummary) -> String {
             let remarks = wording::remarks(strategy);
             let remarks =
                 remarks.map_or(String::new(), |remarks| format!(" Also seen: {remarks}."));
-            format!("- **{name}** ({mechanism}): {}{remarks}", wording::finding(strategy))
+            format!("**{name}** ({mechanism}): {}{remarks}", wording::finding(strategy))
         })
         .collect();
-    if lines.is_empty() { "No strategy was measured.".to_owned() } else { lines.join("\n") }
+    if lines.is_empty() {
+        "No strategy was measured.".to_owned()
+    } else {
+        listed(lines.into_iter())
+    }
 }
 
 fn figures(point: &PointSummary, folder: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     if !point.strategies.is_empty() {
         blocks.push("Latency, from due to usable, and what became of the events:".to_owned());
-        blocks.push(comparison(point, LATENCY));
-        if wording::has_intervals(point) {
-            blocks
-                .push("Confidence intervals of latency, of at least 95 %, over blocks:".to_owned());
-            blocks.push(comparison(point, INTERVALS));
-        }
+        blocks.push(comparison(point, OUTCOME));
+        blocks.push("What it cost, on either side:".to_owned());
+        blocks.push(comparison(point, COST));
         if wording::has_limits(std::slice::from_ref(point)) {
             blocks.push("The physical limit, all medians:".to_owned());
             blocks.push(comparison(point, LIMITS));
             blocks.push(format!("Here {}.", wording::LIMIT));
         }
-        blocks.push("What it cost:".to_owned());
-        blocks.push(comparison(point, COST));
     }
     for (heading, said) in compared::sections(point) {
         blocks.push(format!("{}:", escape(&heading)));
-        let line = |said: compared::Said| {
-            format!("- **{}**: {}", escape(&said.strategy), escape(&said.sentence))
-        };
-        blocks.push(said.into_iter().map(line).collect::<Vec<_>>().join("\n"));
+        blocks
+            .push(listed(said.into_iter().map(|said| {
+                format!("**{}**: {}", escape(&said.strategy), escape(&said.sentence))
+            })));
     }
     let place = point::heading(&point.parameters);
     let place = place.map_or(String::new(), |place| format!(" ({})", escape(&place)));
@@ -181,13 +238,46 @@ fn figures(point: &PointSummary, folder: &str) -> Vec<String> {
     blocks
 }
 
+/// A table of strategies; intervals stand below their figures.
 fn comparison(point: &PointSummary, columns: &[Column]) -> String {
-    let headings = std::iter::once("strategy").chain(columns.iter().map(|(heading, _)| *heading));
+    let headings = columns.iter().map(|column| format!("{}: {}", column.group, column.heading));
+    let headings: Vec<String> = std::iter::once("strategy".to_owned()).chain(headings).collect();
+    let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
     let rows = point.strategies.iter().map(|strategy| {
-        let cells = columns.iter().map(|(_, read)| read(strategy));
+        let cells = columns.iter().map(|column| cell(column, strategy));
         std::iter::once(escape(&strategy.name)).chain(cells).collect()
     });
-    table(&headings.collect::<Vec<_>>(), "---:", rows)
+    table(&headings, "---:", rows)
+}
+
+fn cell(column: &Column, strategy: &StrategySummary) -> String {
+    let figure = escape(&(column.read)(strategy));
+    match (column.interval)(strategy) {
+        Some(interval) => format!("{figure}<br>({})", escape(&interval)),
+        None => figure,
+    }
+}
+
+/// What each mechanism asks of both sides, to be ticked.
+fn checklists(summary: &Summary) -> Vec<String> {
+    let mut mechanisms: Vec<&str> = Vec::new();
+    for strategy in summary.points.iter().flat_map(|point| &point.strategies) {
+        if !mechanisms.contains(&strategy.mechanism.as_str()) {
+            mechanisms.push(&strategy.mechanism);
+        }
+    }
+    let mut blocks =
+        vec!["Declared, not measured: tick what holds for your integration.".to_owned()];
+    for constraints in mechanisms.into_iter().filter_map(constraints::of) {
+        blocks.push(format!("**{}**", escape(constraints.mechanism)));
+        let items = constraints.items();
+        blocks.push(listed(items.iter().map(|(name, text)| format!("[ ] **{name}.** {text}"))));
+    }
+    blocks
+}
+
+fn listed(lines: impl Iterator<Item = String>) -> String {
+    lines.flat_map(|line| ["- ".to_owned(), line, "\n".to_owned()]).collect()
 }
 
 /// Theory beside measurement, for the strategies that have one.
@@ -228,25 +318,6 @@ fn checks(summary: &Summary) -> String {
         ]
     });
     table(&["check", "outcome", "what was found"], "---", rows)
-}
-
-fn limits(summary: &Summary) -> String {
-    let mut sentences = vec![
-        "Loopback only: source and subscribers ran on one machine, so the numbers contain neither \
-         network distance nor packet loss. Compare strategies with each other, not with a service \
-         across a network.",
-        "Lost events have no latency; they are counted and are in no percentile.",
-        "An event counts once for each subscriber it is owed to.",
-        "“—” stands for a figure that was withheld because too few events support it, or that \
-         cannot exist.",
-    ];
-    if wording::shares_memory(&summary.points) {
-        sentences.push(
-            "Memory marked \\* is that of a source process that served several strategies at \
-             once, so it belongs to none of them alone.",
-        );
-    }
-    sentences.join(" ")
 }
 
 fn colophon(summary: &Summary) -> String {
@@ -306,15 +377,23 @@ mod tests {
 
     #[test]
     fn a_report_gives_the_verdict_first() {
-        insta::assert_snapshot!(report(&sample::summary()));
+        insta::assert_snapshot!(report(&sample::analysis()));
     }
 
     #[test]
     fn every_linked_chart_is_drawn() {
-        let (summary, figures) = sample::swept();
-        let text = report(&summary);
+        let analysis = sample::swept_analysis();
+        let text = report(&analysis);
+        let (summary, figures) = (&analysis.summary, &analysis.figures);
         let folders = crate::report::point::chart_folders(&summary.points);
-        assert_eq!(text.matches("](charts/").count(), folders.len() * plot::CHARTS.len());
+        let drawn: Vec<String> =
+            plot::render_all(summary, figures).into_iter().map(|file| file.path).collect();
+        let linked = text.matches("](charts/").count();
+        assert_eq!(linked, folders.len() * plot::CHARTS.len() + plot::SWEEP_CHARTS.len());
+        for link in text.split("](charts/").skip(1) {
+            let path = link.split(')').next().expect("it ends");
+            assert!(drawn.contains(&format!("charts/{path}")), "{path}");
+        }
         for folder in folders {
             for chart in plot::CHARTS {
                 assert!(text.contains(&format!("]({folder}/{}.svg)", chart.name)));
@@ -325,10 +404,11 @@ mod tests {
 
     #[test]
     fn hostile_text_stays_text() {
-        let mut summary = sample::summary();
+        let mut analysis = sample::analysis();
+        let summary = &mut analysis.summary;
         summary.scenario.title = "a | b `c` <script> *d* [e](f)\n# g".to_owned();
         summary.points[0].strategies[0].name = "x|y".to_owned();
-        let text = report(&summary);
+        let text = report(&analysis);
         let title = r"# a \| b \`c\` &lt;script&gt; \*d\* \[e\](f) \# g";
         assert_eq!(text.lines().next(), Some(title));
         assert!(text.contains(r"| x\|y |"));
@@ -336,11 +416,11 @@ mod tests {
 
     #[test]
     fn an_empty_or_interrupted_run_says_so() {
-        let mut summary = sample::summary();
-        summary.points.clear();
-        summary.complete = false;
-        summary.verdict.checks.clear();
-        let text = report(&summary);
+        let mut analysis = sample::analysis();
+        analysis.summary.points.clear();
+        analysis.summary.complete = false;
+        analysis.summary.verdict.checks.clear();
+        let text = report(&analysis);
         assert!(text.contains("Nothing was measured.") && text.contains("**Incomplete.**"));
         assert!(text.contains("No check was made."));
     }

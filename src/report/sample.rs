@@ -106,6 +106,7 @@ pub(super) fn summary() -> Summary {
 }
 
 /// The run with an objective, prices and thresholds.
+#[expect(clippy::too_many_lines, reason = "a sample, figure by figure")]
 pub(super) fn decided() -> Summary {
     let mut summary = summary();
     let few = |value: f64, low: f64, high: f64| Estimate {
@@ -275,6 +276,23 @@ pub(super) fn swept() -> (Summary, Vec<PointFigures>) {
     for (place, rate) in ["20/s", "200/s"].into_iter().enumerate() {
         summary.points[place].parameters = parameters(rate);
         figures[place].parameters = parameters(rate);
+    }
+    (summary, figures)
+}
+
+/// The run again, swept over three rates and two intervals, so that it has six points.
+pub(super) fn grid() -> (Summary, Vec<PointFigures>) {
+    let (mut summary, mut figures) = (summary(), figures());
+    let (point, curves) = (summary.points.remove(0), figures.remove(0));
+    for rate in ["2/s", "20/s", "200/s"] {
+        for every in ["250ms", "1s"] {
+            let parameters: BTreeMap<String, String> =
+                [("events.rate", rate), ("strategy.poll.every", every)]
+                    .map(|(path, value)| (path.to_owned(), value.to_owned()))
+                    .into();
+            summary.points.push(PointSummary { parameters: parameters.clone(), ..point.clone() });
+            figures.push(PointFigures { parameters, ..curves.clone() });
+        }
     }
     (summary, figures)
 }

@@ -13,6 +13,7 @@ use pollpush::delivery::MECHANISMS;
 use pollpush::delivery::contract::{DeliveryError, Half, Mechanism, Strategy};
 use pollpush::event::{Encoder, Sequence};
 use pollpush::promise::Promise;
+use pollpush::report::constraints;
 use pollpush::source::feed::EventWriter;
 use pollpush::source::lane::{Contents, Lane, LaneThread, SourceHalf};
 use pollpush::source::log::event_log;
@@ -321,6 +322,15 @@ fn stamps_are_in_order(name: &str, tried: &Tried) {
         let due = tried.epoch.after(Duration::from_millis(delivery.sequence.index()));
         assert!(due <= delivery.arrived, "{name}");
         assert!(delivery.arrived <= delivery.usable, "{name}");
+    }
+}
+
+#[test]
+fn every_mechanism_has_a_checklist_of_what_is_not_measured() {
+    for mechanism in MECHANISMS {
+        let control = mechanism.standing_alone().in_process().is_some();
+        let listed = constraints::of(mechanism.name()).is_some();
+        assert_eq!(listed, !control, "{}", mechanism.name());
     }
 }
 

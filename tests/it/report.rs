@@ -45,7 +45,7 @@ fn everything_derived_is_rebuilt_byte_for_byte() {
     first.expect_code(&[0]);
     let before = contents(&run);
     fs::remove_dir_all(run.join("charts")).unwrap();
-    for file in ["summary.json", "summary.csv", "report.md"] {
+    for file in ["summary.json", "summary.csv", "report.md", "report.html"] {
         fs::remove_file(run.join(file)).unwrap();
     }
     let second = report(&run);

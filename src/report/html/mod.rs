@@ -15,7 +15,7 @@ use crate::analysis::summary::{CheckStatus, PointSummary, StrategySummary, Summa
 
 use super::answer::answer;
 use super::columns::{COST, Column, LIMITS, OUTCOME};
-use super::plot::{self, CHARTS, View};
+use super::plot::{self, CHARTS, SWEEP_CHARTS, SweepView, View};
 use super::{background, compared, constraints, point, wording};
 
 mod aim;
@@ -313,8 +313,20 @@ fn charts(analysis: &Analysis, place: usize, point: &PointSummary) -> Vec<Chart>
         .collect()
 }
 
-fn sweep_charts(_analysis: &Analysis) -> Vec<Chart> {
-    Vec::new()
+/// The charts over all points; none without a sweep.
+fn sweep_charts(analysis: &Analysis) -> Vec<Chart> {
+    let Some(view) = SweepView::new(&analysis.summary, &analysis.figures) else {
+        return Vec::new();
+    };
+    let view = view.narrow();
+    SWEEP_CHARTS
+        .iter()
+        .map(|chart| {
+            let id = format!("chart-{}", chart.name);
+            let svg = chart.inline_svg(&view, &format!("svg-{id}"));
+            Chart { id, title: chart.title, svg: Value::from_safe_string(svg) }
+        })
+        .collect()
 }
 
 fn theory(point: &PointSummary) -> (Option<Table>, Vec<[String; 2]>) {

@@ -63,6 +63,7 @@
     difference: (value) => (value < 0 ? "−" : "+") + time(Math.abs(value)),
     bytes: (value) => inUnit(value, SIZES),
     share: (value) => `${digits(value * 100)} %`,
+    rate: (value) => `${digits(value)}/s`,
     number: digits,
   };
   const axis = (words) => {

@@ -22,6 +22,8 @@ pub(super) enum Unit {
     Bytes,
     /// A share of one.
     Share,
+    /// Events per second.
+    PerSecond,
     /// A number of its own.
     Number,
 }
@@ -35,6 +37,7 @@ impl Unit {
             Unit::Difference => quantity::tick_difference(value),
             Unit::Bytes => quantity::tick_bytes(value),
             Unit::Share => format!("{} %", tick_number(value * 100.0)),
+            Unit::PerSecond => format!("{}/s", tick_number(value)),
             Unit::Number => tick_number(value),
         }
     }
@@ -45,6 +48,7 @@ impl Unit {
             Unit::Difference => "difference",
             Unit::Bytes => "bytes",
             Unit::Share => "share",
+            Unit::PerSecond => "rate",
             Unit::Number => "number",
         }
     }
@@ -122,6 +126,26 @@ impl Axis {
         }
         let ticks = log_ticks(low, high, unit);
         Some(Axis { title: title.to_owned(), ticks, scale: Scale::Log { low, high }, unit })
+    }
+
+    /// A logarithmic axis with a tick at each of these values and nowhere else; `None` unless
+    /// there are two of them, all above zero.
+    pub(super) fn of_values(values: &[(f64, String)], title: &str, unit: Unit) -> Option<Axis> {
+        let least = values.iter().map(|(value, _)| *value).fold(f64::INFINITY, f64::min);
+        let most = values.iter().map(|(value, _)| *value).fold(0.0, f64::max);
+        if least <= 0.0 || most <= least || !most.is_finite() {
+            return None;
+        }
+        // A little room, so that marks at the ends are whole.
+        let room = (most / least).powf(0.04);
+        let tick =
+            |(value, label): &(f64, String)| Tick { value: *value, label: label.clone(), rank: 0 };
+        Some(Axis {
+            title: title.to_owned(),
+            ticks: values.iter().map(tick).collect(),
+            scale: Scale::Log { low: least / room, high: most * room },
+            unit,
+        })
     }
 
     /// A linear axis from zero with round steps.
@@ -222,6 +246,15 @@ fn log_ticks(low: f64, high: f64, unit: Unit) -> Vec<Tick> {
         decade *= 10.0;
     }
     ticks
+}
+
+/// The steps of 1, 2, 5, 10, … from the last below or at `least` to the first above or at `most`.
+pub(super) fn round_steps(least: f64, most: f64) -> Vec<f64> {
+    let mut steps = vec![round_down(least)];
+    while let Some(last) = steps.last().copied().filter(|last| *last < most * (1.0 - 1e-9)) {
+        steps.push(round_up(last * 1.01));
+    }
+    steps
 }
 
 /// The next of 1, 2, 5, 10, … that is not below the value.

@@ -181,6 +181,31 @@ impl Canvas {
         self.area(vec![(x, y), (right, y), (right, bottom), (x, bottom)], fill, None);
     }
 
+    /// A framed rectangle filled with slanted lines so far apart, their colours in turn.
+    pub(super) fn hatch(
+        &mut self,
+        (x, y): Place,
+        (width, height): Place,
+        colours: &[Colour],
+        apart: f32,
+    ) {
+        let (right, bottom) = (x + width, y + height);
+        let mut offset = apart / 2.0;
+        for colour in colours.iter().cycle() {
+            if offset >= width + height {
+                break;
+            }
+            // From the top or right edge down to the left or bottom one.
+            let from = if offset <= width { (x + offset, y) } else { (right, y + offset - width) };
+            let to = if offset <= height { (x, y + offset) } else { (x + offset - height, bottom) };
+            self.line(vec![from, to], *colour, (apart * 0.42).min(3.4));
+            offset += apart;
+        }
+        let edge = Some((colours.first().copied().unwrap_or(INK), 0.8));
+        let corners = vec![(x, y), (right, y), (right, bottom), (x, bottom)];
+        self.area(corners, INK.with_alpha(0.0), edge);
+    }
+
     /// The mark of a strategy, with a white rim that lifts it off its curve.
     pub(super) fn marker(&mut self, place: Place, pen: Pen) {
         const RADIUS: f32 = 4.6;

@@ -10,12 +10,12 @@ use super::style::{
     ALARM, AXIS, CARD_EDGE, CARE, Colour, GRID, GRID_FINE, INK, INK_SOFT, PAPER, Pen, SMALL_SIZE,
     TEXT_SIZE, TITLE_SIZE, margin,
 };
-use super::view::View;
+use super::view::Subject;
 
 /// A card under construction, filled from top to bottom.
 #[derive(Debug)]
 pub(super) struct Card<'a> {
-    view: View<'a>,
+    subject: Subject<'a>,
     pub(super) canvas: Canvas,
     /// Between the card's edge and everything on it.
     pub(super) margin: f32,
@@ -38,6 +38,7 @@ pub(super) enum Sample {
     Dashes(Colour),
     Line(Colour, f32),
     Block(Colour),
+    Hatch(Colour),
 }
 
 /// The plot's rectangle with its axes.
@@ -63,23 +64,29 @@ impl Frame {
 
 impl<'a> Card<'a> {
     /// Begins a card with its heading; `units` says what lengths and positions mean.
-    pub(super) fn open(view: &View<'a>, id: &'static str, title: &str, units: &str) -> Card<'a> {
-        let canvas = Canvas::new(id, title.to_owned(), view.width);
-        let margin = margin(view.width);
-        let mut card = Card { view: *view, canvas, margin, y: 0.6 * margin, notes: Vec::new() };
+    pub(super) fn open(
+        subject: impl Into<Subject<'a>>,
+        id: &'static str,
+        title: &str,
+        units: &str,
+    ) -> Card<'a> {
+        let subject = subject.into();
+        let canvas = Canvas::new(id, title.to_owned(), subject.width);
+        let margin = margin(subject.width);
+        let Subject { name, sample, .. } = subject.clone();
+        let mut card = Card { subject, canvas, margin, y: 0.6 * margin, notes: Vec::new() };
         card.paragraph(title, 2, TITLE_SIZE, Weight::Medium, INK);
         card.y += 2.0;
-        card.paragraph(&view.name(), 1, TEXT_SIZE, Weight::Regular, INK);
-        let subtitle = format!("{units}; {}.", view.sample());
+        card.paragraph(&name, 1, TEXT_SIZE, Weight::Regular, INK);
+        let subtitle = format!("{units}; {sample}.");
         card.paragraph(&subtitle, 4, TEXT_SIZE, Weight::Regular, INK_SOFT);
         card.verdict();
-        let name = view.name();
         card.canvas.description = format!("{name}. {subtitle}");
         card
     }
 
     fn verdict(&mut self) {
-        let (words, colour) = match self.view.summary.verdict.status {
+        let (words, colour) = match self.subject.summary.verdict.status {
             VerdictStatus::Valid => return,
             VerdictStatus::Caveats => ("Verdict: caveats. Read the checks before you cite.", CARE),
             VerdictStatus::Invalid => ("Verdict: invalid. Do not use these numbers.", ALARM),
@@ -136,19 +143,24 @@ impl<'a> Card<'a> {
             }
             let label = Text { place: (x + SAMPLE, self.y - 7.0), ..label };
             let place = (x, self.y - 12.0);
-            match entry.sample {
-                Sample::Curve(_) => self.canvas.group(&entry.label, |canvas| {
+            if let Sample::Curve(_) = entry.sample {
+                self.canvas.group(&entry.label, |canvas| {
                     draw_sample(canvas, entry.sample, place);
                     canvas.text(label);
-                }),
-                _ => {
-                    draw_sample(&mut self.canvas, entry.sample, place);
-                    self.canvas.text(label);
-                }
+                });
+            } else {
+                draw_sample(&mut self.canvas, entry.sample, place);
+                self.canvas.text(label);
             }
             x += width + GAP;
         }
         self.y += 2.0;
+    }
+
+    /// Adds a heading above a part of the card.
+    pub(super) fn heading(&mut self, text: &str) {
+        self.y += 8.0;
+        self.paragraph(text, 2, TEXT_SIZE, Weight::Medium, INK);
     }
 
     /// Draws an empty plot with its axes and makes room for it.
@@ -222,7 +234,7 @@ impl<'a> Card<'a> {
 
     /// Marks a plot whose numbers must not be used.
     pub(super) fn watermark(&mut self, corner: Place, size: Place) {
-        if self.view.summary.verdict.status == VerdictStatus::Invalid {
+        if self.subject.summary.verdict.status == VerdictStatus::Invalid {
             let letters = (size.1 * 0.42).min(120.0);
             let middle = (corner.0 + size.0 / 2.0, corner.1 + size.1 / 2.0 + letters * 0.36);
             let text = Text::new(middle, "INVALID", letters).medium().turned(-9.0);
@@ -267,8 +279,8 @@ impl<'a> Card<'a> {
     }
 
     fn footer(&self) -> String {
-        let summary = self.view.summary;
-        if self.view.of_several_runs {
+        let summary = self.subject.summary;
+        if self.subject.of_several_runs {
             return "curves of several runs, each with a verdict of its own".to_owned();
         }
         let verdict = wording::verdict_word(summary.verdict.status);
@@ -292,6 +304,9 @@ fn draw_sample(canvas: &mut Canvas, sample: Sample, (x, y): Place) {
             let places = [(x + 6.0, y - 7.0), (x + 22.0, y - 7.0)].into_iter();
             let places = places.chain([(x + 22.0, y + 7.0), (x + 6.0, y + 7.0)]).collect();
             canvas.area(places, colour, Some((AXIS, 0.8)));
+        }
+        Sample::Hatch(colour) => {
+            canvas.hatch((x + 6.0, y - 7.0), (16.0, 14.0), &[colour], 5.0);
         }
     }
 }

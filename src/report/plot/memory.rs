@@ -37,7 +37,7 @@ fn draw(view: &View<'_>) -> Canvas {
     if strategies.iter().any(|strategy| strategy.memory.source_lanes > 1) {
         card.note(
             "A source process that serves several strategies at once holds the memory of all of \
-             them: compare the subscribers’ parts, or run with `layout = \"solo\"`."
+             them: compare the subscribers’ parts, or run each alone (layout solo)."
                 .to_owned(),
         );
     }

@@ -1,8 +1,8 @@
-//! Charts of one point, each as SVG and PNG.
+//! Charts of one point and of a whole sweep, each as SVG and PNG.
 //!
 //! A chart is drawn once, on a [`canvas::Canvas`] of lines, areas and texts, and written
 //! twice. The typeface is embedded, so that a chart looks the same on every machine. A new
-//! chart is one file here and one line in [`CHARTS`].
+//! chart is one file here and one line in [`CHARTS`] or [`SWEEP_CHARTS`].
 
 mod axis;
 mod bars;
@@ -11,6 +11,7 @@ mod canvas;
 mod card;
 mod cpu_per_event;
 mod curve;
+mod decision_map;
 mod font;
 mod latency_ecdf;
 mod latency_over_time;
@@ -21,12 +22,15 @@ mod png;
 mod requests_per_event;
 mod style;
 mod svg;
+mod sweep;
+mod sweep_lines;
 mod trade_off;
 mod view;
 
 #[cfg(test)]
 mod tests;
 
+pub use sweep::SweepView;
 pub use view::View;
 
 use crate::analysis::figures::PointFigures;
@@ -59,6 +63,35 @@ pub const CHARTS: &[Chart] = &[
 
 /// How soon events become usable.
 pub const LATENCY_ECDF: Chart = latency_ecdf::CHART;
+
+/// A kind of chart over all points of a sweep.
+#[derive(Clone, Copy, Debug)]
+pub struct SweepChart {
+    /// The stem of its file names.
+    pub name: &'static str,
+    /// What it shows, in one statement.
+    pub title: &'static str,
+    /// Draws it.
+    draw: fn(&SweepView<'_>) -> canvas::Canvas,
+}
+
+/// Every chart of a sweep, in the order of the report.
+pub const SWEEP_CHARTS: &[SweepChart] = &[
+    decision_map::BY_SETTINGS,
+    decision_map::BY_LATENCY,
+    sweep_lines::LATENCY_P50,
+    sweep_lines::LATENCY_P99,
+    sweep_lines::REQUESTS,
+    sweep_lines::CPU,
+];
+
+impl SweepChart {
+    /// As [`Chart::inline_svg`].
+    #[must_use]
+    pub fn inline_svg(&self, view: &SweepView<'_>, id: &str) -> String {
+        svg::element(&(self.draw)(view), id)
+    }
+}
 
 impl Chart {
     /// The chart as a complete SVG file.
@@ -98,25 +131,33 @@ pub struct ChartFile {
     pub bytes: Vec<u8>,
 }
 
-/// Draws every chart of every point as SVG and PNG.
+/// Draws every chart of the sweep and of every point as SVG and PNG.
 ///
 /// Points and strategies find their curves by their parameters and names; a chart without
-/// curves says so.
+/// curves says so. A run without a sweep has no charts of one.
 #[must_use]
 pub fn render_all(summary: &Summary, figures: &[PointFigures]) -> Vec<ChartFile> {
     let mut files = Vec::with_capacity(summary.points.len() * CHARTS.len() * 2);
+    if let Some(view) = SweepView::new(summary, figures) {
+        for chart in SWEEP_CHARTS {
+            files.extend(both("charts", chart.name, &(chart.draw)(&view)));
+        }
+    }
     for (point, folder) in summary.points.iter().zip(chart_folders(&summary.points)) {
         let curves = figures.iter().find(|curves| curves.parameters == point.parameters);
         let view = View::new(summary, point, curves);
         for chart in CHARTS {
-            let canvas = (chart.draw)(&view);
-            let path = format!("{folder}/{}", chart.name);
-            files.push(ChartFile {
-                path: format!("{path}.svg"),
-                bytes: svg::file(&canvas).into_bytes(),
-            });
-            files.push(ChartFile { path: format!("{path}.png"), bytes: png::file(&canvas) });
+            files.extend(both(&folder, chart.name, &(chart.draw)(&view)));
         }
     }
     files
+}
+
+/// The files of a chart.
+fn both(folder: &str, name: &str, canvas: &canvas::Canvas) -> [ChartFile; 2] {
+    let path = format!("{folder}/{name}");
+    [
+        ChartFile { path: format!("{path}.svg"), bytes: svg::file(canvas).into_bytes() },
+        ChartFile { path: format!("{path}.png"), bytes: png::file(canvas) },
+    ]
 }

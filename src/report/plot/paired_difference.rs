@@ -3,7 +3,7 @@
 use super::Chart;
 use super::axis::{Axis, Unit};
 use super::canvas::{Canvas, Reading};
-use super::card::{Card, Entry, Sample};
+use super::card::{Card, Entry, Frame, Sample};
 use super::curve::{self, Series};
 use super::style::{AXIS, INK, PLOT_HEIGHT};
 use super::view::View;
@@ -29,7 +29,7 @@ fn draw(view: &View<'_>) -> Canvas {
     let title = "difference of latency: strategy − first";
     let x = Axis::between(least as f64, most as f64, title, Unit::Difference);
     let mut entries: Vec<Entry> = series.iter().map(Series::entry).collect();
-    let middle = "upright: interval of the median".to_owned();
+    let middle = "across: interval of the median".to_owned();
     if view.point.paired.iter().any(|pair| pair.interval.is_some()) {
         entries.push(Entry { label: middle, sample: Sample::Line(INK, 1.7) });
     }
@@ -47,15 +47,22 @@ fn draw(view: &View<'_>) -> Canvas {
             for stretch in curve::unbroken(places) {
                 curve::draw(canvas, &stretch, series, Reading::Corners);
             }
-            for end in pair.and_then(|pair| pair.interval).iter().flat_map(|i| [i.low, i.high]) {
-                if let Some((x, y)) = frame.place(end as f64, 0.5) {
-                    canvas.line(vec![(x, y - 9.0), (x, y + 9.0)], INK, 1.7);
-                }
-            }
+            draw_interval(canvas, &frame, pair);
         });
     }
     account(&mut card, view, &series);
     card.finish()
+}
+
+/// Draws the interval of the median across the curve.
+fn draw_interval(canvas: &mut Canvas, frame: &Frame, pair: Option<&Paired>) {
+    let Some(interval) = pair.and_then(|pair| pair.interval) else { return };
+    let ends = [interval.low, interval.high].map(|end| frame.place(end as f64, 0.5));
+    let [Some(low), Some(high)] = ends else { return };
+    canvas.line(vec![low, high], INK, 1.7);
+    for (x, y) in [low, high] {
+        canvas.line(vec![(x, y - 7.0), (x, y + 7.0)], INK, 1.7);
+    }
 }
 
 fn pair<'a>(view: &View<'a>, series: &Series<'_>) -> Option<&'a Paired> {

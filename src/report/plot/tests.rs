@@ -7,7 +7,7 @@ use crate::analysis::summary::{Summary, VerdictStatus};
 use crate::report::sample;
 
 use super::canvas::{Anchor, Shape};
-use super::{CHARTS, ChartFile, View, page_css, render_all};
+use super::{CHARTS, ChartFile, SWEEP_CHARTS, SweepView, View, page_css, render_all};
 
 /// The charts of the first point, without drawing them as PNG too.
 fn svgs(summary: &Summary, figures: &[PointFigures]) -> Vec<String> {
@@ -46,7 +46,7 @@ fn assert_well_formed(svg: &str) {
 fn every_chart_of_every_point_is_an_svg_and_a_png() {
     let (summary, figures) = sample::swept();
     let files = render_all(&summary, &figures);
-    assert_eq!(files.len(), 2 * 2 * CHARTS.len());
+    assert_eq!(files.len(), 2 * (2 * CHARTS.len() + SWEEP_CHARTS.len()));
     let paths: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
     assert_eq!(paths.len(), files.len());
     assert!(paths.contains("charts/events.rate-200-s/latency-ecdf.png"), "{paths:?}");
@@ -234,6 +234,43 @@ fn a_page_s_charts_have_no_colour_of_their_own() {
             assert_eq!(rules.matches(&format!("{name}:")).count(), 2, "{name} in {}", chart.name);
         }
     }
+}
+
+#[test]
+fn charts_of_a_sweep_are_well_formed_named_and_marked_if_invalid() {
+    let (mut summary, figures) = sample::grid();
+    for status in [VerdictStatus::Caveats, VerdictStatus::Invalid] {
+        summary.verdict.status = status;
+        for view in [SweepView::new(&summary, &figures), SweepView::new(&summary, &[])] {
+            let view = view.expect("it is swept").narrow();
+            for chart in SWEEP_CHARTS {
+                let svg = chart.inline_svg(&view, chart.name);
+                assert_well_formed(&svg);
+                assert!(svg.contains("6 points, each with n = 480 events"), "{}", chart.name);
+                let marked = svg.contains(">INVALID<");
+                assert_eq!(marked, status == VerdictStatus::Invalid, "{}", chart.name);
+                assert!(!svg.contains("=\"#"), "{}", chart.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_break_even_of_theory_is_drawn_where_it_applies() {
+    let (mut summary, figures) = sample::grid();
+    let drawn = |summary: &Summary| {
+        let view = SweepView::new(summary, &figures).expect("it is swept");
+        ["decision-map", "sweep-requests-per-event", "sweep-latency-p50"].map(|name| {
+            let chart = SWEEP_CHARTS.iter().find(|chart| chart.name == name).expect("a chart");
+            chart.inline_svg(&view, name).contains("λT = 1")
+        })
+    };
+    assert_eq!(drawn(&summary), [true, true, false]);
+    // A webhook that posts several events at once makes fewer requests than one an event.
+    for strategy in summary.points.iter_mut().flat_map(|point| &mut point.strategies) {
+        strategy.settings = serde_json::json!({ "every": "1s", "batch": { "max": 10 } });
+    }
+    assert_eq!(drawn(&summary), [false, false, false]);
 }
 
 #[test]

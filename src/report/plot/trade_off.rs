@@ -132,15 +132,20 @@ fn marks<'a>(
 fn axes(marks: &[Mark<'_>], quantile: &str) -> Option<(Axis, Axis)> {
     let requests = marks.iter().flat_map(|mark| {
         let ends = mark.requests_between.into_iter().flatten();
-        std::iter::once(mark.requests).chain(ends)
+        around(mark.requests).into_iter().chain(ends)
     });
     let latencies = marks.iter().flat_map(|mark| {
         let ends = mark.latency_between.into_iter().flatten().map(|end| end as f64);
-        std::iter::once(mark.latency).chain(ends)
+        around(mark.latency).into_iter().chain(ends)
     });
     let x = Axis::log(requests, "requests per delivered event", Unit::Number)?;
     let y = Axis::log(latencies, &format!("{quantile} latency: usable − due"), Unit::Nanoseconds)?;
     Some((x, y))
+}
+
+/// A little less and a little more, so that no mark lies on the edge.
+fn around(value: f64) -> [f64; 2] {
+    [value / 1.15, value * 1.15]
 }
 
 /// The marks that no other one beats in both, from the fewest requests on.

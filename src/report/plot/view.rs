@@ -81,8 +81,30 @@ impl<'a> View<'a> {
     }
 }
 
+/// What a card is about: the run, and which part of it.
+#[derive(Clone, Debug)]
+pub(super) struct Subject<'a> {
+    pub(super) summary: &'a Summary,
+    /// The scenario's title, and what of it is shown.
+    pub(super) name: String,
+    /// How much was measured.
+    pub(super) sample: String,
+    /// Width of the card.
+    pub(super) width: f32,
+    /// Whether it is of several runs, each with a verdict of its own.
+    pub(super) of_several_runs: bool,
+}
+
+impl<'a> From<&View<'a>> for Subject<'a> {
+    fn from(view: &View<'a>) -> Subject<'a> {
+        let (name, sample) = (view.name(), view.sample());
+        let of_several_runs = view.of_several_runs;
+        Subject { summary: view.summary, name, sample, width: view.width, of_several_runs }
+    }
+}
+
 /// The common value, or the least and the greatest.
-fn span(values: impl Iterator<Item = u64> + Clone, name: &str) -> Option<String> {
+pub(super) fn span(values: impl Iterator<Item = u64> + Clone, name: &str) -> Option<String> {
     let (least, most) = (values.clone().min()?, values.max()?);
     Some(if least == most {
         quantity::counted(least, name)
