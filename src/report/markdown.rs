@@ -277,7 +277,7 @@ fn checklists(summary: &Summary) -> Vec<String> {
 }
 
 fn listed(lines: impl Iterator<Item = String>) -> String {
-    lines.flat_map(|line| ["- ".to_owned(), line, "\n".to_owned()]).collect()
+    lines.fold(String::new(), |list, line| list + "- " + &line + "\n")
 }
 
 /// Theory beside measurement, for the strategies that have one.

@@ -123,7 +123,11 @@ fn a_disk_that_fills_up_ends_the_run_and_keeps_what_was_recorded() {
     let ended = program.wait_here();
     ended.expect_code(&[1]);
     program.expect_nothing_left();
-    assert!(ended.stderr.contains("finished trials are kept in "), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("finished trials are kept; `pollpush run --resume "),
+        "{}",
+        ended.stderr
+    );
     assert!(ended.stderr.contains(&*run.to_string_lossy()), "{}", ended.stderr);
     assert!(ended.stderr.contains("check free space"), "{}", ended.stderr);
 

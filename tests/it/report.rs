@@ -141,7 +141,7 @@ fn a_folder_of_runs_gets_a_page_that_links_and_overlays_them() {
     assert!(ended.stdout.ends_with("index.html\n"), "{}", ended.stdout);
     for run in [&first, &second] {
         let name = run.file_name().unwrap().to_str().unwrap();
-        assert!(page.contains(&format!("href=\"{name}/report.html\"")), "{name}");
+        assert!(page.contains(&format!("href=\"{name}&#x2f;report.html\"")), "{name}");
         assert!(run.join("report.html").is_file(), "a run without a report gets one");
         assert_eq!(Run::open(run).unwrap().verify().unwrap(), []);
     }

@@ -4,12 +4,12 @@
 //! With an objective a cell is what the objective came to. Without one it is who needs the fewest
 //! requests; strategies whose intervals overlap are not told apart.
 
-use crate::analysis::summary::{ChoiceStatus, PointSummary, Summary};
+use crate::analysis::summary::{ChoiceStatus, PointSummary, StrategySummary, Summary};
 use crate::measure::Measure;
 use crate::report::quantity;
 
 use super::SweepChart;
-use super::axis::round_steps;
+use super::axis::{Unit, round_steps};
 use super::canvas::{Anchor, Canvas, Place, Text};
 use super::card::{Card, Entry, Sample};
 use super::font::{self, Weight};
@@ -141,7 +141,7 @@ fn fewest(
     view: &SweepView<'_>,
     point: &PointSummary,
     names: &[&str],
-    keeps: impl Fn(&crate::analysis::summary::StrategySummary) -> Option<bool>,
+    keeps: impl Fn(&StrategySummary) -> Option<bool>,
 ) -> Verdict {
     /// A strategy with its interval of requests, and whether it certainly keeps the limit.
     struct Candidate {
@@ -150,7 +150,7 @@ fn fewest(
         interval: Option<[f64; 2]>,
         certain: bool,
     }
-    let candidate = |strategy: &crate::analysis::summary::StrategySummary| {
+    let candidate = |strategy: &StrategySummary| {
         let kept = keeps(strategy);
         if kept == Some(false) || strategy.events.delivered == 0 {
             return None;
@@ -184,10 +184,12 @@ fn fewest(
 }
 
 fn by_latency(view: &SweepView<'_>) -> Canvas {
-    let measure = Measure::LatencyP99;
-    let units =
-        "Acceptable p99 latency upwards; of those that keep it, who makes the fewest requests";
-    let mut card = Card::open(view.subject(), BY_LATENCY.name, BY_LATENCY.title, units);
+    let measure = highest_quantile(view);
+    let units = format!(
+        "Acceptable {} upwards; of those that keep it, who makes the fewest requests",
+        measure.name()
+    );
+    let mut card = Card::open(view.subject(), BY_LATENCY.name, BY_LATENCY.title, &units);
     let Some(main) = view.main() else {
         card.blank("Nothing to show: no swept setting is a quantity with several values.");
         return card.finish();
@@ -205,14 +207,15 @@ fn by_latency(view: &SweepView<'_>) -> Canvas {
         .filter(|value| *value > 0.0)
         .collect();
     let (Some(line), false) = (line, latencies.is_empty()) else {
-        card.blank("Nothing to show: no p99 latency is supported by the sample.");
+        card.blank("Nothing to show: no latency is supported by the sample.");
         return card.finish();
     };
     let least = latencies.iter().copied().fold(f64::INFINITY, f64::min);
     let most = latencies.iter().copied().fold(0.0, f64::max);
     let limits = round_steps(least, most);
-    let cell = |limit: f64, x: f64| {
-        let at = line.points.iter().find(|(number, _)| number.total_cmp(&x).is_eq());
+    let cell = |limit: f64, x: &str| {
+        let is = |point: &PointSummary| point.parameters.get(&main.path).is_some_and(|at| at == x);
+        let at = line.points.iter().find(|(_, point)| is(point));
         let Some((_, point)) = at else { return Verdict::Unknown };
         fewest(view, point, &names, |strategy| {
             let [low, high] = view.estimate(point, strategy, measure)?.interval?;
@@ -226,12 +229,12 @@ fn by_latency(view: &SweepView<'_>) -> Canvas {
     let numbers = main.numbers();
     let grid = Grid {
         across: main.path.clone(),
-        upwards: "acceptable p99 latency".to_owned(),
+        upwards: format!("acceptable {}", measure.name()),
         columns: numbers.iter().map(|(_, text)| text.clone()).collect(),
         rows: limits.iter().map(|limit| quantity::tick_duration(*limit)).collect(),
         cells: limits
             .iter()
-            .map(|limit| numbers.iter().map(|(x, _)| cell(*limit, *x)).collect())
+            .map(|limit| numbers.iter().map(|(_, text)| cell(*limit, text)).collect())
             .collect(),
     };
     draw(&mut card, &names, &grid, None);
@@ -241,6 +244,25 @@ fn by_latency(view: &SweepView<'_>) -> Canvas {
     card.finish()
 }
 
+/// The highest quantile of latency that is known wherever anything was delivered; the median if
+/// none is.
+fn highest_quantile(view: &SweepView<'_>) -> Measure {
+    let delivering = || {
+        let all = view
+            .summary
+            .points
+            .iter()
+            .flat_map(|point| point.strategies.iter().map(move |strategy| (point, strategy)));
+        all.filter(|(_, strategy)| strategy.events.delivered > 0)
+    };
+    [Measure::LatencyP99, Measure::LatencyP95, Measure::LatencyP90]
+        .into_iter()
+        .find(|measure| {
+            delivering().all(|(point, one)| view.estimate(point, one, *measure).is_some())
+        })
+        .unwrap_or(Measure::LatencyP50)
+}
+
 /// The curve λT = 1 in cells from the lower left corner, where the settings are the rate of
 /// events and the interval of a plain poll that is compared with a plain webhook.
 fn break_even(
@@ -248,13 +270,18 @@ fn break_even(
     across: &Setting,
     upwards: &Setting,
 ) -> Option<Vec<(f32, f32)>> {
-    let swept_poll = upwards.path.rsplit('.').next() == Some("every");
-    if across.path != RATE || !swept_poll || !across.is_quantity() || !upwards.is_quantity() {
+    if across.path != RATE || !across.is_quantity() || !upwards.is_quantity() {
         return None;
     }
-    let point = view.summary.points.first()?;
-    let polls = point.strategies.iter().any(|one| sweep::plain_poll(one).is_some());
-    if !polls || !point.strategies.iter().any(sweep::plain_webhook) {
+    // The swept time must be a poll's interval at every point, and of no other strategy's.
+    let applies = |point: &PointSummary| {
+        let every = point.parameters.get(&upwards.path).and_then(|text| upwards.number(text));
+        let polls = point.strategies.iter().filter_map(sweep::plain_poll);
+        let is_swept =
+            |poll: f64| every.is_some_and(|every| (poll * 1e9 / every - 1.0).abs() < 1e-6);
+        polls.into_iter().any(is_swept) && point.strategies.iter().any(sweep::plain_webhook)
+    };
+    if upwards.unit != Unit::Nanoseconds || !view.summary.points.iter().all(applies) {
         return None;
     }
     let rates: Vec<f64> = across.numbers().into_iter().map(|(rate, _)| rate).collect();

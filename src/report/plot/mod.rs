@@ -61,7 +61,7 @@ pub const CHARTS: &[Chart] = &[
     latency_over_time::CHART,
 ];
 
-/// How soon events become usable.
+/// The chart that overlays runs.
 pub const LATENCY_ECDF: Chart = latency_ecdf::CHART;
 
 /// A kind of chart over all points of a sweep.
@@ -137,27 +137,52 @@ pub struct ChartFile {
 /// curves says so. A run without a sweep has no charts of one.
 #[must_use]
 pub fn render_all(summary: &Summary, figures: &[PointFigures]) -> Vec<ChartFile> {
-    let mut files = Vec::with_capacity(summary.points.len() * CHARTS.len() * 2);
+    let mut tasks: Vec<Task<'_>> = Vec::new();
     if let Some(view) = SweepView::new(summary, figures) {
-        for chart in SWEEP_CHARTS {
-            files.extend(both("charts", chart.name, &(chart.draw)(&view)));
-        }
+        tasks.extend(SWEEP_CHARTS.iter().map(|chart| {
+            let view = view.clone();
+            let path = format!("charts/{}", chart.name);
+            Task { path, draw: Box::new(move || (chart.draw)(&view)) }
+        }));
     }
     for (point, folder) in summary.points.iter().zip(chart_folders(&summary.points)) {
         let curves = figures.iter().find(|curves| curves.parameters == point.parameters);
         let view = View::new(summary, point, curves);
-        for chart in CHARTS {
-            files.extend(both(&folder, chart.name, &(chart.draw)(&view)));
-        }
+        tasks.extend(CHARTS.iter().map(|chart| Task {
+            path: format!("{folder}/{}", chart.name),
+            draw: Box::new(move || (chart.draw)(&view)),
+        }));
     }
-    files
+    drawn(&tasks)
+}
+
+/// A chart to be drawn.
+struct Task<'a> {
+    /// Its path without an ending.
+    path: String,
+    draw: Box<dyn Fn() -> canvas::Canvas + Send + Sync + 'a>,
+}
+
+/// Draws charts on all CPUs, because a sweep has hundreds and pictures take time; their order is
+/// that of the tasks.
+fn drawn(tasks: &[Task<'_>]) -> Vec<ChartFile> {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = tasks.len().div_ceil(cpus).max(1);
+    std::thread::scope(|scope| {
+        let shares: Vec<_> = tasks
+            .chunks(share)
+            .map(|tasks| scope.spawn(move || tasks.iter().flat_map(files).collect::<Vec<_>>()))
+            .collect();
+        let finished = shares.into_iter().map(std::thread::ScopedJoinHandle::join);
+        finished.flat_map(|files| files.expect("drawing does not panic")).collect()
+    })
 }
 
 /// The files of a chart.
-fn both(folder: &str, name: &str, canvas: &canvas::Canvas) -> [ChartFile; 2] {
-    let path = format!("{folder}/{name}");
+fn files(task: &Task<'_>) -> [ChartFile; 2] {
+    let (path, canvas) = (&task.path, (task.draw)());
     [
-        ChartFile { path: format!("{path}.svg"), bytes: svg::file(canvas).into_bytes() },
-        ChartFile { path: format!("{path}.png"), bytes: png::file(canvas) },
+        ChartFile { path: format!("{path}.svg"), bytes: svg::file(&canvas).into_bytes() },
+        ChartFile { path: format!("{path}.png"), bytes: png::file(&canvas) },
     ]
 }

@@ -143,7 +143,8 @@ impl<'a> SweepView<'a> {
             _ => "no strategy was measured".to_owned(),
         };
         let name = self.summary.scenario.title.clone();
-        Subject { summary: self.summary, name, sample, width: self.width, of_several_runs: false }
+        let (summary, width) = (self.summary, self.width);
+        Subject { summary, name, sample, width, of_several_runs: false }
     }
 }
 

@@ -7,7 +7,7 @@ use super::axis::{Axis, Unit};
 use super::canvas::{Canvas, Place, Reading};
 use super::card::{Card, Entry, Frame, Sample};
 use super::curve;
-use super::style::{INK_SOFT, PLOT_HEIGHT, pen};
+use super::style::{INK_SOFT, PLOT_HEIGHT, pen, shade};
 use super::sweep::{self, Estimate, Line, RATE, Setting, SweepView};
 
 pub(super) const LATENCY_P50: SweepChart = SweepChart {
@@ -92,8 +92,8 @@ fn legend(
         .enumerate()
         .map(|(place, name)| Entry { label: (*name).to_owned(), sample: Sample::Curve(pen(place)) })
         .collect();
-    if lines.iter().any(|line| break_even(line, main, measure).is_some()) {
-        let label = "dashed: λT = 1, closed form".to_owned();
+    if lines.iter().any(|line| !break_even(line, main, measure).is_empty()) {
+        let label = "dashed: a poll’s λT = 1, closed form".to_owned();
         entries.push(Entry { label, sample: Sample::Dashes(INK_SOFT) });
     }
     card.legend(&entries);
@@ -159,14 +159,16 @@ fn bands(frame: &Frame, known: &[(f64, Estimate)]) -> Vec<Vec<Place>> {
         .collect()
 }
 
-/// Where a poll at fixed times makes as many requests as a webhook, along the rate of events.
-fn break_even(line: &Line<'_>, main: &Setting, measure: Measure) -> Option<f64> {
-    if measure != Measure::RequestsPerEvent || main.path != RATE {
-        return None;
+/// Where each poll at fixed times makes as many requests as a webhook, along the rate of events:
+/// the strategies' places and the rates.
+fn break_even(line: &Line<'_>, main: &Setting, measure: Measure) -> Vec<(usize, f64)> {
+    let Some((_, point)) = line.points.first() else { return Vec::new() };
+    let webhook = point.strategies.iter().any(sweep::plain_webhook);
+    if measure != Measure::RequestsPerEvent || main.path != RATE || !webhook {
+        return Vec::new();
     }
-    let strategies = &line.points.first()?.1.strategies;
-    let every = strategies.iter().find_map(sweep::plain_poll)?;
-    strategies.iter().any(sweep::plain_webhook).then(|| every.recip())
+    let polls = point.strategies.iter().enumerate();
+    polls.filter_map(|(place, one)| Some((place, sweep::plain_poll(one)?.recip()))).collect()
 }
 
 fn draw_break_even(
@@ -176,10 +178,10 @@ fn draw_break_even(
     main: &Setting,
     measure: Measure,
 ) {
-    let at = break_even(line, main, measure).and_then(|rate| frame.column(rate));
-    if let Some(x) = at {
+    for (place, rate) in break_even(line, main, measure) {
+        let Some(x) = frame.column(rate) else { continue };
         let (top, bottom) = (frame.corner.1, frame.corner.1 + frame.size.1);
-        canvas.dashed(vec![(x, top), (x, bottom)], INK_SOFT, 1.7);
+        canvas.dashed(vec![(x, top), (x, bottom)], shade(pen(place).colour), 1.7);
     }
 }
 

@@ -91,15 +91,15 @@ pub(super) struct Subject<'a> {
     pub(super) sample: String,
     /// Width of the card.
     pub(super) width: f32,
-    /// Whether it is of several runs, each with a verdict of its own.
+    /// Whether its strategies are of several runs, each with a verdict of its own.
     pub(super) of_several_runs: bool,
 }
 
 impl<'a> From<&View<'a>> for Subject<'a> {
     fn from(view: &View<'a>) -> Subject<'a> {
         let (name, sample) = (view.name(), view.sample());
-        let of_several_runs = view.of_several_runs;
-        Subject { summary: view.summary, name, sample, width: view.width, of_several_runs }
+        let (width, of_several_runs) = (view.width, view.of_several_runs);
+        Subject { summary: view.summary, name, sample, width, of_several_runs }
     }
 }
 
