@@ -31,6 +31,12 @@ smoke:
     trap 'rm -rf "$out"' EXIT
     cargo run --release -- run scenarios/quickstart.toml --duration 2s --repeats 1 --out "$out"
 
+# What a run keeps, read by pandas, Polars, DuckDB, HdrHistogram and others.
+open-data:
+    python3 -m venv target/open-data
+    target/open-data/bin/pip install --quiet --requirement tests/open-data/requirements.txt
+    POLLPUSH_PYTHON="$PWD/target/open-data/bin/python" cargo test --test it open_data
+
 # How fast the parts and the whole are; wrk and oha join in if they are installed.
 bench:
     cargo bench --bench parts --bench throughput --bench analysis

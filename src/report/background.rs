@@ -149,6 +149,7 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{citation, command, machine, workload};
+    use crate::analysis::summary::VerdictStatus;
     use crate::report::sample;
 
     #[test]
@@ -170,12 +171,13 @@ mod tests {
 
     #[test]
     fn a_citation_names_title_date_machine_verdict_and_run() {
-        let analysis = sample::analysis();
-        let cited = citation(&analysis);
-        let said = ["Order status", "2026-11-23", "Example 9", "caveats", &analysis.summary.run_id];
-        for part in said {
-            assert!(cited.contains(part), "{part} is missing: {cited}");
+        let said = citation(&sample::analysis());
+        for part in ["Order status", "2026-11-23", "Example 9", "Verdict: caveats", "Run sha256:"] {
+            assert!(said.contains(part), "{said}");
         }
+        let mut invalid = sample::analysis();
+        invalid.summary.verdict.status = VerdictStatus::Invalid;
+        assert_eq!(citation(&invalid), "An invalid run must not be cited.");
     }
 
     #[test]

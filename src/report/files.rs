@@ -15,7 +15,7 @@ pub fn files(analysis: &Analysis) -> Vec<(String, Vec<u8>)> {
     let mut files = vec![
         (SUMMARY_FILE.to_owned(), json::summary(summary).into_bytes()),
         ("summary.csv".to_owned(), csv::summary(summary).into_bytes()),
-        ("report.html".to_owned(), html::report(analysis).into_bytes()),
+        (REPORT_FILE.to_owned(), html::report(analysis).into_bytes()),
         ("report.md".to_owned(), markdown::report(analysis).into_bytes()),
     ];
     if !summary.thresholds.is_empty() {

@@ -13,6 +13,7 @@ const DOCUMENTS: &[&str] = &[
     "METHODOLOGY.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "docs/open-data.md",
     "results/README.md",
     "scenarios/README.md",
 ];
