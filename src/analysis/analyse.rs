@@ -12,7 +12,8 @@ use super::precision::stopping;
 use super::provenance::Provenance;
 use super::ratios::comparisons;
 use super::summary::{
-    PointSummary, SUMMARY_SCHEMA, ScenarioSummary, Summary, ThresholdResult, Tool, VerdictStatus,
+    Decision, PointSummary, SUMMARY_SCHEMA, ScenarioSummary, Summary, ThresholdResult, Tool,
+    VerdictStatus,
 };
 use super::thresholds::thresholds;
 use super::validity;
@@ -104,13 +105,7 @@ pub fn analyse_asked(run: &Run, asked: &[Expectation]) -> Result<Analysis, Analy
     let aims = &run.manifest.aims;
     let prices = aims.prices.as_ref();
     let sound = verdict.status != VerdictStatus::Invalid;
-    let decision = Judge::of(aims, floor, sound).map(|judge| {
-        let crossovers = aims.objective.as_ref().and_then(|objective| objective.minimise);
-        let crossovers = crossovers.map_or_else(Vec::new, |measure| {
-            crossovers_of(measure, &evidence, &run.manifest.points, prices)
-        });
-        judge.conclude(judge.decide(&evidence), crossovers)
-    });
+    let decision = decided(run, &evidence, floor, sound);
     let costs = prices.map(|prices| costs(&evidence, prices));
     let [expected, asked] = [&aims.thresholds[..], asked]
         .map(|expectations| thresholds(expectations, &evidence, prices));
@@ -155,12 +150,28 @@ pub fn analyse_asked(run: &Run, asked: &[Expectation]) -> Result<Analysis, Analy
     Ok(Analysis { summary, figures, provenance: Provenance::of(run), noise_floor, asked })
 }
 
+/// What the run's objective decides, and where the decision changes; `None` without an objective.
+fn decided(
+    run: &Run,
+    evidence: &Evidence,
+    floor: Option<&NoiseFloor>,
+    sound: bool,
+) -> Option<Decision> {
+    let aims = &run.manifest.aims;
+    let judge = Judge::of(aims, floor, sound)?;
+    let measure = aims.objective.as_ref().and_then(|objective| objective.minimise);
+    let crossovers = measure.map_or_else(Vec::new, |measure| {
+        crossovers_of(measure, evidence, &run.manifest.points, aims.prices.as_ref())
+    });
+    Some(judge.conclude(judge.decide(evidence), crossovers))
+}
+
 /// The evidence and figures of every planned point and strategy.
 pub(crate) fn gather_all(run: &Run) -> Result<(Evidence, Vec<PointFigures>), AnalysisError> {
     run.records.iter().try_for_each(|record| refuse_unplanned(run, record))?;
     let mut evidence = Evidence {
         points: Vec::new(),
-        changed: run.verify_evidence()?,
+        changed: run.verify_evidence()?.iter().map(ToString::to_string).collect(),
         injected: run.manifest.injected,
         noise_floor: run.manifest.noise_floor.clone(),
     };

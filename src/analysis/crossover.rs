@@ -396,7 +396,8 @@ mod tests {
             (&*crossover.parameter, crossover.unit),
             ("events.rate", ParameterUnit::PerSecond)
         );
-        assert_eq!(crossover.between, [2.0, 6.0]);
+        let [from, until] = crossover.between;
+        assert!((from - 2.0).abs() < 1e-9 && (until - 6.0).abs() < 1e-9, "{crossover:?}");
         assert!((crossover.value / 4.0 - 1.0).abs() < 0.05, "{crossover:?}");
         let [low, high] = crossover.interval.expect("eight blocks");
         assert!(low <= crossover.value && crossover.value <= high);

@@ -4,6 +4,7 @@
 //! same run folder gives the same summary to the byte, this year and next.
 
 pub mod analyse;
+pub mod compare;
 pub mod figures;
 pub mod measure;
 pub mod precision;
@@ -35,6 +36,7 @@ mod staleness;
 mod thresholds;
 mod tide;
 mod trend;
+mod two_samples;
 pub mod validity;
 mod words;
 

@@ -37,19 +37,7 @@ pub(crate) fn conclude(
     expected: &ExpectOptions,
     terminal: &mut Terminal,
 ) -> anyhow::Result<Conclusion> {
-    let run = Run::open(folder)?;
-    let (manifest, first) = (&run.manifest, run.manifest.points.first());
-    let strategies: Vec<&str> =
-        first.iter().flat_map(|point| &point.strategies).map(|one| one.name.as_str()).collect();
-    let points = manifest.points.iter().map(|point| &point.parameters);
-    expected.check(&strategies, points, &manifest.aims)?;
-    for note in &run.notes {
-        terminal.warning(note, "the trials before it are whole and are used");
-    }
-    let mut analysis = analyse_asked(&run, &expected.expect)?;
-    let derived: Vec<DerivedFile> =
-        files(&analysis).into_iter().map(|(path, bytes)| DerivedFile { path, bytes }).collect();
-    replace(&run, &derived)?;
+    let mut analysis = derive(folder, expected, terminal)?;
     analysis.summary.thresholds.append(&mut analysis.asked);
     terminal.result(&shown(&analysis, format))?;
     tell(&analysis.summary, expected, terminal)?;
@@ -58,12 +46,36 @@ pub(crate) fn conclude(
     Ok(Conclusion { outcome: outcome(&analysis.summary), noise_floor: analysis.noise_floor })
 }
 
+/// Derives every table and chart of a run from its records and writes them into its folder.
+///
+/// # Errors
+///
+/// When the folder is no run, is damaged, or cannot be written.
+pub(crate) fn derive(
+    folder: &Path,
+    expected: &ExpectOptions,
+    terminal: &mut Terminal,
+) -> anyhow::Result<Analysis> {
+    let run = Run::open(folder)?;
+    let (manifest, first) = (&run.manifest, run.manifest.points.first());
+    let strategies: Vec<&str> =
+        first.iter().flat_map(|point| &point.strategies).map(|one| one.name.as_str()).collect();
+    let points = manifest.points.iter().map(|point| &point.parameters);
+    expected.check(&strategies, &points, &manifest.aims)?;
+    for note in &run.notes {
+        terminal.warning(note, "the trials before it are whole and are used");
+    }
+    let analysis = analyse_asked(&run, &expected.expect)?;
+    let derived: Vec<DerivedFile> =
+        files(&analysis).into_iter().map(|(path, bytes)| DerivedFile { path, bytes }).collect();
+    replace(&run, &derived)?;
+    Ok(analysis)
+}
+
 fn shown(analysis: &Analysis, format: Format) -> String {
     let summary = &analysis.summary;
     match format {
-        Format::Table => {
-            table::summary(summary, table::Terminal { width: width(), colour: terminal::colour() })
-        }
+        Format::Table => table::summary(summary, room()),
         Format::Json => json::summary(summary),
         Format::Csv => csv::summary(summary),
         Format::Markdown => markdown::report(analysis),
@@ -72,6 +84,11 @@ fn shown(analysis: &Analysis, format: Format) -> String {
 
 /// Columns of a result that goes to no terminal.
 const WIDTH_ELSEWHERE: u16 = 120;
+
+/// What a table on stdout may take.
+pub(crate) fn room() -> table::Terminal {
+    table::Terminal { width: width(), colour: terminal::colour() }
+}
 
 fn width() -> u16 {
     let stdout = std::io::stdout();

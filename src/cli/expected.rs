@@ -21,7 +21,7 @@ pub(crate) struct ExpectOptions {
     #[arg(long, value_name = "EXPECTATION")]
     pub(crate) expect: Vec<Expectation>,
 
-    /// Write every threshold into a JUnit file.
+    /// Write every threshold into a file of `JUnit` results.
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
 }
@@ -35,7 +35,7 @@ impl ExpectOptions {
     pub(crate) fn check<'a>(
         &self,
         strategies: &[&str],
-        points: impl Iterator<Item = &'a BTreeMap<String, String>> + Clone,
+        points: &(impl Iterator<Item = &'a BTreeMap<String, String>> + Clone),
         aims: &Aims,
     ) -> Result<(), UsageError> {
         for expectation in &self.expect {
@@ -55,7 +55,7 @@ impl ExpectOptions {
     }
 }
 
-/// Writes the JUnit file that was asked for, and annotations where GitHub Actions reads them.
+/// Writes the `JUnit` file that was asked for, and annotations where GitHub Actions reads them.
 ///
 /// # Errors
 ///
@@ -110,7 +110,7 @@ mod tests {
             let expect = vec![text.parse().expect(text)];
             let options = ExpectOptions { expect, junit: None };
             let point = BTreeMap::new();
-            options.check(&["webhook"], std::iter::once(&point), &Aims::default()).err()
+            options.check(&["webhook"], &std::iter::once(&point), &Aims::default()).err()
         };
         assert!(refused("webhook: loss = 0").is_none());
         let error = refused("webhok: loss = 0").expect("refused");

@@ -6,6 +6,9 @@
 mod arguments;
 mod check;
 mod checks;
+mod citable;
+mod cite;
+mod compare;
 mod completions;
 mod conclusion;
 mod doctor;
@@ -23,12 +26,14 @@ mod progress;
 mod project;
 mod receive;
 mod report;
+mod reproduce;
 mod run;
 mod scenarios;
 mod schema;
 mod secret_file;
 mod serve;
 mod terminal;
+mod verify;
 mod worker;
 
 pub use arguments::{command, main};

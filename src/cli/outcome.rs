@@ -14,7 +14,7 @@ pub(crate) enum Outcome {
     Failed,
     /// The arguments or the scenario cannot be used.
     Refused,
-    /// What was expected of a strategy is not certain to hold.
+    /// What was expected of a strategy, of a comparison or of a reproduction is not certain to hold.
     Unmet,
     /// The verdict is invalid: the numbers must not be used.
     Invalid,

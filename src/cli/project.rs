@@ -106,7 +106,8 @@ fn heading(projection: &Projection) -> String {
 
 /// What the figures rest on.
 fn basis(projection: &Projection) -> String {
-    projection.assumptions.iter().map(|assumption| format!("- {assumption}\n")).collect()
+    let lines = projection.assumptions.iter().flat_map(|assumption| ["- ", assumption, "\n"]);
+    lines.collect()
 }
 
 const COLUMNS: [&str; 6] = ["strategy", "figure", "basis", "value", "interval", "how"];

@@ -62,35 +62,17 @@ pub(crate) struct Run {
     format: Format,
 }
 
-/// What is to be measured, and into what.
-struct Prepared {
-    plan: Plan,
-    folder: RunFolder,
-    /// What an earlier part of the run has measured.
-    before: Option<record::run::Run>,
-}
-
 impl Run {
     pub(crate) fn run(self, terminal: &mut Terminal) -> anyhow::Result<Outcome> {
         // First of all: from here on a signal keeps what there is instead of ending the program.
         let interrupt = Interrupt::listen()?;
-        let told = ExpectOptions { expect: Vec::new(), junit: self.expected.junit.clone() };
-        let Prepared { plan, mut folder, before } = match &self.resume {
+        let prepared = match &self.resume {
             Some(run) => resumed(run, terminal)?,
-            None => self.begun(terminal)?,
+            None => begun(self.plan()?, &self.out, terminal)?,
         };
-        let machine = KnownMachine::here(&folder.manifest().environment);
-        let path = folder.path().to_owned();
-        terminal.note(&format!("recording into {}", path.display()));
-
-        let measured = measure(&plan, &mut folder, before.as_ref(), &interrupt, terminal);
-        let status = measured.with_context(|| {
-            format!(
-                "finished trials are kept; `pollpush run --resume {}` goes on with the others",
-                path.display()
-            )
-        })?;
-        folder.finish(status, clock::wall())?;
+        let Recorded { path, status, machine } = measured(prepared, &interrupt, terminal)?;
+        // What was expected beside the scenario is in the record by now.
+        let told = ExpectOptions { expect: Vec::new(), junit: self.expected.junit };
         let Conclusion { outcome, noise_floor } = conclude(&path, self.format, &told, terminal)?;
         if let Some(floor) = noise_floor {
             machine.keep(floor, terminal);
@@ -102,25 +84,64 @@ impl Run {
         Ok(Outcome::Interrupted)
     }
 
-    /// A new run.
-    fn begun(&self, terminal: &mut Terminal) -> anyhow::Result<Prepared> {
+    /// What a new run does, with what is expected beside the scenario.
+    fn plan(&self) -> anyhow::Result<Plan> {
         let scenario = self.scenario.as_deref().unwrap_or(Path::new(""));
         let scenario = load(scenario, &self.changes.overrides())?;
         let mut plan = Plan { fault: self.inject, ..expand(&scenario) };
-        self.expect(&mut plan)?;
-        place(&mut plan)?;
-        warn_of_few_events(&plan, terminal);
-        require_sockets(&plan)?;
-        let mut manifest = manifest(&plan);
-        manifest.noise_floor = KnownMachine::here(&manifest.environment).noise_floor(
-            &manifest.arrangement(),
-            clock::wall(),
-            terminal,
-        );
-        let needed = bytes_needed(&plan);
-        let folder = RunFolder::create(&self.out, manifest, &plan.scenario, needed)?;
-        Ok(Prepared { plan, folder, before: None })
+        let point = plan.points.first();
+        let strategies: Vec<&str> =
+            point.iter().flat_map(|point| &point.strategies).map(|one| one.name.as_str()).collect();
+        let points = plan.points.iter().map(|point| &point.parameters);
+        self.expected.check(&strategies, &points, &plan.aims)?;
+        plan.aims.thresholds.extend(self.expected.expect.iter().cloned());
+        Ok(plan)
     }
+}
+
+/// What is to be measured, and into what.
+struct Prepared {
+    plan: Plan,
+    folder: RunFolder,
+    /// What an earlier part of the run has measured.
+    before: Option<record::run::Run>,
+}
+
+/// A run that has ended.
+#[derive(Debug)]
+pub(crate) struct Recorded {
+    /// Its folder.
+    pub(crate) path: PathBuf,
+    /// How far it came.
+    pub(crate) status: RunStatus,
+    /// Where it was made.
+    pub(crate) machine: KnownMachine,
+}
+
+/// Runs a plan into a new folder below `out`.
+///
+/// # Errors
+///
+/// When the plan asks for more than the machine has, or the run cannot be recorded.
+pub(crate) fn record(
+    plan: Plan,
+    out: &Path,
+    interrupt: &Interrupt,
+    terminal: &mut Terminal,
+) -> anyhow::Result<Recorded> {
+    measured(begun(plan, out, terminal)?, interrupt, terminal)
+}
+
+/// A new run.
+fn begun(mut plan: Plan, out: &Path, terminal: &mut Terminal) -> anyhow::Result<Prepared> {
+    place(&mut plan)?;
+    warn_of_few_events(&plan, terminal);
+    require_sockets(&plan)?;
+    let mut manifest = manifest(&plan);
+    let machine = KnownMachine::here(&manifest.environment);
+    manifest.noise_floor = machine.noise_floor(&manifest.arrangement(), clock::wall(), terminal);
+    let folder = RunFolder::create(out, manifest, &plan.scenario, bytes_needed(&plan))?;
+    Ok(Prepared { plan, folder, before: None })
 }
 
 /// A run that was interrupted, from its folder: the same plan, on the same machine, by the same
@@ -152,17 +173,25 @@ fn resumed(path: &Path, terminal: &mut Terminal) -> anyhow::Result<Prepared> {
     Ok(Prepared { plan, folder, before: Some(before) })
 }
 
-impl Run {
-    /// Adds what is expected beside the scenario to what the run records.
-    fn expect(&self, plan: &mut Plan) -> Result<(), UsageError> {
-        let point = plan.points.first();
-        let strategies: Vec<&str> =
-            point.iter().flat_map(|point| &point.strategies).map(|one| one.name.as_str()).collect();
-        let points = plan.points.iter().map(|point| &point.parameters);
-        self.expected.check(&strategies, points, &plan.aims)?;
-        plan.aims.thresholds.extend(self.expected.expect.iter().cloned());
-        Ok(())
-    }
+/// Measures what is left to measure, and ends the run.
+fn measured(
+    prepared: Prepared,
+    interrupt: &Interrupt,
+    terminal: &mut Terminal,
+) -> anyhow::Result<Recorded> {
+    let Prepared { plan, mut folder, before } = prepared;
+    let machine = KnownMachine::here(&folder.manifest().environment);
+    let path = folder.path().to_owned();
+    terminal.note(&format!("recording into {}", path.display()));
+    let status = measure(&plan, &mut folder, before.as_ref(), interrupt, terminal);
+    let status = status.with_context(|| {
+        format!(
+            "finished trials are kept; `pollpush run --resume {}` goes on with the others",
+            path.display()
+        )
+    })?;
+    folder.finish(status, clock::wall())?;
+    Ok(Recorded { path, status, machine })
 }
 
 /// Chooses CPUs for a plan that pins its processes, and stays off them if any are left.

@@ -1,14 +1,14 @@
 //! What is derived from the record: reports and charts, rewritten at will.
 //!
-//! Replacing them never touches the evidence, nor the digests that seal it: a ledger that was
-//! changed after the run still differs from its digest afterwards.
+//! Replacing them never touches the evidence, nor the digests that seal it, nor the run id: a
+//! ledger that was changed after the run still differs from its digest afterwards.
 
 use std::fs;
 
 use super::atomic;
 use super::error::RecordError;
 use super::folder::{MANIFEST_FILE, SCENARIO_FILE, TRIALS_FILE};
-use super::manifest::Manifest;
+use super::manifest::{Derived, Manifest, ToolRecord};
 use super::run::Run;
 use crate::digest::sha256;
 
@@ -30,7 +30,8 @@ pub(super) fn is_evidence(path: &str) -> bool {
         || EVIDENCE_FOLDERS.iter().any(|folder| path.starts_with(folder))
 }
 
-/// Writes derived files into the folder of a run, and their digests into its manifest.
+/// Writes derived files into the folder of a run, and their digests into its manifest, with this
+/// program as their maker.
 ///
 /// The manifest of a run that was killed has no digests, and gets none.
 ///
@@ -39,6 +40,7 @@ pub(super) fn is_evidence(path: &str) -> bool {
 /// When a path leaves the folder or names evidence, or a file cannot be written.
 pub fn replace(run: &Run, files: &[DerivedFile]) -> Result<(), RecordError> {
     let mut manifest: Manifest = run.manifest.clone();
+    let mut derived = manifest.derived.take().unwrap_or_default();
     for file in files {
         if file.path == MANIFEST_FILE || is_evidence(&file.path) {
             return Err(RecordError::Reserved { path: file.path.clone() });
@@ -48,9 +50,12 @@ pub fn replace(run: &Run, files: &[DerivedFile]) -> Result<(), RecordError> {
             fs::create_dir_all(parent).map_err(RecordError::writing(parent))?;
         }
         atomic::write(&path, &file.bytes)?;
-        if !run.manifest.files.is_empty() {
-            manifest.files.insert(file.path.clone(), sha256(&file.bytes));
-        }
+        derived.files.insert(file.path.clone(), sha256(&file.bytes));
+    }
+    if !run.manifest.files.is_empty() {
+        derived = Derived { tool: ToolRecord::this(), ..derived };
+        derived.seal = manifest.seal_of_derived(&derived);
+        manifest.derived = Some(derived);
     }
     manifest.write(run.path())
 }
@@ -74,9 +79,11 @@ mod tests {
         let before = run.manifest.files.clone();
         replace(&run, &[file("charts/new.svg", "<svg/>")]).expect("written");
         let run = Run::open(&path).expect("a run");
-        assert!(run.manifest.files.contains_key("charts/new.svg"));
-        assert!(before.iter().all(|(path, digest)| run.manifest.files.get(path) == Some(digest)));
-        assert_eq!(run.verify().expect("readable"), Vec::<String>::new());
+        let derived = run.manifest.derived.as_ref().expect("made");
+        assert!(derived.files.contains_key("charts/new.svg"));
+        assert_eq!(run.manifest.files, before);
+        assert_eq!(run.manifest.identity(), run.manifest.run_id);
+        assert_eq!(run.verify().expect("readable"), []);
     }
 
     #[test]

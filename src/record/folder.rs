@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::atomic;
+use super::derived::is_evidence;
 use super::error::RecordError;
 use super::intervals;
 use super::ledger::{LEDGER_ROW_LIMIT, Ledger};
@@ -62,6 +63,7 @@ impl RunFolder {
         manifest.status = RunStatus::Running;
         manifest.finished = None;
         manifest.files.clear();
+        manifest.derived = None;
         manifest.run_id = manifest.identity();
 
         fs::create_dir_all(out_dir).map_err(not_writable(out_dir))?;
@@ -126,7 +128,9 @@ impl RunFolder {
         manifest.status = RunStatus::Running;
         manifest.finished = None;
         manifest.files.clear();
+        manifest.derived = None;
         manifest.resumed.push(at);
+        manifest.run_id = manifest.identity();
         manifest.write(path)?;
         let root = path.to_owned();
         let trials_length = whole as u64;
@@ -199,6 +203,7 @@ impl RunFolder {
     /// When the manifest cannot be written; the one before is unharmed.
     pub fn stop_point(&mut self, stopped: StoppedPoint) -> Result<(), RecordError> {
         self.manifest.stopped.push(stopped);
+        self.manifest.run_id = self.manifest.identity();
         self.manifest.write(&self.root)
     }
 
@@ -221,7 +226,7 @@ impl RunFolder {
         atomic::write(&path, bytes)
     }
 
-    /// Ends the run: hashes every file and writes the final manifest.
+    /// Ends the run: hashes all evidence and writes the final manifest with the run id.
     ///
     /// # Errors
     ///
@@ -231,13 +236,14 @@ impl RunFolder {
         if status == RunStatus::Running {
             return Err(RecordError::StillRunning);
         }
-        for relative in files_below(&self.root)? {
+        for relative in files_below(&self.root)?.into_iter().filter(|path| is_evidence(path)) {
             let path = self.root.join(&relative);
             let digest = sha256_file(&path).map_err(RecordError::reading(&path))?;
             self.manifest.files.insert(relative, digest);
         }
         self.manifest.status = status;
         self.manifest.finished = Some(at);
+        self.manifest.run_id = self.manifest.identity();
         self.manifest.write(&self.root)?;
         Ok(self.root)
     }
@@ -412,17 +418,20 @@ mod tests {
     }
 
     #[test]
-    fn the_final_manifest_hashes_every_other_file() {
+    fn the_final_manifest_hashes_all_evidence() {
         let out = tempfile::tempdir().expect("a folder");
         let folder = create(out.path()).expect("created");
-        folder.write("charts/a.svg", b"abc").expect("written");
+        let planned = folder.manifest().run_id.clone();
+        folder.write("traces/a.csv", b"abc").expect("written");
+        folder.write("charts/a.svg", b"a picture").expect("written");
         let path = folder.finish(RunStatus::Complete, Timestamp::UNIX_EPOCH).expect("finished");
         let text = std::fs::read_to_string(path.join(MANIFEST_FILE)).expect("read");
         let manifest: Manifest = serde_json::from_str(&text).expect("a manifest");
         let names: Vec<&str> = manifest.files.keys().map(String::as_str).collect();
-        assert_eq!(names, ["charts/a.svg", "scenario.toml", "trials.jsonl"]);
-        assert_eq!(manifest.files["charts/a.svg"], crate::digest::sha256(b"abc"));
+        assert_eq!(names, ["scenario.toml", "traces/a.csv", "trials.jsonl"]);
+        assert_eq!(manifest.files["traces/a.csv"], crate::digest::sha256(b"abc"));
         assert_eq!(manifest.run_id, manifest.identity());
+        assert_ne!(manifest.run_id, planned);
     }
 
     #[test]

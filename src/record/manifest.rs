@@ -1,4 +1,8 @@
 //! The manifest: what was planned, with what, on which machine, and what every file hashes to.
+//!
+//! It tells evidence from reports. The run id covers the manifest with the digests of all evidence,
+//! so whoever cites it cites every byte that was measured. Reports are made anew by newer versions;
+//! their digests are kept apart, under a seal of their own, and change no id.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -23,7 +27,7 @@ use crate::stopping::{StopReason, StoppingRule};
 use crate::units::{Bytes, Rate, duration_text, some_duration_text};
 
 /// The version of [`Manifest`]; a reader refuses any other.
-pub const MANIFEST_SCHEMA: &str = "pollpush/manifest/1";
+pub const MANIFEST_SCHEMA: &str = "pollpush/manifest/2";
 
 /// Everything about a run that is not a measurement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -78,8 +82,24 @@ pub struct Manifest {
     /// before; absent if that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise_floor: Option<NoiseFloor>,
-    /// SHA-256 of every other file of the folder by its relative path; empty until the end.
+    /// SHA-256 of every file of evidence by its relative path: scenario, trial records, ledgers,
+    /// histograms and traces; empty until the end.
     pub files: BTreeMap<String, String>,
+    /// What was made of the evidence; absent until then. Not covered by the run id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub derived: Option<Derived>,
+}
+
+/// What was made of a run's evidence, and by which program: tables, reports and charts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Derived {
+    /// The program that made them, which may be newer than the one that measured.
+    pub tool: ToolRecord,
+    /// SHA-256 of every such file by its relative path.
+    pub files: BTreeMap<String, String>,
+    /// SHA-256 of the run id and of the two members above; see [`Manifest::seal_of_derived`].
+    pub seal: String,
 }
 
 /// The program that made a run.
@@ -90,6 +110,17 @@ pub struct ToolRecord {
     pub version: String,
     /// Source revision, or `unknown`.
     pub commit: String,
+}
+
+impl ToolRecord {
+    /// This program.
+    #[must_use]
+    pub fn this() -> ToolRecord {
+        ToolRecord {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            commit: env!("POLLPUSH_COMMIT").to_owned(),
+        }
+    }
 }
 
 /// How far a run came.
@@ -187,12 +218,13 @@ impl Default for Manifest {
             environment: Environment::default(),
             noise_floor: None,
             files: BTreeMap::new(),
+            derived: None,
         }
     }
 }
 
-/// Members of the manifest that its identity does not cover: they are known only at the end.
-const NOT_IDENTIFIED: [&str; 6] = ["run_id", "files", "status", "finished", "stopped", "resumed"];
+/// Members of the manifest that its identity does not cover: itself, and what may be made anew.
+const NOT_IDENTIFIED: [&str; 2] = ["run_id", "derived"];
 
 /// Members of the manifest that say when the run ran and how it went, not what was planned.
 const OF_THE_MOMENT: [&str; 9] = [
@@ -209,9 +241,10 @@ const OF_THE_MOMENT: [&str; 9] = [
 
 impl Manifest {
     /// The run id these contents have: SHA-256, in hexadecimal, of the manifest as compact JSON
-    /// with sorted keys, without `run_id`, `files`, `status`, `finished` and `stopped`.
+    /// with sorted keys, without `run_id` and `derived`.
     ///
-    /// It is the same at the start of a run, at its end, and for whoever checks it later.
+    /// From the end of a run on it covers the digest of every file of evidence and stays the same,
+    /// whatever reports are made. Until then it covers what is known so far, and changes.
     ///
     /// # Panics
     ///
@@ -221,9 +254,28 @@ impl Manifest {
         let mut value = serde_json::to_value(self).expect("a manifest has only text keys");
         let members = value.as_object_mut().expect("a struct is an object");
         members.retain(|name, _| !NOT_IDENTIFIED.contains(&name.as_str()));
-        let mut canonical = String::new();
-        write_sorted(&value, &mut canonical);
-        sha256(canonical.as_bytes())
+        canonical_digest(&value)
+    }
+
+    /// The seal of a list of derived files of this run, so that a changed digest is not mistaken
+    /// for a changed file.
+    #[must_use]
+    pub fn seal_of_derived(&self, derived: &Derived) -> String {
+        let Derived { tool, files, seal: _ } = derived;
+        let value = serde_json::json!({ "run_id": self.run_id, "tool": tool, "files": files });
+        canonical_digest(&value)
+    }
+
+    /// The manifest as it is written: the same contents are always the same bytes.
+    ///
+    /// # Panics
+    ///
+    /// Never: a manifest is always JSON.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).expect("a manifest has only text keys");
+        text.push('\n');
+        text
     }
 
     /// The first member in which a run differs from another that was planned and begun the same
@@ -275,17 +327,23 @@ impl Manifest {
 
     /// Writes the manifest into the run's folder, replacing an earlier one.
     pub(super) fn write(&self, root: &Path) -> Result<(), RecordError> {
-        let mut text = serde_json::to_string_pretty(self).expect("a manifest has only text keys");
-        text.push('\n');
-        atomic::write(&root.join(MANIFEST_FILE), text.as_bytes())
+        atomic::write(&root.join(MANIFEST_FILE), self.text().as_bytes())
     }
 
-    /// The name of the run's folder: start, title and the start of the run id.
+    /// The name of the folder of a run that begins: start, title, and the start of the run id as
+    /// it is then. It tells plans apart that begin in the same second; the run id of the end is
+    /// another.
     #[must_use]
     pub fn folder_name(&self) -> String {
         let id: String = self.run_id.chars().take(8).collect();
         format!("{}-{}-{id}", self.started.strftime("%Y-%m-%dT%H%M%SZ"), slug(&self.title))
     }
+}
+
+fn canonical_digest(value: &Value) -> String {
+    let mut canonical = String::new();
+    write_sorted(value, &mut canonical);
+    sha256(canonical.as_bytes())
 }
 
 /// Compact JSON whose objects have sorted keys, whatever order the library keeps them in.
@@ -341,7 +399,7 @@ pub fn slug(title: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Manifest, RunStatus, StoppedPoint, slug, write_sorted};
+    use super::{Derived, Manifest, RunStatus, StoppedPoint, slug, write_sorted};
     use crate::stopping::StopReason;
     use jiff::Timestamp;
 
@@ -351,17 +409,24 @@ mod tests {
     }
 
     #[test]
-    fn the_identity_is_the_same_at_the_start_and_at_the_end() {
+    fn the_identity_covers_how_the_run_went_and_every_digest_of_evidence() {
         let start = manifest();
-        let mut end = start.clone();
-        end.run_id = start.identity();
-        end.status = RunStatus::Complete;
-        end.finished = Some(Timestamp::UNIX_EPOCH);
-        end.files.insert("scenario.toml".into(), "00".into());
-        let reason = StopReason::Narrow;
-        end.stopped.push(StoppedPoint { point: 0, blocks: 8, looks: 3, reason });
-        assert_eq!(end.identity(), start.identity());
         assert_eq!(start.identity().len(), 64);
+        let changes: [fn(&mut Manifest); 5] = [
+            |end| end.status = RunStatus::Complete,
+            |end| end.finished = Some(Timestamp::UNIX_EPOCH),
+            |end| _ = end.files.insert("scenario.toml".into(), "00".into()),
+            |end| end.seed = 8,
+            |end| {
+                let reason = StopReason::Narrow;
+                end.stopped.push(StoppedPoint { point: 0, blocks: 8, looks: 3, reason });
+            },
+        ];
+        for change in changes {
+            let mut end = start.clone();
+            change(&mut end);
+            assert_ne!(end.identity(), start.identity());
+        }
     }
 
     #[test]
@@ -378,9 +443,18 @@ mod tests {
     }
 
     #[test]
-    fn the_identity_covers_what_was_asked() {
-        let other = Manifest { seed: 8, ..manifest() };
-        assert_ne!(other.identity(), manifest().identity());
+    fn reports_change_no_identity_and_have_a_seal_of_their_own() {
+        let mut run = manifest();
+        run.run_id = run.identity();
+        let derived = Derived::default();
+        let mut other = derived.clone();
+        other.files.insert("report.md".into(), "00".into());
+        assert_ne!(run.seal_of_derived(&derived), run.seal_of_derived(&other));
+        let mut of_another = run.clone();
+        of_another.run_id = "00".into();
+        assert_ne!(run.seal_of_derived(&other), of_another.seal_of_derived(&other));
+        run.derived = Some(other);
+        assert_eq!(run.identity(), run.run_id);
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub mod parquet_file;
 pub mod run;
 #[doc(hidden)]
 pub mod sample;
+pub mod seals;
 pub mod trial;
 
 mod atomic;

@@ -3,9 +3,10 @@
 
 use crate::analysis::Analysis;
 use crate::analysis::provenance::{Environment, PlannedWorkload, Provenance};
-use crate::analysis::summary::Summary;
+use crate::analysis::summary::{Summary, VerdictStatus};
 use crate::units::format_duration;
 
+use super::cite::{Citation, Style, write};
 use super::quantity::{bytes, count};
 use super::wording;
 
@@ -116,19 +117,19 @@ pub(super) fn limits(summary: &Summary) -> Vec<&'static str> {
     sentences
 }
 
-/// One sentence that names the run so that it can be found and checked.
-pub(super) fn citation(analysis: &Analysis) -> String {
-    let Analysis { summary, provenance, .. } = analysis;
-    let date = provenance.started.strftime("%Y-%m-%d");
-    let verdict = wording::verdict_word(summary.verdict.status);
-    let cpu = provenance.environment.cpu_model.as_deref().unwrap_or("an unknown CPU");
-    let cpus =
-        provenance.environment.cpu_logical.map_or(String::new(), |cpus| format!(", {cpus} CPUs"));
-    wording::one_line(&format!(
-        "“{}”, measured on {date} with pollpush {} on {cpu}{cpus}; verdict: {verdict}; run {}.",
-        summary.scenario.title, summary.tool.version, summary.run_id
-    ))
+/// The citation of the run in plain text; `None` if it is invalid and not to be cited.
+pub(super) fn citation(analysis: &Analysis) -> Option<String> {
+    let citable = analysis.summary.verdict.status != VerdictStatus::Invalid;
+    let written = citable.then(|| write(&Citation::of(analysis, &[], None), Style::Text));
+    written.map(|text| wording::one_line(text.trim_end()))
 }
+
+/// What stands in the place of the citation of an invalid run.
+pub(super) const NOT_CITABLE: &str = "This run is invalid, and not to be cited.";
+
+/// What the program itself does with the folder of a run.
+pub(super) const TOOLS: &str = "With the run’s folder: `pollpush cite` gives further forms, `pollpush verify` checks every \
+     byte, and `pollpush reproduce` runs it again and says what came out again";
 
 /// The command that makes the run again from its scenario.
 pub(super) fn command(provenance: &Provenance) -> String {
@@ -153,6 +154,7 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{citation, command, machine, workload};
+    use crate::analysis::summary::VerdictStatus;
     use crate::report::sample;
 
     #[test]
@@ -173,12 +175,14 @@ mod tests {
     }
 
     #[test]
-    fn a_citation_names_title_date_machine_verdict_and_run() {
-        assert_eq!(
-            citation(&sample::analysis()),
-            "“Order status”, measured on 2026-11-23 with pollpush 0.1.0 on Example 9, 2 CPUs; \
-             verdict: caveats; run 2026-11-23T104512Z-order-status-3f9a1c20."
-        );
+    fn only_what_may_be_used_is_cited() {
+        let mut analysis = sample::analysis();
+        let citation = citation(&analysis).expect("it has caveats only");
+        for part in ["Order status", "caveats", "Example 9", &analysis.summary.run_id] {
+            assert!(citation.contains(part), "{part}: {citation}");
+        }
+        analysis.summary.verdict.status = VerdictStatus::Invalid;
+        assert_eq!(super::citation(&analysis), None);
     }
 
     #[test]

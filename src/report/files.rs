@@ -3,12 +3,15 @@
 use crate::analysis::Analysis;
 use crate::report::{csv, html, json, junit, markdown, plot};
 
+/// The result.
+pub const SUMMARY_FILE: &str = "summary.json";
+
 /// Every file of a report: its path relative to the run folder, and its contents.
 #[must_use]
 pub fn files(analysis: &Analysis) -> Vec<(String, Vec<u8>)> {
     let summary = &analysis.summary;
     let mut files = vec![
-        ("summary.json".to_owned(), json::summary(summary).into_bytes()),
+        (SUMMARY_FILE.to_owned(), json::summary(summary).into_bytes()),
         ("summary.csv".to_owned(), csv::summary(summary).into_bytes()),
         ("report.html".to_owned(), html::report(analysis).into_bytes()),
         ("report.md".to_owned(), markdown::report(analysis).into_bytes()),

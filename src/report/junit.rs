@@ -1,4 +1,4 @@
-//! Thresholds as a JUnit file, which continuous integration shows beside tests.
+//! Thresholds as a `JUnit` file, which continuous integration shows beside tests.
 //!
 //! Each expectation is a test case of its strategy; it fails unless it is met. The verdict is
 //! a test case too, for figures of an invalid run prove nothing.

@@ -39,7 +39,10 @@ pub fn report(analysis: &Analysis) -> String {
     blocks.push("## How the numbers are made".to_owned());
     blocks.push(listed(background::METHOD.iter().map(|sentence| escape(sentence))));
     blocks.push("## Citation".to_owned());
-    blocks.push(format!("> {}", escape(&background::citation(analysis))));
+    let citation = background::citation(analysis);
+    let citation = citation.as_deref().unwrap_or(background::NOT_CITABLE);
+    blocks.push(format!("> {}", escape(citation)));
+    blocks.push(format!("{}.", background::TOOLS));
     blocks.push(format!(
         "To run it again, with the `scenario.toml` beside this file:\n\n```sh\n{}\n```",
         wording::one_line(&background::command(&analysis.provenance))
@@ -277,7 +280,7 @@ fn checklists(summary: &Summary) -> Vec<String> {
 }
 
 fn listed(lines: impl Iterator<Item = String>) -> String {
-    lines.fold(String::new(), |list, line| list + "- " + &line + "\n")
+    lines.flat_map(|line| ["- ".to_owned(), line, "\n".to_owned()]).collect()
 }
 
 /// Theory beside measurement, for the strategies that have one.
@@ -332,7 +335,11 @@ fn colophon(summary: &Summary) -> String {
 }
 
 /// A table whose first column is text and whose others are aligned by `rule`.
-fn table(headings: &[&str], rule: &str, rows: impl Iterator<Item = Vec<String>>) -> String {
+pub(super) fn table(
+    headings: &[&str],
+    rule: &str,
+    rows: impl Iterator<Item = Vec<String>>,
+) -> String {
     let mut text = format!("| {} |\n| ---", headings.join(" | "));
     for _ in headings.iter().skip(1) {
         text.push_str(" | ");
@@ -348,7 +355,7 @@ fn table(headings: &[&str], rule: &str, rows: impl Iterator<Item = Vec<String>>)
 }
 
 /// Text from the user, so that it reads as it was written and stays in its place.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let text = wording::one_line(text);
     let mut escaped = String::with_capacity(text.len());
     for character in text.trim().chars() {

@@ -5,6 +5,7 @@
 //! the analysis withheld is shown as `—`.
 
 pub mod answer;
+pub mod cite;
 pub mod constraints;
 pub mod csv;
 pub mod files;
@@ -14,6 +15,7 @@ pub mod junit;
 pub mod markdown;
 pub mod plot;
 pub mod table;
+pub mod two_runs;
 
 pub(crate) use crate::quantity;
 
@@ -21,6 +23,7 @@ mod background;
 mod columns;
 mod compared;
 mod decided;
+mod machine;
 mod point;
 #[cfg(test)]
 mod sample;

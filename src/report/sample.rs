@@ -106,6 +106,7 @@ pub(super) fn summary() -> Summary {
 }
 
 /// The run with an objective, prices and thresholds.
+#[expect(clippy::too_many_lines, reason = "a sample, figure by figure")]
 pub(super) fn decided() -> Summary {
     let mut summary = summary();
     let few = |value: f64, low: f64, high: f64| Estimate {

@@ -156,7 +156,7 @@ fn table_lines(
     lines
 }
 
-fn text_lines(table: &Table) -> impl Iterator<Item = String> + use<> {
+pub(super) fn text_lines(table: &Table) -> impl Iterator<Item = String> + use<> {
     let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     lines.into_iter()
 }
@@ -182,7 +182,7 @@ fn wrap_names(table: &mut Table, longest: u16) {
 }
 
 /// A table without lines, of names on the left and figures aligned on the right.
-fn borderless<T: ToString>(headings: &[T]) -> Table {
+pub(super) fn borderless<T: ToString>(headings: &[T]) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING);
     table.set_header(headings.iter().map(|heading| Cell::new(heading.to_string())));
@@ -441,7 +441,7 @@ fn painted(text: &str, style: Style, terminal: Terminal) -> String {
 }
 
 /// Breaks a line between words; the lines that follow begin with `indent`.
-fn wrapped(text: &str, width: u16, indent: &str) -> Vec<String> {
+pub(super) fn wrapped(text: &str, width: u16, indent: &str) -> Vec<String> {
     let room = usize::from(width.max(40));
     let start = text.len() - text.trim_start().len();
     let mut lines = vec![text[..start].to_owned()];

@@ -14,6 +14,36 @@ use crate::scenario::sections::{
 };
 use crate::wire::link::Link;
 
+/// The schema of `[sweep]`.
+fn sweep() -> Value {
+    json!({
+        "description": "Paths of settings, such as \"events.rate\", and the values each takes \
+                        in turn; every combination is a point.",
+        "type": "object",
+        "properties": {
+            "zip": {
+                "description": "Paths whose values are taken together, the first with the \
+                                first and so on, instead of in every combination: one list \
+                                of paths, or a list of such lists.",
+                "type": "array",
+                "minItems": 1,
+                "items": {
+                    "anyOf": [
+                        { "type": "string" },
+                        { "type": "array", "items": { "type": "string" }, "minItems": 2 },
+                    ],
+                },
+            },
+        },
+        "additionalProperties": {
+            "type": "array",
+            "items": { "type": ["string", "number", "boolean"] },
+            "minItems": 1,
+            "uniqueItems": true,
+        },
+    })
+}
+
 /// The JSON Schema of scenario files, in the 2020-12 dialect.
 #[must_use]
 pub fn schema() -> Schema {
@@ -44,32 +74,7 @@ pub fn schema() -> Schema {
             "type": "array",
             "items": generator.subschema_for::<Threshold>(),
         },
-        "sweep": {
-            "description": "Paths of settings, such as \"events.rate\", and the values each takes \
-                            in turn; every combination is a point.",
-            "type": "object",
-            "properties": {
-                "zip": {
-                    "description": "Paths whose values are taken together, the first with the \
-                                    first and so on, instead of in every combination: one list \
-                                    of paths, or a list of such lists.",
-                    "type": "array",
-                    "minItems": 1,
-                    "items": {
-                        "anyOf": [
-                            { "type": "string" },
-                            { "type": "array", "items": { "type": "string" }, "minItems": 2 },
-                        ],
-                    },
-                },
-            },
-            "additionalProperties": {
-                "type": "array",
-                "items": { "type": ["string", "number", "boolean"] },
-                "minItems": 1,
-                "uniqueItems": true,
-            },
-        },
+        "sweep": sweep(),
     });
     extend(&mut schema, "properties", tables);
     schema.insert("title".into(), "pollpush scenario".into());

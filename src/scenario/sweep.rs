@@ -257,10 +257,9 @@ fn can_be_swept(target: &Target) -> bool {
         Target::Section("run", key) => {
             ["warm-up", "duration", "drain", "pin", "spin"].contains(&key.as_str())
         }
-        Target::Section("objective" | "prices", _) => false,
+        Target::Section("objective" | "prices", _) | Target::Heading(_) | Target::Sweep(_) => false,
         Target::Section(..) => true,
         Target::Strategy(_, key) => key != "mechanism",
-        Target::Heading(_) | Target::Sweep(_) => false,
     }
 }
 

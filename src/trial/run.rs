@@ -43,10 +43,7 @@ pub trait Stop: Send {
 #[must_use]
 pub fn manifest(plan: &Plan) -> Manifest {
     Manifest {
-        tool: ToolRecord {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            commit: env!("POLLPUSH_COMMIT").to_owned(),
-        },
+        tool: ToolRecord::this(),
         started: clock::wall(),
         title: plan.title.clone(),
         question: plan.question.clone(),

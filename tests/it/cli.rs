@@ -38,6 +38,10 @@ fn help_is_given_for_the_program_and_every_verb() {
         "run",
         "check",
         "report",
+        "compare",
+        "cite",
+        "verify",
+        "reproduce",
         "project",
         "serve",
         "receive",
@@ -63,8 +67,8 @@ fn no_verb_is_missing_from_the_help_tests() {
         .filter_map(|line| line.split_whitespace().next())
         .collect();
     let expected =
-        "run check report project serve receive doctor scenarios mechanisms checks schema completions man \
-         help"
+        "run check report compare cite verify reproduce project serve receive doctor scenarios \
+         mechanisms checks schema completions man help"
             .split_whitespace();
     assert_eq!(verbs, expected.collect::<Vec<_>>());
 }

@@ -92,7 +92,7 @@ fn a_subscriber_that_is_killed_spoils_its_trial_and_no_other() {
 
     let run = Run::open(&place.only_run()).unwrap();
     assert_eq!(run.manifest.status, RunStatus::Complete);
-    assert_eq!(run.verify().unwrap(), Vec::<String>::new());
+    assert_eq!(run.verify().unwrap(), []);
     assert_eq!(run.records.len(), 4);
     for record in &run.records {
         if record.trial == 0 {
@@ -176,7 +176,7 @@ fn interrupt(signal: Signal) {
 
     let run = Run::open(&place.only_run()).unwrap();
     assert_eq!(run.manifest.status, RunStatus::Interrupted);
-    assert_eq!(run.verify().unwrap(), Vec::<String>::new());
+    assert_eq!(run.verify().unwrap(), []);
     let outcomes: Vec<&Outcome> = run.records.iter().map(|record| &record.outcome).collect();
     assert_eq!(outcomes, [&Outcome::Completed, &Outcome::Interrupted]);
     let summary = fs::read_to_string(run.path().join("summary.json")).unwrap();

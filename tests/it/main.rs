@@ -6,6 +6,8 @@
 mod arrivals;
 /// The report's page in a browser.
 mod browser;
+/// Runs as evidence: cited, verified, compared and reproduced.
+mod cite;
 /// What the command line says, word for word.
 mod cli;
 /// What every mechanism promises, whoever adds it.

@@ -56,7 +56,7 @@ fn everything_derived_is_rebuilt_byte_for_byte() {
     for (file, bytes) in &before {
         assert!(after[file] == *bytes, "{} differs", file.display());
     }
-    assert_eq!(Run::open(&run).unwrap().verify().unwrap(), Vec::<String>::new());
+    assert_eq!(Run::open(&run).unwrap().verify().unwrap(), []);
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn a_tampered_ledger_still_differs_from_its_seal_after_a_report() {
     ended.expect_code(&[0, 1, 4]);
     let differences = Run::open(&run).unwrap().verify().unwrap();
     assert_eq!(differences.len(), 1, "{differences:?}");
-    assert!(differences[0].starts_with("`ledger/0000-webhook.parquet` was changed"));
+    assert_eq!(differences[0].file, "ledger/0000-webhook.parquet");
 }
 
 #[test]

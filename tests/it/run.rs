@@ -151,7 +151,7 @@ fn the_same_seed_gives_the_same_schedule_in_a_folder_of_its_own() {
     assert_eq!(ledger(&first, &first.records[0]).due, ledger(&second, &second.records[0]).due);
     assert_ne!(ledger(&first, &first.records[0]).due, ledger(&other, &other.records[0]).due);
     assert_eq!(place.runs().len(), 3);
-    assert_eq!(first.verify().unwrap(), Vec::<String>::new(), "a later run leaves it alone");
+    assert_eq!(first.verify().unwrap(), [], "a later run leaves it alone");
 
     let parsed: Summary = serde_json::from_str(&json).unwrap();
     assert_eq!(parsed, summary(first.path()));
@@ -199,12 +199,16 @@ fn every_promised_file_is_there(run: &Path, stems: &[&str]) {
 fn the_manifest_seals_every_file(run: &Run) {
     assert_eq!(run.manifest.status, RunStatus::Complete);
     assert!(run.manifest.finished.is_some());
-    assert_eq!(run.verify().unwrap(), Vec::<String>::new());
-    for (file, digest) in &run.manifest.files {
+    assert_eq!(run.verify().unwrap(), []);
+    let (evidence, derived) = (&run.manifest.files, run.manifest.derived.as_ref().unwrap());
+    for (file, digest) in evidence.iter().chain(&derived.files) {
         assert_eq!(sha256_file(&run.path().join(file)).unwrap(), *digest, "{file}");
     }
-    for file in ["scenario.toml", "trials.jsonl", "summary.json", "charts/latency-ecdf.png"] {
-        assert!(run.manifest.files.contains_key(file), "{file}");
+    for file in ["scenario.toml", "trials.jsonl"] {
+        assert!(evidence.contains_key(file), "{file}");
+    }
+    for file in ["summary.json", "charts/latency-ecdf.png"] {
+        assert!(derived.files.contains_key(file) && !evidence.contains_key(file), "{file}");
     }
 }
 

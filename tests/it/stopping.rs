@@ -36,7 +36,7 @@ fn run_with(set: &[&str]) -> (Run, Summary, String) {
     let ended = pollpush(arguments);
     ended.expect_code(&[0, 4]);
     let run = Run::open(&place.only_run()).unwrap();
-    assert_eq!(run.verify().unwrap(), Vec::<String>::new());
+    assert_eq!(run.verify().unwrap(), []);
     let text = fs::read_to_string(run.path().join("summary.json")).unwrap();
     let report = fs::read_to_string(run.path().join("report.md")).unwrap();
     assert!(report.contains("Stopped after "), "{report}");

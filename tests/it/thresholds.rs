@@ -61,7 +61,7 @@ fn what_is_asked_of_a_report_is_told_and_changes_nothing_in_the_folder() {
     assert!(xml.contains("name=\"webhook: latency.p50 &lt; 1us\"><failure type=\"missed\""));
     assert_eq!(fs::read_to_string(run.join("summary.json")).unwrap(), summary);
     assert!(!run.join("junit.xml").exists());
-    assert_eq!(Run::open(&run).unwrap().verify().unwrap(), Vec::<String>::new());
+    assert_eq!(Run::open(&run).unwrap().verify().unwrap(), []);
     let json = report(&run, &["--expect", expect, "--format", "json"]);
     let summary: Summary = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!((summary.thresholds.len(), summary.thresholds[0].passed), (1, false));
@@ -119,5 +119,5 @@ fn a_run_carries_what_its_scenario_wants_into_its_record() {
     assert_eq!(summary.costs.expect("prices").currency, "EUR");
     let junit = fs::read_to_string(run.path().join("junit.xml")).unwrap();
     assert!(junit.contains("hook: requests.per_event &gt; 100"), "{junit}");
-    assert_eq!(run.verify().unwrap(), Vec::<String>::new());
+    assert_eq!(run.verify().unwrap(), []);
 }

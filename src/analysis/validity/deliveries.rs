@@ -247,6 +247,7 @@ mod tests {
         assert_eq!(sealed(&evidence()).status, CheckStatus::Pass);
         let edited = evidence_of(&Sample::default(), |run| {
             run.manifest.files.insert("trials.jsonl".to_owned(), "0".repeat(64));
+            run.manifest.run_id = run.manifest.identity();
         });
         let finding = sealed(&edited);
         assert_eq!(finding.status, CheckStatus::Fail);

@@ -346,11 +346,11 @@ mod tests {
     #[test]
     fn waiting_for_a_cpu_warns() {
         for (waited, slices, expected) in [
-            (300_000_000, Some(1_000), CheckStatus::Pass),
-            (301_000_000, Some(1_000), CheckStatus::Info),
-            (501_000_000, Some(1_000), CheckStatus::Warn),
-            (501_000_000, Some(100_000), CheckStatus::Pass),
-            (501_000_000, None, CheckStatus::Unavailable),
+            (100_000_000, Some(1_000), CheckStatus::Pass),
+            (101_000_000, Some(1_000), CheckStatus::Info),
+            (201_000_000, Some(1_000), CheckStatus::Warn),
+            (201_000_000, Some(100_000), CheckStatus::Pass),
+            (201_000_000, None, CheckStatus::Unavailable),
         ] {
             let mut evidence = evidence();
             let strategies = evidence.points[0].strategies.iter_mut();

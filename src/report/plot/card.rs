@@ -143,14 +143,14 @@ impl<'a> Card<'a> {
             }
             let label = Text { place: (x + SAMPLE, self.y - 7.0), ..label };
             let place = (x, self.y - 12.0);
-            let draw = |canvas: &mut Canvas| {
-                draw_sample(canvas, entry.sample, place);
-                canvas.text(label.clone());
-            };
             if let Sample::Curve(_) = entry.sample {
-                self.canvas.group(&entry.label, draw);
+                self.canvas.group(&entry.label, |canvas| {
+                    draw_sample(canvas, entry.sample, place);
+                    canvas.text(label);
+                });
             } else {
-                draw(&mut self.canvas);
+                draw_sample(&mut self.canvas, entry.sample, place);
+                self.canvas.text(label);
             }
             x += width + GAP;
         }

@@ -33,6 +33,8 @@ mod tests;
 pub use sweep::SweepView;
 pub use view::View;
 
+use std::thread::{self, ScopedJoinHandle};
+
 use crate::analysis::figures::PointFigures;
 use crate::analysis::summary::Summary;
 use crate::report::point::chart_folders;
@@ -163,14 +165,14 @@ struct Task<'a> {
 /// Draws charts on all CPUs, because a sweep has hundreds and pictures take time; their order is
 /// that of the tasks.
 fn drawn(tasks: &[Task<'_>]) -> Vec<ChartFile> {
-    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let cpus = thread::available_parallelism().map_or(1, usize::from);
     let share = tasks.len().div_ceil(cpus).max(1);
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let shares: Vec<_> = tasks
             .chunks(share)
             .map(|tasks| scope.spawn(move || tasks.iter().flat_map(files).collect::<Vec<_>>()))
             .collect();
-        let finished = shares.into_iter().map(|share| share.join());
+        let finished = shares.into_iter().map(ScopedJoinHandle::join);
         finished.flat_map(|files| files.expect("drawing does not panic")).collect()
     })
 }
