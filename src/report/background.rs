@@ -6,7 +6,7 @@ use crate::analysis::provenance::{Environment, PlannedWorkload, Provenance};
 use crate::analysis::summary::{Summary, VerdictStatus};
 use crate::units::format_duration;
 
-use super::cite::{self, Citation, Style};
+use super::cite::{Citation, Style, write};
 use super::quantity::{bytes, count};
 use super::wording;
 
@@ -117,14 +117,19 @@ pub(super) fn limits(summary: &Summary) -> Vec<&'static str> {
     sentences
 }
 
-/// How to cite the run, or why it must not be cited.
-pub(super) fn citation(analysis: &Analysis) -> String {
-    if analysis.summary.verdict.status == VerdictStatus::Invalid {
-        return "An invalid run must not be cited.".to_owned();
-    }
-    let citation = Citation::of(analysis, &[], None);
-    cite::write(&citation, Style::Text).trim_end().to_owned()
+/// The citation of the run in plain text; `None` if it is invalid and not to be cited.
+pub(super) fn citation(analysis: &Analysis) -> Option<String> {
+    let citable = analysis.summary.verdict.status != VerdictStatus::Invalid;
+    let written = citable.then(|| write(&Citation::of(analysis, &[], None), Style::Text));
+    written.map(|text| wording::one_line(text.trim_end()))
 }
+
+/// What stands in the place of the citation of an invalid run.
+pub(super) const NOT_CITABLE: &str = "This run is invalid, and not to be cited.";
+
+/// What the program itself does with the folder of a run.
+pub(super) const TOOLS: &str = "With the run’s folder: `pollpush cite` gives further forms, `pollpush verify` checks every \
+     byte, and `pollpush reproduce` runs it again and says what came out again";
 
 /// The command that makes the run again from its scenario.
 pub(super) fn command(provenance: &Provenance) -> String {
@@ -170,14 +175,14 @@ mod tests {
     }
 
     #[test]
-    fn a_citation_names_title_date_machine_verdict_and_run() {
-        let said = citation(&sample::analysis());
-        for part in ["Order status", "2026-11-23", "Example 9", "Verdict: caveats", "Run sha256:"] {
-            assert!(said.contains(part), "{said}");
+    fn only_what_may_be_used_is_cited() {
+        let mut analysis = sample::analysis();
+        let citation = citation(&analysis).expect("it has caveats only");
+        for part in ["Order status", "caveats", "Example 9", &analysis.summary.run_id] {
+            assert!(citation.contains(part), "{part}: {citation}");
         }
-        let mut invalid = sample::analysis();
-        invalid.summary.verdict.status = VerdictStatus::Invalid;
-        assert_eq!(citation(&invalid), "An invalid run must not be cited.");
+        analysis.summary.verdict.status = VerdictStatus::Invalid;
+        assert_eq!(super::citation(&analysis), None);
     }
 
     #[test]

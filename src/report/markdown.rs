@@ -39,7 +39,10 @@ pub fn report(analysis: &Analysis) -> String {
     blocks.push("## How the numbers are made".to_owned());
     blocks.push(listed(background::METHOD.iter().map(|sentence| escape(sentence))));
     blocks.push("## Citation".to_owned());
-    blocks.push(format!("> {}", escape(&background::citation(analysis))));
+    let citation = background::citation(analysis);
+    let citation = citation.as_deref().unwrap_or(background::NOT_CITABLE);
+    blocks.push(format!("> {}", escape(citation)));
+    blocks.push(format!("{}.", background::TOOLS));
     blocks.push(format!(
         "To run it again, with the `scenario.toml` beside this file:\n\n```sh\n{}\n```",
         wording::one_line(&background::command(&analysis.provenance))

@@ -136,6 +136,7 @@ pub fn report(analysis: &Analysis) -> String {
         limits => background::limits(summary),
         constraints => constraints,
         citation => background::citation(analysis),
+        not_citable => background::NOT_CITABLE,
         command => background::command(provenance),
         scenario => provenance.scenario,
         version => summary.tool.version,
