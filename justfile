@@ -33,9 +33,10 @@ smoke:
 
 # What a run keeps, read by pandas, Polars, DuckDB, HdrHistogram and others.
 open-data:
-    python3 -m venv target/open-data
-    target/open-data/bin/pip install --quiet --requirement tests/open-data/requirements.txt
-    POLLPUSH_PYTHON="$PWD/target/open-data/bin/python" cargo test --test it open_data
+    tests/open-data/install target/open-data
+    POLLPUSH_PYTHON="$PWD/target/open-data/bin/python" \
+    POLLPUSH_CFFCONVERT="$PWD/target/open-data/cff/bin/cffconvert" \
+        cargo test --test it open_data
 
 # How fast the parts and the whole are; wrk and oha join in if they are installed.
 bench:

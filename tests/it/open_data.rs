@@ -1,6 +1,6 @@
 //! What a run keeps and cites, read by the tools that its readers have.
 //!
-//! Without Python and the packages of `tests/open-data/requirements.txt` the test is skipped, with
+//! Without Python and the packages of `tests/open-data/requirements*.txt` the test is skipped, with
 //! a word on why; where `CI` is set it fails. `just open-data` installs them and runs it.
 
 use std::env;
@@ -20,7 +20,7 @@ fn python(arguments: &[&str]) -> std::io::Result<Output> {
 
 #[test]
 fn every_file_opens_in_the_tools_that_the_documents_name() {
-    let packages = "import cffconvert, duckdb, hdrh, jsonschema, pandas, polars, pyarrow, pybtex";
+    let packages = "import duckdb, hdrh, jsonschema, pandas, polars, pyarrow, pybtex";
     if !python(&["-c", packages]).is_ok_and(|ended| ended.status.success()) {
         let missing = "no Python with the packages; run `just open-data`";
         assert!(env::var_os("CI").is_none() && env::var_os(PYTHON).is_none(), "{missing}");
