@@ -20,6 +20,8 @@ mod documents;
 mod faults;
 /// Requests at random against the mock source alone.
 mod fuzz;
+/// Hostile peers, against every listener and every client.
+mod hostile;
 /// Every check, tripped by the fault that it is for.
 mod injections;
 /// Killed, hanging and interrupted processes.
