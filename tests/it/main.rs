@@ -30,6 +30,8 @@ mod kill;
 mod layers;
 /// What raw sockets take, and whose limit it is.
 mod limit;
+/// Scenario files that are wrong on purpose.
+mod malformed;
 /// What a run keeps, read by the tools that its readers have.
 mod open_data;
 /// Processes on CPUs of their own.
