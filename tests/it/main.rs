@@ -14,6 +14,8 @@ mod cli;
 mod contract;
 /// One strategy against itself, and what later runs make of it.
 mod controls;
+/// Run folders that were damaged.
+mod damaged;
 /// The documents name nothing that does not exist.
 mod documents;
 /// What the machine may refuse.
