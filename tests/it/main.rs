@@ -22,6 +22,8 @@ mod documents;
 mod faults;
 /// Requests at random against the mock source alone.
 mod fuzz;
+/// The targets of `fuzz/`, for a bounded time.
+mod fuzz_targets;
 /// Hostile peers, against every listener and every client.
 mod hostile;
 /// Every check, tripped by the fault that it is for.
