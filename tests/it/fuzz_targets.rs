@@ -13,7 +13,7 @@ use rand::{RngExt, SeedableRng};
 mod targets;
 
 /// How often each target is run beside its corpus.
-const RUNS: usize = 2_000;
+const RUNS: usize = 200;
 
 /// The longest input that is made up.
 const LONGEST: usize = 16 << 10;

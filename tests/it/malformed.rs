@@ -19,9 +19,9 @@ use crate::program::pollpush;
 /// How many files there are at least.
 const FEWEST: usize = 200;
 
-/// The CPU time that one file may take: the promise is 100 ms of a release build, and this one is
-/// ten times slower.
-const MOST_CPU: Duration = Duration::from_secs(1);
+/// The CPU time that one file may take: 100 ms; without optimisation the parser alone takes more
+/// than ten times as long for a megabyte.
+const MOST_CPU: Duration = Duration::from_millis(if cfg!(debug_assertions) { 5_000 } else { 100 });
 
 /// The memory that the process may take at its peak, the largest file included: 50 MB, of which
 /// the test itself has some before it begins.
@@ -148,7 +148,7 @@ fn wrong_values() -> Vec<Case> {
         ("run", &["layout", "measure", "precision"], &TEXTS),
         ("network", &["rtt"], &DURATIONS),
         ("poll", &["every", "poll-interval-hint"], &DURATIONS),
-        ("poll", &["limit", "retain", "subscribers"], &WHOLES),
+        ("poll", &["limit", "subscribers"], &WHOLES),
         ("poll", &["conditional", "obey", "keep-alive", "tls", "tls-resume"], &FLAGS),
         ("poll", &["jitter"], &NUMBERS),
         ("poll", &["beat", "client", "resource", "adaptive", "rate-limit", "http", "auth"], &TEXTS),
@@ -245,7 +245,7 @@ fn wrong_texts() -> Vec<Case> {
         ("quotation marks", "\"".repeat(1_000_000)),
         ("a rate of many digits", right.replace("20/s", &format!("{}/s", "9".repeat(900_000)))),
         ("a seed of many digits", with("run", "seed", &"9".repeat(900_000))),
-        ("a name of many letters", right.replace("'poll'\n", &format!("'{}'\n", "a".repeat(900_000)))),
+        ("a name of many letters", with("poll", "name", &format!("'{}'", "a".repeat(900_000)))),
         ("a title of many letters", right.replace("'t'", &format!("'{}'", "ä".repeat(400_000)))),
         ("a wrong line behind many", format!("{}x = 1", "\n".repeat(1_000_000))),
         ("keys by the thousand", keys),
