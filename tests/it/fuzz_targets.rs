@@ -76,7 +76,9 @@ fn no_target_fails_on_its_corpus_or_on_what_chance_makes_of_it() {
     for (name, target) in targets::TARGETS {
         let corpus = corpus(name);
         assert!(corpus.len() >= 3, "{name} has too small a corpus");
-        corpus.iter().for_each(|input| target(input));
+        for input in &corpus {
+            target(input);
+        }
         let mut random = StdRng::seed_from_u64(7);
         for _ in 0..RUNS {
             let (input, other) = (corpus.choose(&mut random), corpus.choose(&mut random));

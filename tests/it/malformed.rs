@@ -198,6 +198,7 @@ fn unknown_keys() -> Vec<Case> {
 }
 
 /// What is no TOML, or more of it than anybody needs.
+#[expect(clippy::too_many_lines, reason = "a table, a line an entry")]
 fn wrong_texts() -> Vec<Case> {
     let right = text(&right());
     let behind = |more: &str| format!("{right}{more}\n");
@@ -303,6 +304,7 @@ fn wrong_bytes() -> Vec<Case> {
 }
 
 /// Traces that are none, or are not where they should be; `folder` is the scenario's.
+#[expect(clippy::too_many_lines, reason = "a table, a line an entry")]
 fn traces(folder: &Path) -> Vec<Case> {
     let traces = folder.join("traces");
     fs::create_dir(&traces).unwrap();

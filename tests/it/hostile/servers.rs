@@ -261,7 +261,7 @@ async fn polling_clients_end_with_an_error_whatever_is_answered() {
         for kind in [ClientKind::Reqwest, ClientKind::Hyper] {
             let about = format!("{} to {kind:?}", answer.about);
             let server = Server::start(answer.clone()).await;
-            in_time(&about, ask(kind, &server, Duration::from_secs(20))).await;
+            in_time(&about, Box::pin(ask(kind, &server, Duration::from_secs(20)))).await;
             assert!(server.written.load(Relaxed) < at_most(MESSAGE_LIMIT), "{about}");
             assert_eq!(
                 server.requests.load(Relaxed),
@@ -280,7 +280,7 @@ async fn clients_that_are_kept_waiting_give_up() {
         let path = || PathAndQuery::from_static("/");
         for kind in [ClientKind::Reqwest, ClientKind::Hyper] {
             let mut client = Client::new(kind, dial.clone()).unwrap();
-            in_time(answer.about, client.get(path())).await.unwrap_err();
+            in_time(answer.about, Box::pin(client.get(path()))).await.unwrap_err();
         }
         in_time(answer.about, EventStream::open(&dial, path(), HeaderMap::new()))
             .await
@@ -398,7 +398,7 @@ async fn a_client_gets_no_token_from_a_hostile_endpoint() {
         let line = Line::new(link).presenting(&keyring);
         let dial = line.dial(server.address, Duration::from_secs(20));
         let mut client = Client::new(ClientKind::Hyper, dial).unwrap();
-        let asked = client.get(PathAndQuery::from_static(FEED_PATH));
+        let asked = Box::pin(client.get(PathAndQuery::from_static(FEED_PATH)));
         in_time(answer.about, asked).await.unwrap_err();
         assert_eq!(line.tally.counts().failed, 1, "{}", answer.about);
         assert!(server.written.load(Relaxed) < at_most(ANSWER_LIMIT), "{}", answer.about);
