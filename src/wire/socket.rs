@@ -7,7 +7,9 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Sleep;
 
+use crate::wire::bounds::STALL_TIMEOUT;
 use crate::wire::tally::Tally;
 
 /// A connection whose bytes are added to a tally, exactly as they enter and leave the socket.
@@ -15,6 +17,8 @@ use crate::wire::tally::Tally;
 pub struct CountedStream {
     stream: TcpStream,
     tally: Tally,
+    /// Runs while the peer takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl CountedStream {
@@ -25,7 +29,7 @@ impl CountedStream {
     pub(crate) fn new(stream: TcpStream, tally: Tally) -> io::Result<CountedStream> {
         stream.set_nodelay(true)?;
         tally.connected();
-        Ok(CountedStream { stream, tally })
+        Ok(CountedStream { stream, tally, stalled: None })
     }
 }
 
@@ -52,9 +56,24 @@ impl AsyncRead for CountedStream {
 }
 
 impl CountedStream {
-    fn count_sent(&self, polled: &Poll<io::Result<usize>>) {
-        if let Poll::Ready(Ok(bytes)) = polled {
-            self.tally.sent(*bytes);
+    /// Counts what was written. A peer that has taken nothing for too long is given up, or what
+    /// waits for it would stay in memory for ever.
+    fn sent(
+        &mut self,
+        context: &mut Context<'_>,
+        polled: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        match polled {
+            Poll::Ready(written) => {
+                self.stalled = None;
+                self.tally.sent(*written.as_ref().unwrap_or(&0));
+                Poll::Ready(written)
+            }
+            Poll::Pending => {
+                let begin = || Box::pin(tokio::time::sleep(STALL_TIMEOUT));
+                let stalled = self.stalled.get_or_insert_with(begin);
+                stalled.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+            }
         }
     }
 }
@@ -66,8 +85,7 @@ impl AsyncWrite for CountedStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.count_sent(&polled);
-        polled
+        self.sent(context, polled)
     }
 
     fn poll_write_vectored(
@@ -76,8 +94,7 @@ impl AsyncWrite for CountedStream {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.count_sent(&polled);
-        polled
+        self.sent(context, polled)
     }
 
     fn is_write_vectored(&self) -> bool {

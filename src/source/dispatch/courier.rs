@@ -261,7 +261,7 @@ impl Courier {
             let id = HeaderValue::try_from(parcel.id()).expect("an id is plain text");
             signer.sign(&id, clock::wall(), &body, &mut headers);
         }
-        let path = self.subscription.path.clone();
+        let path = self.subscription.target.path.clone();
         match connection.exchange(Method::POST, path, headers, body).await {
             Ok(received) => Ending::Answered {
                 status: received.status,
