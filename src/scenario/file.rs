@@ -12,7 +12,7 @@ use crate::scenario::sources::Sources;
 use crate::units::Bytes;
 
 /// The largest scenario file.
-const LARGEST_FILE: Bytes = Bytes(1 << 20);
+const LARGEST_FILE: Bytes = Bytes(256 << 10);
 
 /// The name and text of a file, or of a built-in scenario if there is no such file, and where
 /// the files lie that it names.
