@@ -20,6 +20,8 @@ mod documents;
 mod faults;
 /// Requests at random against the mock source alone.
 mod fuzz;
+/// What goes wrong as a scenario has it, and what mechanisms make of it.
+mod incidents;
 /// Every check, tripped by the fault that it is for.
 mod injections;
 /// Killed, hanging and interrupted processes.

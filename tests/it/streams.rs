@@ -318,7 +318,7 @@ async fn a_server_that_announces_a_gigabyte_is_left() {
         socket.next().await.unwrap_err();
     };
     let both = async { tokio::join!(serving, opening) };
-    tokio::time::timeout(DEADLINE, both).await.unwrap();
+    tokio::time::timeout(DEADLINE, Box::pin(both)).await.unwrap();
 }
 
 #[tokio::test]
