@@ -46,6 +46,19 @@ open-data:
     POLLPUSH_CFFCONVERT="$PWD/target/open-data/cff/bin/cffconvert" \
         cargo test --test it open_data
 
+# The runs of the reference record, anew: six minutes on a machine that has nothing else to do.
+reference:
+    cargo build --release
+    target/release/pollpush run quickstart --repeats 6 --out results/reference
+    target/release/pollpush run mechanisms --repeats 6 --out results/reference
+    target/release/pollpush run order-flow --repeats 6 --out results/reference
+    target/release/pollpush run known-delay --out results/reference
+
+# Tables and charts of the reference record as this program makes them; its evidence stays as it is.
+reference-report:
+    for run in results/reference/*/; do cargo run --release -- report "$run" > /dev/null || exit 1; done
+    cargo run --release -- report results/reference > /dev/null
+
 # How fast the parts and the whole are; wrk and oha join in if they are installed.
 bench:
     cargo bench --bench parts --bench throughput --bench analysis
