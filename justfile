@@ -62,3 +62,18 @@ reference-report:
 # How fast the parts and the whole are; wrk and oha join in if they are installed.
 bench:
     cargo bench --bench parts --bench throughput --bench analysis
+
+# Damages every byte of a run folder, one after the other; takes hours.
+damage:
+    POLLPUSH_TEST_EVERY_BYTE=1 cargo test --release --test it damaged::
+
+# Lets libFuzzer look at every target for so many seconds; fuzz/README.md says what it needs.
+fuzz seconds="60":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    # Coverage for libFuzzer is no stable part of the compiler yet.
+    export RUSTC_BOOTSTRAP=1
+    for target in fuzz/fuzz_targets/*.rs; do
+        name=$(basename "$target" .rs)
+        cargo fuzz run --sanitizer none "$name" -- -max_total_time={{ seconds }} -rss_limit_mb=2048 -timeout=20 -print_final_stats=1
+    done

@@ -256,6 +256,12 @@ impl Encoder {
         Encoder { note: note.into() }
     }
 
+    /// The most bytes an event takes: its data and room for the envelope, which is below 300.
+    #[must_use]
+    pub fn longest(&self) -> usize {
+        self.note.len() + 512
+    }
+
     /// Appends one event to `buffer`.
     pub fn encode(&self, sequence: Sequence, time: jiff::Timestamp, buffer: &mut Vec<u8>) {
         let envelope = Envelope {

@@ -36,6 +36,10 @@ const OPENINGS: usize = 64;
 /// How much longer than two heartbeats a stream may be silent before it is given up.
 const SILENCE: Duration = Duration::from_secs(10);
 
+/// How soon a source may ask a subscriber to connect again, unless the scenario says sooner: a
+/// source that ends streams at once and writes `retry: 0` would be stormed otherwise.
+const SOONEST_RECONNECT: Duration = Duration::from_millis(100);
+
 /// The shortest time between heartbeats: more would be a load of their own.
 const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(10);
 
@@ -199,6 +203,7 @@ pub(crate) async fn subscribe<R: Reader>(
             dial: post.line.dial(post.source, OPENING_TIMEOUT),
             cursor: post.inbox.newest(number).map_or(0, Sequence::get).to_string(),
             reconnect: settings.reconnect,
+            soonest: settings.reconnect.min(SOONEST_RECONNECT),
             silence: settings.heartbeat * 2 + SILENCE,
             inbox: post.inbox.clone(),
             tally: post.line.tally.clone(),
@@ -234,6 +239,8 @@ struct Session {
     /// What it has seen, for the next time it connects.
     cursor: String,
     reconnect: Duration,
+    /// How long it waits at least, whatever the stream asks for.
+    soonest: Duration,
     /// How long a stream may say nothing.
     silence: Duration,
     inbox: Inbox,
@@ -302,7 +309,7 @@ impl Session {
                     }
                 }
                 Heard::Heartbeat => self.tally.message(),
-                Heard::Reconnect(delay) => self.reconnect = delay,
+                Heard::Reconnect(delay) => self.reconnect = delay.max(self.soonest),
                 Heard::Unreadable => self.inbox.refuse(),
                 Heard::End => break,
             }

@@ -10,20 +10,39 @@
 //! greatest, and how many were clamped to 10 minutes.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use flate2::read::ZlibDecoder;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry, LogIteratorError};
 use serde::{Deserialize, Serialize};
+
+use super::shield;
 
 /// The greatest value a histogram tells apart: ten minutes, in nanoseconds.
 pub const GREATEST: u64 = 600_000_000_000;
 
 /// Significant decimal digits of every value.
 const DIGITS: u8 = 3;
+
+/// The least value a histogram tells apart.
+const LEAST: u64 = 1;
+
+/// The first bytes of a compressed histogram, version 2 of the format.
+const COMPRESSED_COOKIE: [u8; 4] = [0x1c, 0x84, 0x93, 0x14];
+
+/// Bytes before the counts of a histogram.
+const HEADER: u64 = 40;
+
+/// More counts than a histogram of these bounds has; each takes nine bytes at most.
+const MOST_COUNTS: u64 = 1 << 16;
+
+/// Longer than any trial.
+const LONGEST: Duration = Duration::from_hours(30 * 24);
 
 /// More values than any trial has; what is below can be added up without overflow.
 const MOST_VALUES: u64 = 1 << 48;
@@ -145,7 +164,7 @@ pub enum HistogramError {
 /// Never: the bounds are constants that the format allows.
 #[must_use]
 pub fn empty() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, GREATEST, DIGITS).expect("the bounds are possible")
+    Histogram::new_with_bounds(LEAST, GREATEST, DIGITS).expect("the bounds are possible")
 }
 
 /// A histogram log in memory; its lines are decoded as they are asked for.
@@ -183,7 +202,12 @@ impl HistogramLog {
         for interval in intervals(&log.bytes) {
             let Interval { tag, histogram, .. } = interval?;
             let unfit = |error| HistogramError::Histogram(format!("{error:?}"));
-            log.merged.entry(tag).or_insert_with(empty).add(&histogram).map_err(unfit)?;
+            let merged = log.merged.entry(tag).or_insert_with(empty);
+            if merged.len() + histogram.len() > MOST_VALUES {
+                let what = "the histograms hold more values than any trial has";
+                return Err(HistogramError::Histogram(what.to_owned()));
+            }
+            merged.add(&histogram).map_err(unfit)?;
         }
         for tag in Tag::ALL {
             let (found, expected) = (log.merged(tag).len(), log.totals(tag).count);
@@ -231,14 +255,53 @@ fn decode_line(
     encoded: &str,
 ) -> Result<Interval, HistogramError> {
     let tag = Tag::named(tag).ok_or_else(|| HistogramError::Tag(tag.to_owned()))?;
-    let bytes = STANDARD.decode(encoded)?;
-    let histogram: Histogram<u64> = Deserializer::new()
-        .deserialize(&mut bytes.as_slice())
-        .map_err(|error| HistogramError::Histogram(error.to_string()))?;
-    if histogram.high() != GREATEST || histogram.sigfig() != DIGITS {
-        return Err(HistogramError::Histogram("its bounds are not this program's".to_owned()));
+    if start > LONGEST || length > LONGEST {
+        return Err(HistogramError::Histogram("no trial lasts so long".to_owned()));
+    }
+    let plain = inflated(&STANDARD.decode(encoded)?)?;
+    // Its arithmetic takes for granted what a damaged count can contradict.
+    let histogram: Histogram<u64> =
+        shield::guarded(|| Deserializer::new().deserialize(&mut plain.as_slice()))
+            .ok_or_else(|| HistogramError::Histogram("it contradicts itself".to_owned()))?
+            .map_err(|error| HistogramError::Histogram(error.to_string()))?;
+    if histogram.len() > MOST_VALUES {
+        return Err(HistogramError::Histogram(
+            "it claims more values than any trial has".to_owned(),
+        ));
     }
     Ok(Interval { tag, start, length, histogram })
+}
+
+/// What a compressed histogram holds, if it is one of this program's.
+///
+/// The decoder fills memory on behalf of lengths and bounds in the file, so they are held against
+/// those of every histogram that is written before it sees them.
+fn inflated(bytes: &[u8]) -> Result<Vec<u8>, HistogramError> {
+    let refuse = |what: &str| Err(HistogramError::Histogram(what.to_owned()));
+    let Some((cookie, packed)) = bytes.split_at_checked(8) else {
+        return refuse("it has no header");
+    };
+    if cookie[..4] != COMPRESSED_COOKIE {
+        return refuse("it is not compressed in version 2");
+    }
+    let mut plain = Vec::new();
+    let most = HEADER + 9 * MOST_COUNTS + 1;
+    if let Err(error) = ZlibDecoder::new(packed).take(most).read_to_end(&mut plain) {
+        return refuse(&error.to_string());
+    }
+    let length = plain.len() as u64;
+    if length < HEADER || length == most {
+        return refuse("it is shorter or longer than any that is written");
+    }
+    let number = |from: usize| u32::from_be_bytes([0, 1, 2, 3].map(|byte| plain[from + byte]));
+    let wide = |from: usize| u64::from(number(from)) << 32 | u64::from(number(from + 4));
+    if u64::from(number(4)) != length - HEADER {
+        return refuse("its length is not what it says");
+    }
+    if (number(12), wide(16), wide(24)) != (DIGITS.into(), LEAST, GREATEST) {
+        return refuse("its bounds are not this program's");
+    }
+    Ok(plain)
 }
 
 fn read_totals(bytes: &[u8]) -> Result<BTreeMap<Tag, Totals>, HistogramError> {

@@ -16,10 +16,12 @@ pub mod limit;
 pub mod manifest;
 pub mod noise_floor;
 pub mod parquet_file;
+mod parquet_pages;
 pub mod run;
 #[doc(hidden)]
 pub mod sample;
 pub mod seals;
+mod shield;
 pub mod trial;
 
 mod atomic;

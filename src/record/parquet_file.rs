@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::ops::Range;
-use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,6 +18,7 @@ use parquet::schema::types::{ColumnPath, SchemaDescriptor, TypePtr};
 
 use super::error::RecordError;
 use super::ledger::{LEDGER_ROW_LIMIT, Ledger};
+use super::{parquet_pages, shield};
 
 /// Rows that are encoded together; a reader needs memory for one group at a time.
 const ROWS_PER_GROUP: usize = 1_000_000;
@@ -82,19 +82,31 @@ pub fn encode(ledger: &Ledger) -> Result<Vec<u8>> {
 /// contradicts itself.
 pub(crate) fn read(path: &Path) -> std::result::Result<Ledger, RecordError> {
     let file = File::open(path).map_err(RecordError::reading(path))?;
-    decode(file).map_err(|message| RecordError::damaged(path, &message))
+    let twin = file.try_clone().map_err(RecordError::reading(path))?;
+    decode(file, &twin).map_err(|message| RecordError::damaged(path, &message))
 }
 
-fn decode<R: ChunkReader + 'static>(file: R) -> std::result::Result<Ledger, String> {
+/// Decodes a ledger in memory and checks it.
+///
+/// # Errors
+///
+/// As a file: when it is no ledger, is larger than any that is written, or contradicts itself.
+pub fn decode_bytes(bytes: Vec<u8>) -> std::result::Result<Ledger, String> {
+    let bytes = bytes::Bytes::from(bytes);
+    decode(bytes.clone(), &bytes)
+}
+
+/// `twin` is the same file again.
+fn decode<R: ChunkReader + 'static>(file: R, twin: &R) -> std::result::Result<Ledger, String> {
     // The reader asserts what a damaged footer can contradict, such as that offsets are positive.
-    let ledger = std::panic::catch_unwind(AssertUnwindSafe(|| decode_columns(file)))
-        .map_err(|_| "its footer contradicts itself".to_owned())?
+    let ledger = shield::guarded(|| decode_columns(file, twin))
+        .ok_or_else(|| "its footer contradicts itself".to_owned())?
         .map_err(|error| error.to_string())?;
     ledger.check().map_err(|error| error.to_string())?;
     Ok(ledger)
 }
 
-fn decode_columns<R: ChunkReader + 'static>(file: R) -> Result<Ledger> {
+fn decode_columns<R: ChunkReader + 'static>(file: R, twin: &R) -> Result<Ledger> {
     let reader = SerializedFileReader::new(file)?;
     refuse_other_schemas(reader.metadata().file_metadata().schema_descr())?;
     let mut ledger = Ledger::default();
@@ -104,6 +116,15 @@ fn decode_columns<R: ChunkReader + 'static>(file: R) -> Result<Ledger> {
         // The claim of a file is checked before memory is filled on its behalf.
         if LEDGER_ROW_LIMIT - ledger.rows() < rows {
             return Err(ParquetError::General(format!("more than {LEDGER_ROW_LIMIT} rows")));
+        }
+        for column in group.metadata().columns() {
+            let (start, length) = column.byte_range();
+            if start.checked_add(length).is_none_or(|end| end > twin.len()) {
+                return Err(ParquetError::General("a column ends beyond the file".to_owned()));
+            }
+            let bytes = twin.get_bytes(start, usize::try_from(length).map_err(external)?)?;
+            let refused = |what: &str| ParquetError::General(what.to_owned());
+            parquet_pages::check(&bytes).map_err(refused)?;
         }
         let rows = 0..rows;
         read_u32(&*group, 0, &rows, &mut ledger.subscriber)?;
@@ -273,7 +294,7 @@ fn read_optional(
 
 #[cfg(test)]
 mod tests {
-    use super::{decode, encode};
+    use super::{decode_bytes, encode};
     use crate::record::ledger::Ledger;
     use proptest::prelude::*;
     use std::sync::OnceLock;
@@ -294,7 +315,7 @@ mod tests {
     }
 
     fn read_back(bytes: Vec<u8>) -> Result<Ledger, String> {
-        decode(bytes::Bytes::from(bytes))
+        decode_bytes(bytes)
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl Complaint {
         Complaint {
             message: shortened(message.into()),
             span: Some(span),
-            remedy: shortened(remedy.into()),
+            remedy: shortened(visible(&remedy.into())),
         }
     }
 
@@ -37,9 +37,21 @@ impl Complaint {
         Complaint {
             message: shortened(message.into()),
             span: None,
-            remedy: shortened(remedy.into()),
+            remedy: shortened(visible(&remedy.into())),
         }
     }
+}
+
+/// The text with signs for its control characters: a message and the text it points at are shown
+/// so by the renderer, a remedy as it is.
+fn visible(text: &str) -> String {
+    let sign = |c: char| match u32::from(c) {
+        0x0a => c,
+        code @ 0..0x20 => char::from_u32(0x2400 + code).unwrap_or(char::REPLACEMENT_CHARACTER),
+        0x7f..0xa0 => char::REPLACEMENT_CHARACTER,
+        _ => c,
+    };
+    text.chars().map(sign).collect()
 }
 
 fn shortened(mut text: String) -> String {
@@ -182,5 +194,8 @@ error: not a rate
         let error = ScenarioError::new(Sources::default(), vec![Complaint::whole(message, "x")]);
         let shown = error.to_string();
         assert!(!shown.contains('\u{1b}') && shown.len() < 500, "{shown}");
+        let remedy = "write `a\u{1b}[31m\0\u{9b}`";
+        let error = ScenarioError::new(Sources::default(), vec![Complaint::whole("no", remedy)]);
+        assert!(error.to_string().contains("write `a␛[31m␀�`"), "{error}");
     }
 }

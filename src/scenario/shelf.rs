@@ -103,8 +103,13 @@ impl Shelf {
             return Err(refusal(message, "copy the file itself into `traces`"));
         }
         // A pipe or a device could keep the reader waiting, or never end.
-        if !real.metadata().map_err(unreadable)?.is_file() {
+        let metadata = real.metadata().map_err(unreadable)?;
+        if !metadata.is_file() {
             return Err(refusal(format!("`{path}` is not a regular file"), "name a file"));
+        }
+        if metadata.len() > LARGEST_TRACE.0 {
+            let message = format!("`{path}` is larger than {LARGEST_TRACE}");
+            return Err(refusal(message, "replay a part of it"));
         }
         let mut bytes = Vec::new();
         File::open(&real)

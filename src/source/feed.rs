@@ -17,6 +17,7 @@ use crate::source::lane::{Lane, SourceHalf};
 use crate::source::latest::with_latest;
 use crate::source::log::{Entry, LogReader};
 use crate::source::parking::Parking;
+use crate::wire::bounds::MESSAGE_LIMIT;
 use crate::wire::pacing::X_POLL_INTERVAL;
 use crate::wire::prefer;
 use crate::wire::reply::Reply;
@@ -27,7 +28,7 @@ use crate::wire::validator::EntityTag;
 /// Where the feed is served.
 pub const FEED_PATH: &str = "/v1/events";
 
-/// The most events a page may hold.
+/// The most events a page may hold; one of large events ends at 32 MiB before.
 pub const PAGE_LIMIT: u32 = 1_000;
 
 /// Events a page holds when the client does not say.
@@ -71,6 +72,14 @@ impl EventWriter {
     #[must_use]
     pub fn new(encoder: Encoder, wall: WallAnchor) -> EventWriter {
         EventWriter { encoder, wall }
+    }
+
+    /// How many events fit into one message: a page or a batch. One always does.
+    #[must_use]
+    pub fn most_in_a_message(&self) -> u32 {
+        // Without the page around them.
+        let room = MESSAGE_LIMIT - 4096;
+        u32::try_from(room / self.encoder.longest()).unwrap_or(u32::MAX).max(1)
     }
 
     /// Appends one event's JSON to `buffer`.
@@ -153,6 +162,8 @@ impl Feed {
 
     /// The page a query asks for, or 304 if the client holds it.
     fn page(&self, query: Query, request: &HeaderMap) -> Reply {
+        let limit = query.limit.min(self.writer.most_in_a_message());
+        let query = Query { limit, ..query };
         let extent = Extent::of(query, self.log.len(), self.offer.retain);
         let tag = extent.tag(&self.instance);
         if tag.is_held(request) {

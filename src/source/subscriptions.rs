@@ -2,11 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http::uri::PathAndQuery;
-use http::{Method, Request, StatusCode, Uri};
+use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -15,6 +13,8 @@ use crate::event::Payload;
 use crate::source::dispatch::DeadLetter;
 use crate::source::log::LogReader;
 use crate::wire::body;
+use crate::wire::destination::{Destinations, Target};
+use crate::wire::link::Line;
 use crate::wire::reply::Reply;
 use crate::wire::routes::Routes;
 use crate::wire::signature::{Scheme, Signer};
@@ -33,7 +33,8 @@ const SUBSCRIPTION_LIMIT: usize = 20_000;
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Registration {
-    /// Where events are to be posted: `http://IP:PORT/path`, on loopback.
+    /// Where events are to be posted: `http://HOST:PORT/path`, on this machine or where requests
+    /// may go.
     pub url: String,
     /// How much of each event is to be posted.
     #[serde(default)]
@@ -79,10 +80,8 @@ impl Registration {
 pub struct Subscription {
     /// Its id.
     pub id: u64,
-    /// The receiver's address.
-    pub peer: SocketAddr,
-    /// The path to post to.
-    pub path: PathAndQuery,
+    /// Where it is posted to.
+    pub target: Target,
     /// How much of each event is posted.
     pub payload: Payload,
     /// What signs, if deliveries are to be signed.
@@ -109,6 +108,8 @@ pub struct Subscriptions {
     entries: Arc<Mutex<Entries>>,
     /// The scheme that receivers' URLs have.
     scheme: &'static str,
+    /// Where they may lead.
+    destinations: Arc<Destinations>,
     changes: mpsc::UnboundedSender<Change>,
 }
 
@@ -121,8 +122,9 @@ struct Entries {
 impl Subscriptions {
     /// None yet; changes are told to the dispatcher.
     #[must_use]
-    pub fn new(scheme: &'static str, changes: mpsc::UnboundedSender<Change>) -> Subscriptions {
-        Subscriptions { entries: Arc::default(), scheme, changes }
+    pub fn new(line: &Line, changes: mpsc::UnboundedSender<Change>) -> Subscriptions {
+        let destinations = Arc::clone(&line.destinations);
+        Subscriptions { entries: Arc::default(), scheme: line.scheme(), destinations, changes }
     }
 
     /// Whether a webhook is still registered.
@@ -148,16 +150,15 @@ impl Subscriptions {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, registration: &Registration, log: &LogReader) -> Reply {
+    async fn add(&self, registration: &Registration, log: &LogReader) -> Reply {
         let unusable = |detail: &str| Reply::problem(StatusCode::UNPROCESSABLE_ENTITY, detail);
-        let scheme = self.scheme;
-        let Some((peer, path)) = target(&registration.url, scheme) else {
-            let must = "ADDRESS:PORT/PATH with a loopback address";
-            return unusable(&format!("`url` must be {scheme}://{must}"));
-        };
         let signer = match registration.signer() {
             Ok(signer) => signer,
             Err(detail) => return unusable(&detail),
+        };
+        let target = match self.destinations.target(&registration.url, self.scheme).await {
+            Ok(target) => target,
+            Err(refusal) => return unusable(&refusal.to_string()),
         };
         let id = {
             let mut entries = self.entries();
@@ -170,7 +171,7 @@ impl Subscriptions {
             id
         };
         let (payload, from) = (registration.payload, log.len());
-        let subscription = Subscription { id, peer, path, payload, signer, from };
+        let subscription = Subscription { id, target, payload, signer, from };
         self.tell(Change::Added(Box::new(subscription)), || {
             let body = format!("{{\"id\":\"{id}\"}}").into();
             Reply::with_body(StatusCode::CREATED, "application/json", body, Outcome::Overhead)
@@ -212,50 +213,16 @@ async fn register(
         Err(error) => return Reply::unreadable(&error),
     };
     match serde_json::from_slice(&body) {
-        Ok(registration) => subscriptions.add(&registration, &log),
+        Ok(registration) => subscriptions.add(&registration, &log).await,
         Err(error) => Reply::problem(StatusCode::BAD_REQUEST, &error.to_string()),
     }
 }
 
-/// Where a URL points, if it is one a webhook may be posted to.
-///
-/// Only loopback addresses, written as addresses: no name is resolved, so none can be
-/// resolved to another address later.
-fn target(url: &str, scheme: &str) -> Option<(SocketAddr, PathAndQuery)> {
-    let uri: Uri = url.parse().ok()?;
-    let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'))?;
-    let peer: SocketAddr = authority.as_str().parse().ok()?;
-    let path = uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
-    (uri.scheme_str() == Some(scheme) && peer.ip().is_loopback()).then_some((peer, path))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Registration, target};
+    use super::Registration;
     use crate::event::Payload;
     use crate::wire::signature::Scheme;
-
-    #[test]
-    fn only_loopback_addresses_are_targets() {
-        let (peer, path) = target("http://127.0.0.1:8080/hooks/3?x=1", "http").expect("a target");
-        assert_eq!((peer.to_string().as_str(), path.as_str()), ("127.0.0.1:8080", "/hooks/3?x=1"));
-        assert!(target("http://[::1]:8080/", "http").is_some());
-        assert!(target("https://127.0.0.1:8080/", "https").is_some());
-        for refused in [
-            "http://192.168.1.1:80/",
-            "http://169.254.169.254:80/latest",
-            "http://localhost:80/",
-            "https://127.0.0.1:80/",
-            "http://127.0.0.1/",
-            "http://user@127.0.0.1:80/",
-            "http://0.0.0.0:80/",
-            "ftp://127.0.0.1:21/",
-            "127.0.0.1:80",
-            "",
-        ] {
-            assert_eq!(target(refused, "http"), None, "{refused}");
-        }
-    }
 
     fn registration(sign: Option<Scheme>, secret: &[&str]) -> Registration {
         let secret = |place: usize| secret.get(place).map(|secret| (*secret).to_owned());

@@ -25,13 +25,11 @@ use crate::subscriber::post::Post;
 use crate::timer::Timer;
 use crate::units::{DurationText, duration_text};
 use crate::wire::body::{self, ReceivedBody};
+use crate::wire::bounds::MESSAGE_LIMIT;
 use crate::wire::reply::Reply;
 use crate::wire::routes::Routes;
 use crate::wire::signature::Verifier;
 use crate::wire::tally::Outcome;
-
-/// The longest body a receiver takes, in bytes: a full batch of large events.
-const BODY_LIMIT: usize = 1 << 30;
 
 /// Random streams of a trial's seed that belong to endpoints start here; see [`random_stream`].
 const ENDPOINT_STREAMS: u64 = 1 << 33;
@@ -140,7 +138,7 @@ impl Receiver {
             return self.refuse(StatusCode::NOT_FOUND, "there is no such subscriber");
         };
         let (head, incoming) = request.into_parts();
-        let body = match body::receive(incoming, BODY_LIMIT).await {
+        let body = match body::receive(incoming, MESSAGE_LIMIT).await {
             Ok(body) => body,
             Err(error) => {
                 self.inbox.refuse();

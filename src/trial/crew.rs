@@ -24,6 +24,9 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long whoever dials in may take to say who it is.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How many that have dialled in are heard at once; each may take as much memory as the longest message.
+const MOST_GREETINGS: usize = 16;
+
 /// How long the end of a worker may take to be noticed once its channel is closed.
 const DEATH_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -179,17 +182,23 @@ impl Launcher {
             return Err(Trouble::NotStarted { who: worker.who.clone(), source });
         }
         let arrival = async {
+            // Whoever dials in and says nothing must not keep the worker waiting.
+            let mut greetings = JoinSet::new();
             loop {
-                // A connection that breaks, or is not the worker's, is not waited for.
-                let Ok((stream, _)) = self.listener.accept().await else { continue };
-                let mut control = Control::new(stream);
-                // Whoever dials in and says nothing must not keep the worker waiting.
-                let greeting = tokio::time::timeout(GREETING_TIMEOUT, control.hear()).await;
-                if let Ok(Ok(FromWorker::Hello(hello))) = greeting
-                    && hello.token == self.token
-                    && usize::try_from(hello.index) == Ok(worker.index)
-                {
-                    break (control, hello);
+                tokio::select! {
+                    accepted = self.listener.accept(), if greetings.len() < MOST_GREETINGS => {
+                        // A connection that breaks, or is not the worker's, is not waited for.
+                        let Ok((stream, _)) = accepted else { continue };
+                        greetings.spawn(greeting(Control::new(stream)));
+                    }
+                    Some(greeted) = greetings.join_next() => {
+                        if let Ok(Some((control, hello))) = greeted
+                            && hello.token == self.token
+                            && usize::try_from(hello.index) == Ok(worker.index)
+                        {
+                            break (control, hello);
+                        }
+                    }
                 }
             }
         };
@@ -203,6 +212,14 @@ impl Launcher {
         check(&hello).map_err(|detail| worker.confused(detail))?;
         worker.control = Some(control);
         Ok(())
+    }
+}
+
+/// Hears who has dialled in; `None` if it does not say so in time.
+async fn greeting(mut control: Control) -> Option<(Control, Hello)> {
+    match tokio::time::timeout(GREETING_TIMEOUT, control.hear()).await {
+        Ok(Ok(FromWorker::Hello(hello))) => Some((control, hello)),
+        Ok(Ok(_) | Err(_)) | Err(_) => None,
     }
 }
 

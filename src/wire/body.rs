@@ -8,12 +8,7 @@ use http_body_util::BodyExt;
 use hyper::body::Body;
 
 use crate::clock::{self, Moment};
-
-/// How long a client may take to send a request's body, from the end of its header on.
-///
-/// The largest one accepted is a few kilobytes; over the longest injected round trip it takes a
-/// few seconds.
-pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+use crate::wire::bounds::BODY_TIMEOUT;
 
 /// A complete message body.
 #[derive(Clone, Debug)]

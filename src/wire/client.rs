@@ -1,11 +1,13 @@
 //! HTTP clients: what a subscriber polls with.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, StatusCode};
+use rustls::pki_types::ServerName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
@@ -16,6 +18,7 @@ use crate::clock::{self, Moment};
 use crate::incident::Connections;
 use crate::wire::auth::{Credentials, Fetch, Presenter, Step, TOKEN_PATH, TokenError};
 use crate::wire::body::BodyError;
+use crate::wire::bounds::ANSWER_LIMIT;
 use crate::wire::connection::Connection;
 use crate::wire::integrator::Integrator;
 use crate::wire::link::HttpVersion;
@@ -24,9 +27,6 @@ use crate::wire::socket::CountedStream;
 use crate::wire::tally::{Outcome, Tally};
 use crate::wire::tls::Dialler;
 use crate::wire::trouble::Trouble;
-
-/// The longest response body a client takes, in bytes: a full page of the largest events.
-pub const RESPONSE_LIMIT: usize = 1 << 30;
 
 /// Which client polls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -44,6 +44,8 @@ pub enum ClientKind {
 pub struct Dial {
     /// The server's address.
     pub peer: SocketAddr,
+    /// What its host is called, where it is not called by its address.
+    pub name: Option<String>,
     /// Whether connections are used again.
     pub keep_alive: bool,
     /// The version of HTTP.
@@ -54,6 +56,8 @@ pub struct Dial {
     pub presenter: Presenter,
     /// The longest an exchange may take, dialling included.
     pub timeout: Duration,
+    /// The longest response body that is taken, in bytes.
+    pub longest_response: usize,
     /// What counts connections, bytes and time.
     pub tally: Tally,
     /// The incidents that befall whoever dials.
@@ -72,14 +76,14 @@ impl Dial {
     pub async fn connect(&self) -> Result<Stream, ExchangeError> {
         let unreachable = |source| ExchangeError::Unreachable { peer: self.peer, source };
         if self.is_kept_from_dialling() {
-            return Err(unreachable(std::io::ErrorKind::NetworkDown.into()));
+            return Err(unreachable(io::ErrorKind::NetworkDown.into()));
         }
         let stream = TcpStream::connect(self.peer).await.map_err(unreachable)?;
         let stream = CountedStream::new(stream, self.tally.clone(), self.trouble.as_ref());
         let stream = stream.map_err(unreachable)?;
         match &self.tls {
             None => Ok(Either::Left(stream)),
-            Some(tls) => match tls.connect(self.peer, stream, &self.tally).await {
+            Some(tls) => match tls.connect(self.server_name()?, stream, &self.tally).await {
                 Ok(stream) => Ok(Either::Right(stream)),
                 Err(source) => Err(ExchangeError::Untrusted { peer: self.peer, source }),
             },
@@ -119,7 +123,8 @@ impl Dial {
     async fn fetch_token(&self, fetch: Fetch) -> Result<(), ExchangeError> {
         let (headers, body) = fetch.request();
         let path = PathAndQuery::from_static(TOKEN_PATH);
-        let mut connection = Connection::new(self.clone());
+        let dial = Dial { longest_response: ANSWER_LIMIT, ..self.clone() };
+        let mut connection = Connection::new(dial);
         let exchanged = connection.exchange(Method::POST, path, headers, body).await;
         let kept = exchanged.and_then(|received| {
             fetch.finish(received.status, &received.body).map_err(ExchangeError::NoToken)
@@ -127,6 +132,23 @@ impl Dial {
         // A token carries no event.
         self.tally.exchanged(if kept.is_ok() { Outcome::Overhead } else { Outcome::Failed });
         kept
+    }
+
+    /// The peer as URLs and the `Host` header name it.
+    pub(crate) fn authority(&self) -> String {
+        match &self.name {
+            None => self.peer.to_string(),
+            Some(name) => format!("{name}:{}", self.peer.port()),
+        }
+    }
+
+    /// What a certificate of the peer's must be for.
+    fn server_name(&self) -> Result<ServerName<'static>, ExchangeError> {
+        let Some(name) = &self.name else { return Ok(ServerName::from(self.peer.ip())) };
+        ServerName::try_from(name.clone()).map_err(|error| ExchangeError::Untrusted {
+            peer: self.peer,
+            source: io::Error::new(io::ErrorKind::InvalidInput, error),
+        })
     }
 
     /// The scheme of URLs that lead to the peer.
@@ -167,7 +189,7 @@ pub enum ExchangeError {
         peer: SocketAddr,
         /// What the system said.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The TLS handshake failed.
     #[error("no secure connection to {peer}")]
@@ -176,7 +198,7 @@ pub enum ExchangeError {
         peer: SocketAddr,
         /// What is wrong with it.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The exchange took longer than allowed.
     #[error("no complete response within {0:?}")]

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::clock;
 use crate::wire::body;
-use crate::wire::client::{Dial, ExchangeError, RESPONSE_LIMIT, Received};
+use crate::wire::client::{Dial, ExchangeError, Received};
 use crate::wire::link::HttpVersion;
 use crate::wire::tasks::Tasks;
 
@@ -106,7 +106,7 @@ impl Connection {
     ) -> Result<Received, ExchangeError> {
         let response = self.send(request).await?;
         let (head, incoming) = response.into_parts();
-        let body = body::read(incoming, RESPONSE_LIMIT).await?;
+        let body = body::read(incoming, self.dial.longest_response).await?;
         Ok(Received {
             status: head.status,
             headers: head.headers,
@@ -222,7 +222,7 @@ fn request(
 }
 
 fn host(dial: &Dial) -> Authority {
-    Authority::try_from(dial.peer.to_string()).expect("an address is an authority")
+    Authority::try_from(dial.authority()).expect("an address or a plain name is an authority")
 }
 
 async fn connect(dial: &Dial) -> Result<Open, ExchangeError> {

@@ -14,15 +14,12 @@ use http::uri::PathAndQuery;
 use http_body_util::BodyExt;
 
 use crate::clock::{self, Moment};
+use crate::wire::bounds::STREAM_LIMIT;
 use crate::wire::client::{Dial, ExchangeError};
 use crate::wire::connection::{self, Opened};
 
 /// The media type of an event stream.
 pub const EVENT_STREAM_MEDIA_TYPE: &str = "text/event-stream";
-
-/// The longest line and the most data of one event that a parser takes, in bytes: the largest
-/// event of a source, its envelope, and room to spare.
-pub const EVENT_STREAM_LIMIT: usize = 4 << 20;
 
 /// A comment: keeps a stream alive and means nothing.
 pub const COMMENT: &[u8] = b":\n\n";
@@ -233,7 +230,7 @@ impl EventStream {
             let detail = format!("the response is not {EVENT_STREAM_MEDIA_TYPE}");
             return Err(ExchangeError::NoStream(detail));
         }
-        let parser = EventStreamParser::new(EVENT_STREAM_LIMIT);
+        let parser = EventStreamParser::new(STREAM_LIMIT);
         Ok(EventStream { opened, parser, input: Bytes::new(), arrived: Moment::default() })
     }
 

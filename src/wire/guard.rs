@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use crate::clock;
 use crate::wire::auth::{Auth, Gatekeeper, Keyring, TOKEN_PATH, TokenEndpoint};
 use crate::wire::body;
+use crate::wire::bounds::TOKEN_REQUEST_LIMIT;
 use crate::wire::limit::{Decision, Limiter, RateLimit};
 use crate::wire::reply::Reply;
 use crate::wire::routes::Routes;
@@ -17,9 +18,6 @@ use crate::wire::routes::Routes;
 ///
 /// Short, so that a trial of usual length sees tokens renewed.
 pub const TOKEN_LIFETIME: Duration = Duration::from_secs(30);
-
-/// The longest token request accepted, in bytes.
-const TOKEN_REQUEST_LIMIT: usize = 16 * 1024;
 
 /// What answers without credentials and without counting against a limit: where tokens come
 /// from, and what a source says of itself.

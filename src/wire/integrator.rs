@@ -1,7 +1,5 @@
 //! The client an integrator would write: `reqwest` and its connection pool.
 
-use std::net::SocketAddr;
-
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method};
@@ -11,7 +9,7 @@ use reqwest::redirect::Policy;
 use crate::clock;
 use crate::incident::Connections;
 use crate::wire::body;
-use crate::wire::client::{Dial, ExchangeError, RESPONSE_LIMIT, Received};
+use crate::wire::client::{Dial, ExchangeError, Received};
 use crate::wire::link::HttpVersion;
 
 /// A `reqwest` client for one simulated subscriber.
@@ -76,17 +74,16 @@ impl Integrator {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Received, ExchangeError> {
-        let peer: SocketAddr = self.dial.peer;
         // The pool takes a connection back in a task of its own, which must have had its turn:
         // a request right behind a long response would be sent on a new connection.
         tokio::task::yield_now().await;
         let began = clock::now();
-        let url = format!("{}://{peer}{path}", self.dial.scheme());
+        let url = format!("{}://{}{path}", self.dial.scheme(), self.dial.authority());
         let request = self.client.request(method, url).headers(headers);
         let request = if body.is_empty() { request } else { request.body(body) };
         let response = request.send().await.map_err(|error| self.explain(error))?;
         let (head, incoming) = http::Response::<reqwest::Body>::from(response).into_parts();
-        let body = body::read(incoming, RESPONSE_LIMIT).await?;
+        let body = body::read(incoming, self.dial.longest_response).await?;
         self.dial.tally.timed(body.arrived.since(began));
         Ok(Received {
             status: head.status,
@@ -119,6 +116,10 @@ fn client(dial: &Dial) -> Result<reqwest::Client, ExchangeError> {
         .pool_idle_timeout(None)
         .pool_max_idle_per_host(usize::from(dial.keep_alive))
         .timeout(dial.timeout);
+    let builder = match &dial.name {
+        Some(name) => builder.resolve(name, dial.peer),
+        None => builder,
+    };
     match dial.http {
         HttpVersion::One => builder.http1_only(),
         HttpVersion::Two => builder.http2_prior_knowledge(),

@@ -15,7 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::fault::Fault;
 use crate::wire::auth::{Auth, Keyring, Presenter};
+use crate::wire::bounds::MESSAGE_LIMIT;
 use crate::wire::client::Dial;
+use crate::wire::destination::Destinations;
 use crate::wire::guard::Guard;
 use crate::wire::limit::RateLimit;
 use crate::wire::routes::Routes;
@@ -159,6 +161,8 @@ pub struct Line {
     pub presenter: Presenter,
     /// What stands before the routes of this end, where it is asked.
     pub guard: Option<Arc<Guard>>,
+    /// Where it may be asked to send requests to.
+    pub destinations: Arc<Destinations>,
     /// What counts exchanges, connections and bytes.
     pub tally: Tally,
     /// What is made to go wrong on purpose.
@@ -198,6 +202,12 @@ impl Line {
         Line { guard: guard.map(Arc::new), ..self }
     }
 
+    /// The same end, which may be asked to send requests there.
+    #[must_use]
+    pub fn reaching(self, destinations: Destinations) -> Line {
+        Line { destinations: Arc::new(destinations), ..self }
+    }
+
     /// The scheme of URLs that lead to this end.
     #[must_use]
     pub fn scheme(&self) -> &'static str {
@@ -221,11 +231,13 @@ impl Line {
     pub fn dial(&self, peer: SocketAddr, timeout: Duration) -> Dial {
         Dial {
             peer,
+            name: None,
             keep_alive: self.link.keep_alive,
             http: self.link.http,
             tls: self.tls.as_ref().map(Tls::dialler),
             presenter: self.presenter.clone(),
             timeout,
+            longest_response: MESSAGE_LIMIT,
             tally: self.tally.clone(),
             trouble: self.trouble.clone(),
         }

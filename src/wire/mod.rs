@@ -7,9 +7,11 @@
 
 pub mod auth;
 pub mod body;
+pub mod bounds;
 pub mod client;
 pub mod connection;
 mod delay;
+pub mod destination;
 pub mod event_stream;
 pub mod guard;
 pub mod integrator;

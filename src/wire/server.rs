@@ -2,9 +2,11 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::future::pending;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,6 +20,7 @@ use hyper::body::{Body, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::io::Errno;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -27,7 +30,9 @@ use crate::clock;
 use crate::fault::Fault;
 use crate::incident;
 use crate::wire::body;
-use crate::wire::client::RESPONSE_LIMIT;
+use crate::wire::bounds::{
+    ACCEPT_PAUSE, HEADER_LIMIT, HEADER_TIMEOUT, MESSAGE_LIMIT, MOST_CONNECTIONS, URL_LIMIT,
+};
 use crate::wire::delay::{Path, delayed};
 use crate::wire::guard::Guard;
 use crate::wire::link::{HttpVersion, Line};
@@ -38,32 +43,16 @@ use crate::wire::tally::{Outcome, Tally};
 use crate::wire::tasks::Tasks;
 use crate::wire::trouble::Trouble;
 
-/// How long a connection may take to send a request's header, waiting for it included.
-///
-/// So it is also the idle time-out of a kept-alive connection: 75 s is what nginx ships with
-/// (`keepalive_timeout`). A client that polls less often reconnects for each poll.
-pub const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
-
 /// How long open exchanges may take to finish after the server was told to stop.
 const GRACE: Duration = Duration::from_secs(2);
-
-/// The longest request header accepted, in bytes.
-const HEADER_LIMIT: u32 = 16 * 1024;
-
-/// The longest path and query accepted, in bytes; RFC 9110 (4.1) asks for at least so much.
-const URL_LIMIT: usize = 8_000;
-
-/// The most connections a listener holds open at once; a further one is closed at once.
-///
-/// More than the ports one loopback client has, so that no scenario meets it.
-const MOST_CONNECTIONS: usize = 65_536;
 
 /// Serves connections until `stop`, then waits briefly for exchanges still under way.
 ///
 /// # Errors
 ///
-/// When the system refuses to accept more connections, for want of file descriptors say.
-/// A single connection that breaks is no error; an exchange under way on it counts as failed.
+/// When the system refuses to accept connections at all. A single connection that breaks is no
+/// error, and neither is one that there is no descriptor or memory for: an exchange under way on
+/// it counts as failed.
 pub(crate) async fn serve(
     listener: TcpListener,
     routes: Routes,
@@ -81,6 +70,7 @@ async fn serve_at_most(
     stop: CancellationToken,
 ) -> io::Result<()> {
     let mut open = JoinSet::new();
+    let mut paused = pin!(tokio::time::sleep(Duration::ZERO));
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
@@ -88,7 +78,10 @@ async fn serve_at_most(
                 // A panic in a handler is a fault of the program, not of the connection.
                 ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
             }
-            accepted = listener.accept() => match accepted {
+            accepted = async {
+                paused.as_mut().await;
+                listener.accept().await
+            } => match accepted {
                 Ok(_) if open.len() >= most => line.tally.exchanged(Outcome::Failed),
                 // As a host that does not listen answers.
                 Ok((stream, _peer)) if refuses(line.trouble.as_ref()) => {
@@ -98,6 +91,10 @@ async fn serve_at_most(
                     open.spawn(attend(stream, routes.clone(), line.clone(), stop.clone()));
                 }
                 Err(error) if is_of_one_connection(&error) => {}
+                Err(error) if is_for_want_of_room(&error) => {
+                    line.tally.exchanged(Outcome::Failed);
+                    paused.set(tokio::time::sleep(ACCEPT_PAUSE));
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -116,6 +113,12 @@ fn is_of_one_connection(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::Interrupted
     )
+}
+
+/// Errors of `accept` that pass once other connections have ended (`man 2 accept`).
+fn is_for_want_of_room(error: &io::Error) -> bool {
+    let room = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    Errno::from_io_error(error).is_some_and(|error| room.contains(&error))
 }
 
 /// Attends to one connection, over the injected round trip if there is one.
@@ -154,8 +157,10 @@ where
     };
     match accepted {
         Ok(stream) => answer(stream, routes, line, stop).await,
-        // It is no TLS, or the client trusts somebody else.
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+        // It is no TLS, or the client trusts somebody else, or it says nothing.
+        Err(error)
+            if [io::ErrorKind::InvalidData, io::ErrorKind::TimedOut].contains(&error.kind()) =>
+        {
             line.tally.exchanged(Outcome::Failed);
         }
         Err(_) => {}
@@ -168,7 +173,9 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let tally = line.tally;
+    let asked = AtomicBool::new(false);
     let service = service_fn(|mut request: Request<Incoming>| {
+        asked.store(true, Relaxed);
         if line.fault == Some(Fault::Middleman) {
             request.headers_mut().insert(VIA, HeaderValue::from_static("1.1 planted"));
         }
@@ -183,37 +190,60 @@ where
     let ended = match line.link.http {
         HttpVersion::One => {
             let connection = http1::Builder::new()
+                // Without a timer the time-out is silently none.
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEADER_TIMEOUT)
                 .max_header_size(HEADER_LIMIT as usize)
                 .serve_connection(stream, service)
                 .with_upgrades();
-            let mut connection = pin!(connection);
-            tokio::select! {
-                ended = connection.as_mut() => ended,
-                () = stop.cancelled() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
-            }
+            to_its_end(pin!(connection), http1::UpgradeableConnection::graceful_shutdown, &stop)
+                .await
         }
         HttpVersion::Two => {
             let connection = http2::Builder::new(tasks.spawner())
                 .timer(TokioTimer::new())
                 .max_header_list_size(HEADER_LIMIT)
+                // A client that is gone without a word does not answer a ping.
+                .keep_alive_interval(HEADER_TIMEOUT)
                 .serve_connection(stream, service);
-            let mut connection = pin!(connection);
+            let shut_down = http2::Connection::graceful_shutdown;
+            let connection = pin!(connection);
             tokio::select! {
-                ended = connection.as_mut() => ended,
-                () = stop.cancelled() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
+                ended = to_its_end(connection, shut_down, &stop) => ended,
+                // HTTP/2 has no time-out of its own for a client that never asks.
+                () = unless(&asked) => return tally.exchanged(Outcome::Failed),
             }
         }
     };
-    if ended.is_err_and(|error| is_malformed(&error)) {
+    let unasked = |error: &hyper::Error| error.is_timeout() && !asked.load(Relaxed);
+    if ended.is_err_and(|error| is_malformed(&error) || unasked(&error)) {
         tally.exchanged(Outcome::Failed);
+    }
+}
+
+/// Drives a connection until it ends; shuts it down in good order when it is time to stop.
+async fn to_its_end<C>(
+    mut connection: Pin<&mut C>,
+    shut_down: fn(Pin<&mut C>),
+    stop: &CancellationToken,
+) -> hyper::Result<()>
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            shut_down(connection.as_mut());
+            connection.await
+        }
+    }
+}
+
+/// Waits as long as a header may take, and for ever if there was a request by then.
+async fn unless(asked: &AtomicBool) {
+    tokio::time::sleep(HEADER_TIMEOUT).await;
+    if asked.load(Relaxed) {
+        pending::<()>().await;
     }
 }
 
@@ -263,7 +293,7 @@ async fn troubled(
         incident::Request::Answered(status) => {
             let counted = Unfinished::new(desk.tally);
             // Read to its end, so that the connection can carry another one.
-            let body = body::receive(request.into_body(), RESPONSE_LIMIT).await;
+            let body = body::receive(request.into_body(), MESSAGE_LIMIT).await;
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
             let reply = match body {
                 Ok(_) => Reply::problem(status, "out of order, as the scenario has it"),

@@ -7,8 +7,10 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::Sleep;
 
 use crate::incident::Connections;
+use crate::wire::bounds::STALL_TIMEOUT;
 use crate::wire::tally::Tally;
 use crate::wire::trouble::{Trouble, Watch};
 
@@ -19,6 +21,8 @@ pub struct CountedStream {
     tally: Tally,
     /// What an incident may do to it, where there are incidents.
     watch: Option<Watch>,
+    /// Runs while the peer takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl CountedStream {
@@ -33,7 +37,7 @@ impl CountedStream {
     ) -> io::Result<CountedStream> {
         stream.set_nodelay(true)?;
         tally.connected();
-        Ok(CountedStream { stream, tally, watch: trouble.map(Trouble::watch) })
+        Ok(CountedStream { stream, tally, watch: trouble.map(Trouble::watch), stalled: None })
     }
 
     /// What an incident has made of the connection; whoever asks is woken when that changes.
@@ -115,9 +119,24 @@ impl AsyncRead for CountedStream {
 }
 
 impl CountedStream {
-    fn count_sent(&self, polled: &Poll<io::Result<usize>>) {
-        if let Poll::Ready(Ok(bytes)) = polled {
-            self.tally.sent(*bytes);
+    /// Counts what was written. A peer that has taken nothing for too long is given up, or what
+    /// waits for it would stay in memory for ever.
+    fn sent(
+        &mut self,
+        context: &mut Context<'_>,
+        polled: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        match polled {
+            Poll::Ready(written) => {
+                self.stalled = None;
+                self.tally.sent(*written.as_ref().unwrap_or(&0));
+                Poll::Ready(written)
+            }
+            Poll::Pending => {
+                let begin = || Box::pin(tokio::time::sleep(STALL_TIMEOUT));
+                let stalled = self.stalled.get_or_insert_with(begin);
+                stalled.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+            }
         }
     }
 }
@@ -132,8 +151,7 @@ impl AsyncWrite for CountedStream {
             return self.write_in_vain(fate, bytes.len());
         }
         let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.count_sent(&polled);
-        polled
+        self.sent(context, polled)
     }
 
     fn poll_write_vectored(
@@ -145,8 +163,7 @@ impl AsyncWrite for CountedStream {
             return self.write_in_vain(fate, slices.iter().map(|slice| slice.len()).sum());
         }
         let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.count_sent(&polled);
-        polled
+        self.sent(context, polled)
     }
 
     fn is_write_vectored(&self) -> bool {

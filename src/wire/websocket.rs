@@ -26,17 +26,11 @@ use tokio_websockets::{
 
 use crate::clock::{self, Moment};
 use crate::wire::body::ReceivedBody;
+use crate::wire::bounds::{SOCKET_SERVER_LIMIT, STREAM_LIMIT};
 use crate::wire::client::{Dial, ExchangeError};
 use crate::wire::connection;
 use crate::wire::reply::Reply;
 use crate::wire::tally::Outcome;
-
-/// The longest message a client takes, in bytes: the largest event of a source, its envelope,
-/// and room to spare.
-const CLIENT_LIMIT: usize = 4 << 20;
-
-/// The longest message a server takes, in bytes: its clients have nothing to say.
-const SERVER_LIMIT: usize = 16 << 10;
 
 /// How long the closing handshake may take.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -100,7 +94,7 @@ impl Socket {
             .await
             .map_err(|_| ExchangeError::TimedOut(dial.timeout))?
             .map_err(broken)?;
-        let limits = Limits::default().max_payload_len(Some(CLIENT_LIMIT));
+        let limits = Limits::default().max_payload_len(Some(STREAM_LIMIT));
         let stream = Stamped::new(TokioIo::new(upgraded));
         Ok(Socket { frames: ClientBuilder::new().limits(limits).take_over(stream) })
     }
@@ -223,7 +217,7 @@ impl Handshake {
     /// When the client is gone.
     pub async fn complete(self) -> Result<Socket, ExchangeError> {
         let upgraded = self.0.await.map_err(|error| ExchangeError::Broken(error.into()))?;
-        let limits = Limits::default().max_payload_len(Some(SERVER_LIMIT));
+        let limits = Limits::default().max_payload_len(Some(SOCKET_SERVER_LIMIT));
         let stream = Stamped::new(TokioIo::new(upgraded));
         Ok(Socket { frames: ServerBuilder::new().limits(limits).serve(stream) })
     }

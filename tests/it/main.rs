@@ -14,12 +14,18 @@ mod cli;
 mod contract;
 /// One strategy against itself, and what later runs make of it.
 mod controls;
+/// Run folders that were damaged.
+mod damaged;
 /// The documents name nothing that does not exist.
 mod documents;
 /// What the machine may refuse.
 mod faults;
 /// Requests at random against the mock source alone.
 mod fuzz;
+/// The targets of `fuzz/`, for a bounded time.
+mod fuzz_targets;
+/// Hostile peers, against every listener and every client.
+mod hostile;
 /// What goes wrong as a scenario has it, and what mechanisms make of it.
 mod incidents;
 /// Every check, tripped by the fault that it is for.
@@ -30,6 +36,8 @@ mod kill;
 mod layers;
 /// What raw sockets take, and whose limit it is.
 mod limit;
+/// Scenario files that are wrong on purpose.
+mod malformed;
 /// What a run keeps, read by the tools that its readers have.
 mod open_data;
 /// Processes on CPUs of their own.

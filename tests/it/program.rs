@@ -148,6 +148,12 @@ impl Program {
         Pid::from_child(&self.child)
     }
 
+    /// The most memory that it has taken so far, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let process = Process::new(self.pid().as_raw_nonzero().get()).unwrap();
+        process.status().unwrap().vmhwm.unwrap() * 1024
+    }
+
     /// Waits until it has ended.
     pub(crate) fn wait(mut self) -> Ended {
         self.wait_here()
@@ -225,6 +231,11 @@ impl Worker {
         let [_, verb, _, coordinator, _, index] = words.as_slice() else { return None };
         let (coordinator, index) = (coordinator.parse().ok()?, index.parse().ok()?);
         (verb == "worker").then_some(Worker { process, coordinator, index })
+    }
+
+    /// Where the coordinator listens.
+    pub(crate) fn coordinator(&self) -> SocketAddr {
+        self.coordinator
     }
 
     /// Sends it a signal.

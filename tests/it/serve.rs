@@ -235,7 +235,7 @@ async fn requests_that_make_no_sense_are_answered_with_problems() {
     let source = Source::start();
     let mut client = source.client(ClientKind::Hyper);
     let outside = r#"{"url":"http://192.0.2.1:80/hook"}"#;
-    let named = r#"{"url":"http://localhost:80/hook"}"#;
+    let named = r#"{"url":"http://hooks.example.org/hook"}"#;
     let unsuitable = r#"{"url":"http://127.0.0.1:1/","sign":"github"}"#;
     let unknown = r#"{"url":"http://127.0.0.1:1/","payload":"thick"}"#;
     let long = format!("{{\"url\":\"{}\"}}", "x".repeat(20_000));

@@ -317,8 +317,8 @@ async fn a_server_that_announces_a_gigabyte_is_left() {
         let mut socket = Socket::open(&dial, PathAndQuery::from_static("/")).await.unwrap();
         socket.next().await.unwrap_err();
     };
-    let both = async { tokio::join!(serving, opening) };
-    tokio::time::timeout(DEADLINE, Box::pin(both)).await.unwrap();
+    let both = Box::pin(async { tokio::join!(serving, opening) });
+    tokio::time::timeout(DEADLINE, both).await.unwrap();
 }
 
 #[tokio::test]

@@ -30,6 +30,7 @@ use crate::source::lane::{Contents, Lane, LaneThread, SourceHalf};
 use crate::source::log::event_log;
 use crate::source::pacer::Pacer;
 use crate::units::{Bytes, LONGEST_DURATION, Rate, parse_duration};
+use crate::wire::destination::{Destinations, Host};
 use crate::wire::routes::Routes;
 
 use access::Access;
@@ -62,6 +63,14 @@ pub(crate) struct Serve {
     #[command(flatten)]
     access: Access,
 
+    /// A host beside this machine that webhooks may be posted to, as an address or a name; may be
+    /// given several times.
+    ///
+    /// A name must stand for public addresses only, which are looked up when a webhook is
+    /// registered; allow an address of a private network as such.
+    #[arg(long, value_name = "HOST")]
+    allow_host: Vec<Host>,
+
     /// Stop after this long; without it, on Ctrl-C.
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     duration: Option<Duration>,
@@ -88,7 +97,8 @@ impl Serve {
                 .with_context(|| format!("port {} cannot be listened on", self.port))?;
             let writer = EventWriter::new(Encoder::new(self.payload), WallAnchor::now());
             // Only now: files are not made for a source that cannot listen.
-            let line = self.access.line(terminal)?;
+            let destinations = Destinations::with_hosts(self.allow_host.clone());
+            let line = self.access.line(terminal)?.reaching(destinations);
             let scheme = line.scheme();
             let mut lane = {
                 let contents = Contents { log: log.clone(), writer, seed: self.seed };

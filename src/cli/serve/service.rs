@@ -6,6 +6,7 @@ use http::{Method, StatusCode};
 
 use crate::cli::serve::{metrics, openapi};
 use crate::source::lane::Lane;
+use crate::wire::destination::Destinations;
 use crate::wire::reply::Reply;
 use crate::wire::routes::Routes;
 use crate::wire::tally::Outcome;
@@ -15,7 +16,9 @@ use crate::wire::tally::Outcome;
 pub(super) fn with_service(routes: Routes, lane: &Lane) -> Routes {
     let (living, counted) = (lane.log.clone(), lane.log.clone());
     let tally = lane.line.tally.clone();
-    let document = openapi::document(&lane.line.link).to_string();
+    let here = *lane.line.destinations == Destinations::default();
+    let describe = if here { openapi::document } else { openapi::document_of_more_hosts };
+    let document = describe(&lane.line.link).to_string();
     routes
         .on(Method::GET, "/healthz", move |_, _| {
             let health = format!("{{\"status\":\"ok\",\"events\":{}}}", living.len());

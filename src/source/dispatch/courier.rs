@@ -267,7 +267,7 @@ impl Courier {
             let signed: &[u8] = if forged { b"something else" } else { &body };
             signer.sign(&id, clock::wall(), signed, &mut headers);
         }
-        let path = self.subscription.path.clone();
+        let path = self.subscription.target.path.clone();
         match connection.exchange(Method::POST, path, headers, body).await {
             Ok(received) => Ending::Answered {
                 status: received.status,

@@ -23,6 +23,8 @@ use crate::source::lane::Lane;
 use crate::source::log::Relay;
 use crate::source::subscriptions::{Change, Subscription, Subscriptions, with_subscriptions};
 use crate::units::{DurationText, duration_text};
+use crate::wire::bounds::ANSWER_LIMIT;
+use crate::wire::client::Dial;
 use crate::wire::retry::{RetryBudget, Schedule};
 use crate::wire::routes::Routes;
 use crate::wire::tally::Outcome;
@@ -42,7 +44,7 @@ pub struct Batch {
     #[serde(with = "duration_text")]
     #[schemars(with = "DurationText")]
     pub linger: Duration,
-    /// The most events in a batch; a full batch does not wait.
+    /// The most events in a batch; a full batch does not wait. It is full at 32 MiB, too.
     #[serde(default = "default_max")]
     #[schemars(range(min = 1, max = 1000))]
     pub max: u32,
@@ -100,12 +102,14 @@ pub struct Dispatcher {
 #[must_use]
 pub fn with_webhooks(lane: &Lane, sending: Sending, routes: Routes) -> (Routes, Dispatcher) {
     let (sender, changes) = mpsc::unbounded_channel();
-    let subscriptions = Subscriptions::new(lane.line.scheme(), sender);
+    let subscriptions = Subscriptions::new(&lane.line, sender);
     let letters = DeadLetters::default();
     let routes = with_subscriptions(routes, lane.log.clone(), subscriptions.clone());
     let routes = letters::with_dead_letters(routes, letters.clone(), subscriptions.clone());
+    let most = lane.writer.most_in_a_message();
+    let batch = sending.batch.map(|batch| Batch { max: batch.max.min(most), ..batch });
     let dispatcher = Dispatcher {
-        sending: Arc::new(sending),
+        sending: Arc::new(Sending { batch, ..sending }),
         lane: lane.clone(),
         relay: Arc::new(Relay::new(lane.log.clone())),
         subscriptions,
@@ -171,7 +175,12 @@ impl Dispatcher {
 
     fn queue(&self, subscription: Subscription) -> Queue {
         let stop: CancellationToken = self.lane.stop.child_token();
-        let dial = self.lane.line.dial(subscription.peer, self.sending.timeout);
+        let target = &subscription.target;
+        let dial = Dial {
+            name: target.name.clone(),
+            longest_response: ANSWER_LIMIT,
+            ..self.lane.line.dial(target.peer, self.sending.timeout)
+        };
         let courier = Courier::new(
             &self.lane,
             Arc::clone(&self.sending),

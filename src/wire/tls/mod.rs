@@ -9,9 +9,7 @@ mod tests;
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs;
@@ -22,13 +20,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 use crate::counts::TlsSession;
+use crate::wire::bounds::HANDSHAKE_TIMEOUT;
 use crate::wire::link::HttpVersion;
 use crate::wire::tally::Tally;
 
 pub use crate::wire::tls::authority::{Authority, Credentials};
-
-/// How long a client may take over the handshake on a connection it has opened.
-pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Sessions a client remembers, to resume them; rustls remembers as many by default.
 const SESSIONS: usize = 256;
@@ -155,21 +151,21 @@ impl Dialler {
         &self.authority
     }
 
-    /// Shakes hands with a server, verifies its certificate, and counts the handshake.
+    /// Shakes hands with a server, verifies that its certificate is for the name, and counts the
+    /// handshake.
     ///
     /// # Errors
     ///
     /// When the server does not speak TLS, cannot be trusted, or hangs up.
     pub(crate) async fn connect<S>(
         &self,
-        peer: SocketAddr,
+        name: ServerName<'static>,
         stream: S,
         tally: &Tally,
     ) -> io::Result<client::TlsStream<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let name = ServerName::IpAddress(peer.ip().into());
         let stream = TlsConnector::from(Arc::clone(&self.config)).connect(name, stream).await?;
         count(stream.get_ref().1, tally);
         Ok(stream)

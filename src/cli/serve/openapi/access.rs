@@ -80,14 +80,32 @@ pub(super) fn complete(document: &mut Value, link: &Link) {
         document["components"]["schemas"]["TokenError"] = token_error_schema();
     }
     if link.tls {
-        let ways = &mut document["components"]["schemas"]["Registration"]["anyOf"];
-        for way in ways.as_array_mut().expect("the ways of signing") {
-            let pattern = schemas::TARGET.replacen("^http:", "^https:", 1);
-            way["properties"]["url"]["pattern"] = pattern.into();
-        }
+        each_target(document, |url| {
+            url["pattern"] = schemas::TARGET.replacen("^http:", "^https:", 1).into();
+        });
         let register = &mut document["paths"]["/v1/subscriptions"]["post"];
         register["requestBody"]["content"]["application/json"]["example"]["url"] =
             "https://127.0.0.1:9000/hook".into();
+    }
+}
+
+/// Says of a document's webhooks that they may go to more hosts than those of every source.
+pub(super) fn open_to_more_hosts(document: &mut Value) {
+    each_target(document, |url| {
+        *url = json!({
+            "type": "string",
+            "format": "uri",
+            "description": "Where to post: on the source's own machine, or on a host that it was \
+                started to allow.",
+        });
+    });
+}
+
+/// Changes the schema of a webhook's URL in every way of signing.
+fn each_target(document: &mut Value, change: impl Fn(&mut Value)) {
+    let ways = &mut document["components"]["schemas"]["Registration"]["anyOf"];
+    for way in ways.as_array_mut().expect("the ways of signing") {
+        change(&mut way["properties"]["url"]);
     }
 }
 

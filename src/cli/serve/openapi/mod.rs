@@ -86,6 +86,13 @@ pub(super) fn document(link: &Link) -> Value {
     document
 }
 
+/// The document of a source whose webhooks may go to more than its own machine.
+pub(super) fn document_of_more_hosts(link: &Link) -> Value {
+    let mut document = document(link);
+    access::open_to_more_hosts(&mut document);
+    document
+}
+
 /// A reference to a schema of the document.
 fn schema(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })

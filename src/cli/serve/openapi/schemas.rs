@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 use crate::event::{EVENT_SOURCE, EVENT_TYPE};
 use crate::source::feed::PAGE_LIMIT;
 
-/// `http://127.x.y.z:PORT/path` or `http://[::1]:PORT/path`: what a webhook may be posted to.
-pub(super) const TARGET: &str = "^http://(127(\\.(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])){3}|\\[::1\\])\
-    :(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})\
+/// `http://127.x.y.z:PORT/path`, `http://[::1]:PORT/path` or `http://localhost:PORT/path`: what a
+/// webhook may always be posted to.
+pub(super) const TARGET: &str = "^http://(127(\\.(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])){3}|\\[::1\\]|localhost)\
+    (:(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}))?\
     (/[A-Za-z0-9._~/-]*)?$";
 
 /// The id of an event.
@@ -140,7 +141,7 @@ fn registration() -> Value {
                 "url": {
                     "type": "string",
                     "pattern": TARGET,
-                    "description": "Where to post: on loopback, as an address and a port.",
+                    "description": "Where to post: on the source's own machine.",
                 },
                 "payload": {
                     "enum": ["full", "thin"],

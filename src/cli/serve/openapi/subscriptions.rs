@@ -29,7 +29,8 @@ pub(super) fn register() -> Value {
             "408": problem(408, "Request Timeout", "the body was not complete within 30s"),
             "413": problem(413, "Payload Too Large", "the body is longer than 16384 bytes"),
             "422": problem(422, "Unprocessable Entity",
-                "`url` must be http://ADDRESS:PORT/PATH with a loopback address"),
+                "`url` leads to 192.0.2.7, which is not on this machine; \
+                 `--allow-host 192.0.2.7` lets the source send requests there"),
             "503": problem(503, "Service Unavailable", "the source is stopping"),
             "507": problem(507, "Insufficient Storage", "too many subscriptions"),
         },
