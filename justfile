@@ -31,6 +31,14 @@ smoke:
     trap 'rm -rf "$out"' EXIT
     cargo run --release -- run scenarios/quickstart.toml --duration 2s --repeats 1 --out "$out"
 
+# A million webhooks through a hundred kills of the subscriber; nothing may be lost. Takes ten minutes.
+kills:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    out=$(mktemp -d)
+    trap 'rm -rf "$out"' EXIT
+    cargo run --release -- run scenarios/kills.toml --out "$out" --expect "webhook: loss = 0"
+
 # What a run keeps, read by pandas, Polars, DuckDB, HdrHistogram and others.
 open-data:
     tests/open-data/install target/open-data

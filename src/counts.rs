@@ -1,6 +1,7 @@
 //! What was counted on one side of a conversation: exchanges, connections and bytes.
 
 use std::ops::Sub;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +55,13 @@ pub struct Counts {
     /// The number of exchanges in `exchange_ns`.
     pub exchanges_timed: u64,
 }
+
+/// How long the stretches are whose exchanges are counted over time.
+pub const BIN: Duration = Duration::from_millis(100);
+
+/// The most stretches that are counted: ten minutes of them. What comes later is counted in the
+/// totals only.
+pub const MOST_BINS: usize = 6_000;
 
 /// What two ends of a TLS connection agreed on, as rustls names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

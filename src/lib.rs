@@ -20,6 +20,7 @@ pub mod clock;
 pub mod counts;
 pub mod event;
 pub mod fault;
+pub mod incident;
 pub mod promise;
 pub mod schedule;
 pub mod theory;

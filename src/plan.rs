@@ -11,13 +11,16 @@ use crate::affinity::Placement;
 use crate::aim::Aims;
 use crate::delivery::contract::Strategy;
 use crate::fault::Fault;
+use crate::incident::{Incident, Who};
+use crate::promise::Promise;
 use crate::scenario::{NamedStrategy, Scenario, ScenarioPoint, TRIAL_OVERHEAD, TraceFile};
 use crate::schedule::{Arrivals, random_stream};
 use crate::search;
 use crate::stopping::{FEWEST_BLOCKS, StoppingRule};
 use crate::theory::prediction::{Prediction, Quantity};
+use crate::theory::retries::Outage;
 use crate::theory::{Conditions, Theory};
-use crate::units::{Bytes, Rate};
+use crate::units::{Bytes, Rate, nanoseconds};
 use crate::wire::link::Link;
 
 pub use crate::scenario::Layout;
@@ -84,6 +87,8 @@ pub struct Point {
     pub spin: Duration,
     /// The round trip injected into every connection, if one is.
     pub rtt: Option<Duration>,
+    /// What goes wrong, and when.
+    pub incidents: Vec<Incident>,
     /// The strategies compared, in the scenario's order.
     pub strategies: Vec<PlannedStrategy>,
 }
@@ -101,6 +106,8 @@ pub struct PlannedStrategy {
     pub link: Link,
     /// The mechanism with its settings.
     pub strategy: Arc<dyn Strategy>,
+    /// What goes wrong for it.
+    pub incidents: Vec<Incident>,
     /// What its closed form expects of one window, if it has one.
     predicted: Option<Prediction>,
 }
@@ -225,6 +232,7 @@ fn resolved(point: &ScenarioPoint) -> Point {
         subscribers: named.subscribers,
         link: named.link.clone(),
         strategy: Arc::clone(&named.strategy),
+        incidents: point.befalling(named),
         predicted: predicted(point, named),
     };
     Point {
@@ -241,13 +249,35 @@ fn resolved(point: &ScenarioPoint) -> Point {
         placement: None,
         spin: point.spin,
         rtt: point.rtt,
+        incidents: point.incidents.clone(),
         strategies: point.strategies.iter().map(strategy).collect(),
+    }
+}
+
+/// The closed form that describes a strategy and what goes wrong for it.
+///
+/// A client that is told to wait keeps no beat of its own, so there is none under a rate limit;
+/// and forms know of one outage in which nothing gets through, not of anything subtler.
+fn theory(strategy: &dyn Strategy, link: &Link, incidents: &[Incident]) -> Option<Theory> {
+    if link.rate_limit.is_some() {
+        return None;
+    }
+    match incidents {
+        [] => strategy.theory(),
+        [only] if only.stops_deliveries() && only.times == 1 => {
+            let outage = Outage { at: nanoseconds(only.at), lasts: nanoseconds(only.lasts) };
+            let whole = only.connections().is_some();
+            // Errors of the source concern those who ask it, and no form knows of them.
+            let known = whole || only.who == Who::Subscriber;
+            strategy.theory_in(outage, whole).filter(|_| known)
+        }
+        _ => None,
     }
 }
 
 /// What a strategy's closed form expects of one window.
 fn predicted(point: &ScenarioPoint, named: &NamedStrategy) -> Option<Prediction> {
-    let theory = named.strategy.theory().filter(|_| named.link.rate_limit.is_none())?;
+    let theory = theory(&*named.strategy, &named.link, &point.befalling(named))?;
     Some(theory.form().predict(&Conditions {
         rate: point.events.rate,
         arrivals: point.events.arrivals.clone(),
@@ -271,11 +301,19 @@ impl PlannedStrategy {
         Arc::clone(&self.strategy).in_process().is_some()
     }
 
-    /// The closed form that describes it. A client that is told to wait keeps no beat of its
-    /// own, so there is none under a rate limit.
+    /// The closed form that describes it, with what goes wrong for it.
     #[must_use]
     pub fn theory(&self) -> Option<Theory> {
-        self.strategy.theory().filter(|_| self.link.rate_limit.is_none())
+        theory(&*self.strategy, &self.link, &self.incidents)
+    }
+
+    /// What it promises of its deliveries, with what goes wrong for it: where nothing brings what
+    /// was missed, a loss is a result.
+    #[must_use]
+    pub fn promise(&self) -> Promise {
+        let promise = self.strategy.promise();
+        let recovers = self.incidents.is_empty() || self.strategy.recovers();
+        Promise { complete: promise.complete && recovers, ..promise }
     }
 
     /// Every setting as the scenario could write it: the mechanism's and the link's.

@@ -18,7 +18,7 @@ use pollpush::source::feed::EventWriter;
 use pollpush::source::lane::{Contents, LaneThread};
 use pollpush::source::log::{LogReader, LogWriter, event_log};
 use pollpush::subscriber::inbox::Inbox;
-use pollpush::subscriber::post::{Epoch, Post, Readiness};
+use pollpush::subscriber::post::{Epoch, Life, Post, Readiness};
 use pollpush::units::Bytes;
 use pollpush::wire::body;
 use pollpush::wire::link::Line;
@@ -89,6 +89,7 @@ impl Subscribed {
             seed: 7,
             ready,
             epoch,
+            life: Life::default(),
         };
         let mut half = JoinSet::new();
         half.spawn(Arc::clone(strategy).subscriber(post));

@@ -67,7 +67,8 @@ pub(crate) fn cpu(blocks: &[Reading<'_>], delivered: u64) -> Cpu {
         blocks.iter().map(|(measured, _)| figure(measured)).sum::<u64>()
     };
     let source = sum(|measured| measured.source.cpu_ns);
-    let subscriber = sum(|measured| measured.subscriber.cpu_ns);
+    let killed = blocks.iter().any(|(measured, _)| !measured.subscriber.lives.is_empty());
+    let subscriber = (!killed).then(|| sum(|measured| measured.subscriber.cpu_ns));
     let rounded = |total: u64| (total + delivered / 2).checked_div(delivered);
     let idle_source = idle(blocks, |measured| {
         let span = measured.source.process.window.as_ref()?.idle_ns;
@@ -77,13 +78,14 @@ pub(crate) fn cpu(blocks: &[Reading<'_>], delivered: u64) -> Cpu {
         let window = measured.subscriber.process.window.as_ref()?;
         Some((window.idle_cpu_ns, window.idle_ns))
     });
-    let above = idle_source.zip(idle_subscriber).and_then(|(source_idle, subscriber_idle)| {
+    let idle = idle_source.zip(idle_subscriber).zip(subscriber);
+    let above = idle.and_then(|((source_idle, subscriber_idle), subscriber)| {
         rounded(source.saturating_sub(source_idle) + subscriber.saturating_sub(subscriber_idle))
     });
     Cpu {
         source,
         subscriber,
-        per_event: rounded(source + subscriber),
+        per_event: subscriber.and_then(|subscriber| rounded(source + subscriber)),
         idle_source,
         idle_subscriber,
         per_event_above_idle: above,

@@ -55,7 +55,8 @@ fn scaled(block: &Block, prices: &Prices, times: f64) -> Bills {
     let subscriber = Load {
         requests,
         bytes: Some(each_second(block.measured.source.window.bytes_received)),
-        cpu: Some(cpu(subscriber.cpu_ns, above.1)),
+        // What a killed life used died with it.
+        cpu: subscriber.lives.is_empty().then(|| cpu(subscriber.cpu_ns, above.1)),
     };
     Bills {
         source: bill(source, prices.source()),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::blocks::{Middle, middle};
 use super::cost;
 use super::curves::Curves;
-use super::figures::{OverBlocks, StrategyFigures};
+use super::figures::{CourseOfTime, OverBlocks, StrategyFigures};
 use super::gaps::{GapFit, Gaps};
 use super::latency::{Distribution, Quantile, summarise, summarise_lag};
 use super::limit;
@@ -14,12 +14,14 @@ use super::measure::of_block;
 use super::model::{Observed, WaitFit};
 use super::paired::{EventLatencies, PairedBlock, Pairing, differences};
 use super::phases::{PhaseFit, Phases};
+use super::recovery::{self, BlockRecovery, mean_course, recovery};
 use super::series::{Course, Series};
 use super::staleness::{BlockStaleness, staleness};
-use super::summary::{Events, StalenessSummary, Stopping, StrategySummary};
+use super::summary::{Events, Recovery, StalenessSummary, Stopping, StrategySummary};
 use super::tide::{InFlight, Tide};
 use super::validity::limits::CORRELATION;
 use crate::fault::Fault;
+use crate::incident::{Incident, Process, Span, Who};
 use crate::measure::Measure;
 use crate::promise::Promise;
 use crate::record::error::RecordError;
@@ -73,6 +75,8 @@ pub(crate) struct StrategyEvidence {
     pub(crate) theory: Option<Theory>,
     /// What the strategy promises of its deliveries.
     pub(crate) promise: Promise,
+    /// What goes wrong for the strategy, as the scenario has it.
+    pub(crate) incidents: Vec<Incident>,
     pub(crate) blocks: Vec<Block>,
     /// Trials that are kept but not used, with the reason in words.
     pub(crate) excluded: Vec<String>,
@@ -133,6 +137,10 @@ pub(crate) struct Block {
     pub(crate) delivery_p50: Option<u64>,
     /// How long its subscribers' states were out of date. `None` without a ledger.
     pub(crate) staleness: Option<BlockStaleness>,
+    /// What its incidents came to. `None` without a ledger.
+    pub(crate) recovery: Option<BlockRecovery>,
+    /// What its subscribers knew and missed over time, if something went wrong.
+    pub(crate) course_of_time: CourseOfTime,
     /// Latencies clamped by a histogram that had to stand in for the ledger.
     pub(crate) clamped: u64,
     /// Distinct events that were delivered, as far as quantiles go.
@@ -268,27 +276,52 @@ pub(crate) fn gather(
     summary.model = observed.as_ref().map(Observed::compare);
     summary.limit = limit::summarise(strategy, &blocks, independent);
     let emitted = summary.events.emitted;
-    let figures = StrategyFigures {
-        outage: outage(strategy),
-        differences: differences(
-            &blocks.iter().filter_map(|block| block.paired.as_ref()).collect::<Vec<_>>(),
-        ),
-        over_blocks: Measure::ALL
-            .iter()
-            .filter_map(|measure| over_blocks(*measure, &blocks))
-            .collect(),
-        ..curves.finish(&strategy.name, emitted, predicted, &latencies, &pooled)
-    };
+    let figures = curves.finish(&strategy.name, emitted, predicted, &latencies, &pooled);
+    let figures = of_blocks(strategy, &blocks, figures);
     let Sorted { excluded, unended, .. } = sorted;
-    let (theory, promise) = (strategy.theory.clone(), strategy.promise);
-    Ok((
-        StrategyEvidence { summary, theory, promise, blocks, excluded, unended, lag_tail, waits },
-        figures,
-    ))
+    let evidence = StrategyEvidence {
+        summary,
+        theory: strategy.theory.clone(),
+        promise: strategy.promise,
+        incidents: strategy.incidents.clone(),
+        blocks,
+        excluded,
+        unended,
+        lag_tail,
+        waits,
+    };
+    Ok((evidence, figures))
 }
 
-/// When the strategy's receiver was told to be out of order.
-fn outage(strategy: &StrategyRecord) -> Option<[u64; 2]> {
+/// The figures, with what the blocks say beside their latencies.
+fn of_blocks(
+    strategy: &StrategyRecord,
+    blocks: &[Block],
+    figures: StrategyFigures,
+) -> StrategyFigures {
+    let courses = blocks.iter().map(|block| &block.course_of_time);
+    let courses: Vec<&CourseOfTime> = courses.filter(|course| !course.at.is_empty()).collect();
+    let paired: Vec<&PairedBlock> =
+        blocks.iter().filter_map(|block| block.paired.as_ref()).collect();
+    let measures = Measure::ALL.iter();
+    StrategyFigures {
+        incidents: incidents(strategy),
+        course: mean_course(&courses),
+        differences: differences(&paired),
+        over_blocks: measures.filter_map(|measure| over_blocks(*measure, blocks)).collect(),
+        ..figures
+    }
+}
+
+/// When something went wrong for the strategy, as the scenario has it.
+fn incidents(strategy: &StrategyRecord) -> Vec<[u64; 2]> {
+    let spans = strategy.incidents.iter().flat_map(Incident::spans);
+    let spans = spans.map(|span| [span.from, span.until]);
+    spans.chain(receiver_outage(strategy)).collect()
+}
+
+/// Records from before there were incidents kept an outage among the receiver's settings.
+fn receiver_outage(strategy: &StrategyRecord) -> Option<[u64; 2]> {
     let outage = strategy.settings.get("receiver")?.get("outage")?;
     let time = |key: &str| Some(nanoseconds(parse_duration(outage.get(key)?.as_str()?).ok()?));
     let at = time("at")?;
@@ -359,6 +392,8 @@ fn block_of(record: &TrialRecord, measured: &Measured, trace: Option<&Trace>) ->
         latency: BlockLatency::default(),
         delivery_p50: None,
         staleness: None,
+        recovery: None,
+        course_of_time: CourseOfTime::default(),
         clamped: 0,
         events: 0,
         course: Course::default(),
@@ -470,6 +505,7 @@ fn read_ledger(
     let mut schedule = due_offsets(&record.workload, trace);
     let mut counted = Window::new(record);
     let mut under_way = [0, 0];
+    let standing = standing_still(&record.strategy.incidents);
     let mut tide = Tide::new(measured, record.strategy.subscribers);
     for row in 0..ledger.rows() {
         let (due, emitted) = (ledger.due[row], ledger.emitted[row]);
@@ -478,7 +514,8 @@ fn read_ledger(
             tide.emitted(ledger.emitted[row]);
             block.on_schedule &= schedule.next().is_some_and(|at| at.abs_diff(due) <= ROUNDING);
             block.backwards += u64::from(emitted < due);
-            if counts {
+            // A source that stands still, as the scenario has it, cannot keep its schedule.
+            if counts && !standing.iter().any(|span| span.contains(due)) {
                 counted.event(due, emitted);
             }
         }
@@ -510,7 +547,25 @@ fn read_ledger(
     block.busy_ns = Some(tide.busy_ns());
     block.staleness = staleness(ledger, record.strategy.subscribers, &window);
     block.delivery_p50 = limit::delivery_p50(ledger, &window);
+    let StrategyRecord { incidents, subscribers, .. } = &record.strategy;
+    let (recovered, course) = recovery(ledger, measured, incidents, *subscribers, window.end);
+    (block.recovery, block.course_of_time) = (Some(recovered), course);
     counted.reading(block)
+}
+
+/// What an event's emission may be late by when a source goes on that stood still.
+const AWAKENING: u64 = 20_000_000;
+
+/// When the source stands still, as the scenario has it, and a moment more.
+fn standing_still(incidents: &[Incident]) -> Vec<Span> {
+    let of_source = incidents.iter().filter(|incident| {
+        incident.who == Who::Source && incident.process() == Some(Process::Stopped)
+    });
+    let longer = |span: Span| Span {
+        from: span.from.saturating_sub(AWAKENING),
+        until: span.until + AWAKENING,
+    };
+    of_source.flat_map(Incident::spans).map(longer).collect()
 }
 
 fn read_histogram(
@@ -566,7 +621,14 @@ fn summarise_blocks(strategy: &StrategyRecord, blocks: &[Block], planned: u32) -
         memory: cost::memory(&measured),
         model: None,
         limit: None,
+        recovery: recoveries(strategy, blocks),
     }
+}
+
+/// Nothing unless every block has a ledger.
+fn recoveries(strategy: &StrategyRecord, blocks: &[Block]) -> Vec<Recovery> {
+    let blocks: Option<Vec<_>> = blocks.iter().map(|block| block.recovery.as_ref()).collect();
+    blocks.map_or_else(Vec::new, |blocks| recovery::summarise(&strategy.incidents, &blocks))
 }
 
 /// `None` unless every block has a ledger.

@@ -38,8 +38,12 @@ pub struct StrategyFigures {
     /// Where latency changed although the warm-up was over, if it did, in nanoseconds after the
     /// trial's epoch. What came before is *not* excluded: the check `warm-up` warns of it.
     pub unsettled: Option<u64>,
-    /// When its receiver was told to be out of order, in nanoseconds after the trial's epoch.
-    pub outage: Option<[u64; 2]>,
+    /// When something went wrong for it, as the scenario has it, in nanoseconds after the trial's
+    /// epoch: the first moment, and the first one after it.
+    pub incidents: Vec<[u64; 2]>,
+    /// What its subscribers knew and missed over time; empty unless something went wrong for it
+    /// and every event was kept.
+    pub course: CourseOfTime,
     /// Latency less that of the first strategy, event by event: (share of events, difference)
     /// in rising order, each the median over blocks of the block's own quantile, as far as every
     /// block supports it. Empty for the first strategy, and unless they ran side by side.
@@ -69,4 +73,17 @@ pub struct TimelineBin {
     pub p50: u64,
     /// Greatest latency.
     pub max: u64,
+}
+
+/// How old what subscribers knew was, and what they missed, over time; the mean over subscribers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CourseOfTime {
+    /// Points of time, in nanoseconds after the trial's epoch.
+    pub at: Vec<u64>,
+    /// The age of the newest usable event, in nanoseconds, a point of time each; before the
+    /// first one, the time since the epoch.
+    pub age: Vec<f64>,
+    /// Events that were due and not usable, a point of time each: those that are late, and those
+    /// that will never come.
+    pub missing: Vec<f64>,
 }

@@ -250,6 +250,7 @@ mod tests {
 
     fn strategy(theory: impl Into<Theory>, set_up: u32) -> StrategyRecord {
         StrategyRecord {
+            incidents: Vec::new(),
             name: "a strategy".to_owned(),
             mechanism: String::new(),
             subscribers: 1,

@@ -35,7 +35,7 @@ pub fn of_summary(measure: Measure, strategy: &StrategySummary) -> Option<f64> {
         Measure::BytesPerEvent => strategy.bytes.per_event,
         Measure::CpuPerEvent => time(strategy.cpu.per_event),
         Measure::CpuSourcePerEvent => part(strategy.cpu.source, strategy.events.delivered),
-        Measure::CpuSubscriberPerEvent => part(strategy.cpu.subscriber, strategy.events.delivered),
+        Measure::CpuSubscriberPerEvent => part(strategy.cpu.subscriber?, strategy.events.delivered),
         Measure::CpuPerEventAboveIdle => time(strategy.cpu.per_event_above_idle),
         Measure::MemorySourcePeak => whole(strategy.memory.source_peak),
         Measure::MemorySubscriberPeak => whole(strategy.memory.subscriber_peak),
@@ -61,6 +61,9 @@ pub(crate) fn of_block(measure: Measure, block: &Block, prices: Option<&Prices>)
         Measure::RequestsPerEvent => each(source.window.exchanges()),
         Measure::RequestsEmptyShare => part(source.window.empty, source.window.exchanges()),
         Measure::BytesPerEvent => each(source.window.bytes_received + source.window.bytes_sent),
+        Measure::CpuPerEvent | Measure::CpuSubscriberPerEvent if !subscriber.lives.is_empty() => {
+            None
+        }
         Measure::CpuPerEvent => each(source.cpu_ns + subscriber.cpu_ns),
         Measure::CpuSourcePerEvent => each(source.cpu_ns),
         Measure::CpuSubscriberPerEvent => each(subscriber.cpu_ns),

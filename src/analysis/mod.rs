@@ -32,6 +32,7 @@ mod paired;
 mod phases;
 mod probability;
 mod ratios;
+mod recovery;
 mod series;
 mod staleness;
 mod thresholds;

@@ -317,6 +317,48 @@ pub struct StrategySummary {
     pub model: Option<Model>,
     /// What raw sockets allow, measured in the same processes and blocks; `null` if they were not.
     pub limit: Option<Limit>,
+    /// What each fault of the scenario that befell it came to; absent if none did, or if a block
+    /// has no ledger.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recovery: Vec<Recovery>,
+}
+
+/// What a fault came to, every time it happened in any block together. Times are nanoseconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Recovery {
+    /// What went wrong, in words.
+    pub fault: String,
+    /// When it first began, after the trial's epoch.
+    pub at: u64,
+    /// How long it lasted each time.
+    pub lasts: u64,
+    /// How often it happened, all blocks together.
+    pub times: u64,
+    /// Deliveries due while it lasted.
+    pub due: u64,
+    /// Those of them of which no copy arrived.
+    pub lost: u64,
+    /// Copies of them beyond the first.
+    pub duplicated: u64,
+    /// Those of them whose first copy came after a later event.
+    pub reordered: u64,
+    /// From its end until everything due before that was usable, what was lost left out: the
+    /// median time.
+    pub consistent_after_p50: u64,
+    /// The longest such time.
+    pub consistent_after_max: u64,
+    /// Mean age of the newest event that was known, from the beginning until then.
+    pub age_mean: u64,
+    /// The greatest age.
+    pub age_max: u64,
+    /// The most deliveries that were due and not usable at once.
+    pub missing_max: u64,
+    /// Exchanges a second before the first fault; `null` if it began with the schedule.
+    pub requests_before: Option<f64>,
+    /// The most exchanges in any second of the ten behind its end; `null` if they were not
+    /// counted over time.
+    pub requests_peak: Option<f64>,
 }
 
 /// What became of the deliveries due inside the window.
@@ -494,8 +536,8 @@ pub struct WireBytes {
 pub struct Cpu {
     /// The strategy's lane of the source.
     pub source: u64,
-    /// The subscribers' process.
-    pub subscriber: u64,
+    /// The subscribers' process; `null` if it was killed, as its count ended with it.
+    pub subscriber: Option<u64>,
     /// Both divided by delivered events, rounded.
     pub per_event: Option<u64>,
     /// What the lane would have used over the windows had there been nothing to do: what it used

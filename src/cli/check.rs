@@ -13,6 +13,7 @@ use crate::cli::options::{Format, ScenarioOptions};
 use crate::cli::outcome::Outcome;
 use crate::cli::outline::Outline;
 use crate::cli::terminal::Terminal;
+use crate::incident::Incident;
 use crate::measure::Measure;
 use crate::plan::{Layout, Plan, PlannedStrategy, Point, Trial, expand};
 use crate::units::format_duration;
@@ -87,6 +88,9 @@ fn overview(plan: &Plan) -> String {
     let spins = spins.into_iter().filter(|spin| !spin.is_zero());
     lines
         .extend(spins.map(|spin| format!("spinning  {} before each event", format_duration(spin))));
+    let mut faults: Vec<String> = plan.points.iter().flat_map(faults).collect();
+    faults.dedup();
+    lines.extend(faults);
     lines.extend(plan.aims.objective.as_ref().map(wanted));
     let thresholds = plan.aims.thresholds.iter();
     lines.extend(thresholds.map(|expectation| format!("expects   {expectation}")));
@@ -97,6 +101,29 @@ fn overview(plan: &Plan) -> String {
     lines.push(format!("expected  {events} events, {requests} requests"));
     lines.push(format!("          {} connections open at once", estimate.connections));
     lines.into_iter().map(|line| line + "\n").collect()
+}
+
+/// What goes wrong at a point, and when; also for whom, unless it is for all strategies.
+fn faults(point: &Point) -> Vec<String> {
+    let line = |incident: &Incident| {
+        let again = incident.every.map_or_else(String::new, |every| {
+            format!(", {} times, every {}", incident.times, format_duration(every))
+        });
+        let hit = point.strategies.iter().filter(|planned| planned.incidents.contains(incident));
+        let hit: Vec<String> = hit.map(|planned| format!("`{}`", planned.name)).collect();
+        let of = if hit.len() == point.strategies.len() {
+            String::new()
+        } else {
+            format!("; noticed by {}", hit.join(", "))
+        };
+        format!(
+            "fault     at {} for {}{again}: {}{of}",
+            format_duration(incident.at),
+            format_duration(incident.lasts),
+            incident.words()
+        )
+    };
+    point.incidents.iter().map(line).collect()
 }
 
 /// What the run will decide by.

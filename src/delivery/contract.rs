@@ -10,11 +10,13 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::incident::Target;
 use crate::promise::Promise;
 use crate::source::lane::{Lane, SourceHalf};
 use crate::subscriber::inbox::Inbox;
 use crate::subscriber::post::Post;
 use crate::theory::Theory;
+use crate::theory::retries::Outage;
 use crate::wire::link::Link;
 use crate::wire::routes::Routes;
 
@@ -78,6 +80,22 @@ pub trait Strategy: Debug + Send + Sync {
 
     /// The closed form that describes this strategy, if there is one.
     fn theory(&self) -> Option<Theory>;
+
+    /// What incidents can find at it: who answers requests, and what is signed.
+    fn target(&self) -> Target {
+        Target::ASKING
+    }
+
+    /// Whether it brings by itself, however late, what an incident kept from its subscribers.
+    fn recovers(&self) -> bool {
+        true
+    }
+
+    /// The closed form that describes this strategy with an outage in which no exchange between
+    /// the two sides comes about, or, unless it is `whole`, none that the subscribers answer.
+    fn theory_in(&self, _outage: Outage, _whole: bool) -> Option<Theory> {
+        None
+    }
 
     /// The longest an event can be under way while everything works.
     ///

@@ -59,7 +59,7 @@ pub struct Fetched {
 }
 
 impl FeedReader {
-    /// A reader at the feed's beginning that asks for pages of at most `limit` events and
+    /// A reader behind what the inbox has, which is at first the feed's beginning, that asks for pages of at most `limit` events and
     /// counts a request as failed if it takes longer than `timeout`.
     ///
     /// # Errors
@@ -76,7 +76,11 @@ impl FeedReader {
             .map_err(|error| DeliveryError::Refused(error.to_string()))?;
         Ok(FeedReader {
             subscriber,
-            resource: Resource::Pages { cursor: "0".to_owned(), limit },
+            // A cursor is the number of the last event seen.
+            resource: Resource::Pages {
+                cursor: post.inbox.without_gap(subscriber).to_string(),
+                limit,
+            },
             hold: None,
             conditional: false,
             held: None,
@@ -89,7 +93,8 @@ impl FeedReader {
     /// Reads the newest event only, instead of pages.
     #[must_use]
     pub fn of_the_newest(self) -> FeedReader {
-        FeedReader { resource: Resource::Snapshot { last: None }, ..self }
+        let last = self.inbox.newest(self.subscriber);
+        FeedReader { resource: Resource::Snapshot { last }, ..self }
     }
 
     /// Asks the source to keep requests waiting for an event, for `hold` at most (RFC 7240, 4.3).

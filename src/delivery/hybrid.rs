@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::delivery::contract::{DeliveryError, Half, Settings, SettingsError, Strategy};
 use crate::delivery::push::{posting, pushing_settings};
 use crate::event::{self, EVENT_PATH, Payload, Sequence};
+use crate::incident::Target;
 use crate::promise::Promise;
 use crate::source::dispatch::with_webhooks;
 use crate::source::feed::{Offer, PAGE_LIMIT, Page, page_path, with_feed};
@@ -82,8 +83,16 @@ impl Strategy for Hybrid {
         Promise { ordered: pushed.ordered && self.fetchers() == 1, ..pushed }
     }
 
+    fn target(&self) -> Target {
+        self.pushing().target(true)
+    }
+
+    fn recovers(&self) -> bool {
+        false
+    }
+
     fn theory(&self) -> Option<Theory> {
-        let hinted = self.pushing().form()?;
+        let hinted = self.pushing().form(None)?;
         // An event that shows up late is asked for again and again.
         let at_once = hinted.handle.is_zero() && hinted.retries.is_none();
         let plain = at_once && self.visibility_lag.is_zero();

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::delivery::contract::{DeliveryError, Half, HandOver, Settings, SettingsError, Strategy};
+use crate::incident::Target;
 use crate::promise::Promise;
 use crate::source::lane::{Lane, SourceHalf};
 use crate::source::trail::Trail;
@@ -72,6 +73,10 @@ impl Strategy for Null {
 
     fn theory(&self) -> Option<Theory> {
         Some(theory::hand_over::HandOver { delay: self.delay }.into())
+    }
+
+    fn target(&self) -> Target {
+        Target { source_answers: false, apart: false, ..Target::ASKING }
     }
 
     fn patience(&self) -> Duration {

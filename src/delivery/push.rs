@@ -10,18 +10,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::delivery::contract::{DeliveryError, SettingsError};
 use crate::event::Payload;
+use crate::incident::Target;
 use crate::promise::Promise;
 use crate::source::dispatch::{Batch, Dispatcher, Sending};
 use crate::source::subscriptions::{Registration, SUBSCRIPTIONS_PATH};
 use crate::subscriber::post::Post;
 use crate::subscriber::receiver::{MOST_WORKERS, Receiver, Reception, Take};
 use crate::theory;
-use crate::theory::retries::Retries;
+use crate::theory::retries::{Outage, Retries};
 use crate::units::nanoseconds;
 use crate::wire::client::{Client, ClientKind, Dial};
 use crate::wire::retry::{Anchor, Jitter, RetryPolicy, Schedule, TimeScale};
 use crate::wire::signature::{Scheme, SigningKey, Verifier};
-use crate::wire::socket::bind_loopback;
+use crate::wire::socket::{bind_again, bind_loopback};
 use crate::wire::tally::Outcome;
 
 /// The most connections a subscriber's webhooks may use.
@@ -194,15 +195,25 @@ impl Pushing {
         self.concurrency + timers + u32::from(!self.schedule().waits.is_empty())
     }
 
+    /// What incidents can find: subscribers that answer, and a source that answers if they ask
+    /// it, too.
+    pub(super) fn target(&self, source_answers: bool) -> Target {
+        Target {
+            source_answers,
+            subscriber_answers: true,
+            signed: self.sign != Signing::None,
+            apart: true,
+        }
+    }
+
     /// What is promised of the deliveries.
     ///
     /// Where an endpoint is made to fail, what that loses is a result and no fault. With one
     /// connection events leave in order, but only `ordered` waits for what is to be retried.
     pub(super) fn promise(&self) -> Promise {
-        let Reception { fail, outage, .. } = &self.receiver;
         let waits = self.ordered || self.schedule().waits.is_empty();
         Promise {
-            complete: *fail <= 0.0 && outage.is_none(),
+            complete: self.receiver.fail <= 0.0,
             ordered: self.concurrency == 1 && waits,
             coalesces: false,
         }
@@ -210,8 +221,8 @@ impl Pushing {
 
     /// The closed form of posting event by event, if nothing happens that it does not describe:
     /// a budget that runs out, a failure that holds up what follows, an answer that comes too late.
-    pub(super) fn form(&self) -> Option<theory::webhook::Webhook> {
-        let Reception { handle, workers, fail, outage } = self.receiver;
+    pub(super) fn form(&self, outage: Option<Outage>) -> Option<theory::webhook::Webhook> {
+        let Reception { handle, workers, fail } = self.receiver;
         let fails = fail > 0.0 || outage.is_some();
         let held_up = fails && (self.retry_budget.is_some() || self.ordered);
         if held_up || handle >= self.timeout {
@@ -222,20 +233,16 @@ impl Pushing {
             concurrency: self.concurrency,
             workers: fewer.then_some(workers),
             handle,
-            retries: fails.then(|| self.repeats()),
+            retries: fails.then(|| self.repeats(outage)),
         })
     }
 
     /// What closed forms know of failures and what follows them.
-    fn repeats(&self) -> Retries {
+    fn repeats(&self, outage: Option<Outage>) -> Retries {
         let schedule = self.schedule();
         let bounds = schedule.waits.iter().map(|wait| schedule.jitter.bounds(*wait));
         let (shortest, longest): (Vec<u64>, Vec<u64>) =
             bounds.map(|(shortest, longest)| (nanoseconds(shortest), nanoseconds(longest))).unzip();
-        let outage = self.receiver.outage.map(|outage| theory::retries::Outage {
-            at: nanoseconds(outage.at),
-            lasts: nanoseconds(outage.lasts),
-        });
         Retries {
             shortest: if schedule.jitter == Jitter::None { Vec::new() } else { shortest },
             waits: longest,
@@ -267,11 +274,19 @@ impl Pushing {
         take: Take,
     ) -> Result<(), DeliveryError> {
         let socket = |source| DeliveryError::Socket { doing: "listening for webhooks", source };
-        let listener = bind_loopback().await.map_err(socket)?;
+        let listener = match post.life.endpoint {
+            Some(endpoint) => bind_again(endpoint).await,
+            None => bind_loopback().await,
+        };
+        let listener = listener.map_err(socket)?;
         let address = listener.local_addr().map_err(socket)?;
         let (scheme, url_scheme) = (self.sign.scheme(), post.line.scheme());
+        let secret = |number| match &post.life.secret {
+            Some(secret) => SigningKey::derived_secret(secret, number),
+            None => SigningKey::random_secret(),
+        };
         let secrets: Vec<Option<String>> =
-            (0..post.subscribers).map(|_| scheme.map(|_| SigningKey::random_secret())).collect();
+            (0..post.subscribers).map(|number| scheme.map(|_| secret(number))).collect();
         let verifiers = secrets.iter().map(|secret| {
             let (scheme, secret) = (scheme?, secret.as_deref()?);
             let key = scheme.key(secret).expect("a secret made here is one");
@@ -286,7 +301,8 @@ impl Pushing {
                 let url = format!("{url_scheme}://{address}/hooks/{number}");
                 Registration { url, payload, sign: scheme, secret, old_secret: None }
             });
-            let registered = register(&post, registrations).await;
+            let registered =
+                if post.life.known { Ok(()) } else { register(&post, registrations).await };
             match registered {
                 Ok(()) => post.ready.announce(),
                 // Without a registration nothing will ever come in.

@@ -23,6 +23,7 @@ use crate::source::lane::{Lane, SourceHalf};
 use crate::source::stream::{Broadcast, Follower, LAST_EVENT_ID, Turn};
 use crate::subscriber::post::Post;
 use crate::theory::Theory;
+use crate::theory::retries::Outage;
 use crate::wire::body::ReceivedBody;
 use crate::wire::client::{Dial, ExchangeError};
 use crate::wire::event_stream::{
@@ -61,6 +62,15 @@ impl Strategy for Sse {
 
     fn promise(&self) -> Promise {
         self.0.promise()
+    }
+
+    fn recovers(&self) -> bool {
+        self.0.recovers()
+    }
+
+    /// Where the source only answers with errors, streams that are open go on.
+    fn theory_in(&self, outage: Outage, whole: bool) -> Option<Theory> {
+        self.0.theory_in(outage).filter(|_| whole)
     }
 
     fn theory(&self) -> Option<Theory> {

@@ -11,11 +11,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::delivery::contract::{DeliveryError, SettingsError};
-use crate::event;
+use crate::event::{self, Sequence};
 use crate::promise::Promise;
 use crate::source::stream::Terms;
 use crate::subscriber::inbox::Inbox;
 use crate::subscriber::post::Post;
+use crate::theory::broken_stream::BrokenStream;
+use crate::theory::retries::Outage;
 use crate::theory::stream::Ends;
 use crate::theory::{self, Theory};
 use crate::units::{DurationText, duration_text, nanoseconds, some_duration_text};
@@ -119,6 +121,11 @@ impl Stream {
         Promise { complete: self.replay || self.max_age.is_none(), ..Promise::COMPLETE_AND_ORDERED }
     }
 
+    /// Whether a subscriber that connects again is given what it missed.
+    pub(crate) fn recovers(&self) -> bool {
+        self.replay
+    }
+
     pub(crate) fn theory(&self) -> Theory {
         let ends = self.max_age.map(|age| Ends {
             after: nanoseconds(age),
@@ -126,6 +133,17 @@ impl Stream {
             replay: self.replay,
         });
         theory::stream::Stream { heartbeat: Some(nanoseconds(self.heartbeat)), ends }.into()
+    }
+
+    /// The form of a stream that breaks in an outage, if the source does not end it by itself.
+    pub(crate) fn theory_in(&self, outage: Outage) -> Option<Theory> {
+        let form = BrokenStream {
+            heartbeat: nanoseconds(self.heartbeat),
+            outage,
+            reconnect: nanoseconds(self.reconnect),
+            replay: self.replay,
+        };
+        self.max_age.is_none().then(|| form.into())
     }
 
     pub(crate) fn terms(&self) -> Terms {
@@ -183,13 +201,14 @@ pub(crate) async fn subscribe<R: Reader>(
         let session = Session {
             number,
             dial: post.line.dial(post.source, OPENING_TIMEOUT),
-            cursor: "0".to_owned(),
+            cursor: post.inbox.newest(number).map_or(0, Sequence::get).to_string(),
             reconnect: settings.reconnect,
             soonest: settings.reconnect.min(SOONEST_RECONNECT),
             silence: settings.heartbeat * 2 + SILENCE,
             inbox: post.inbox.clone(),
             tally: post.line.tally.clone(),
             stop: post.stop.clone(),
+            known: post.life.known,
         };
         sessions.spawn(session.run::<R>(Arc::clone(&permits), opened.clone()));
     }
@@ -227,6 +246,8 @@ struct Session {
     inbox: Inbox,
     tally: Tally,
     stop: CancellationToken,
+    /// Whether it had a stream in an earlier life.
+    known: bool,
 }
 
 impl Session {
@@ -236,9 +257,15 @@ impl Session {
         opened: mpsc::UnboundedSender<()>,
     ) -> Result<(), DeliveryError> {
         let permit = permits.acquire().await.expect("nobody closes it");
-        let mut stream = Some(self.open::<R>().await.map_err(|error| {
-            DeliveryError::Refused(format!("a stream was not opened: {}", explained(&error)))
-        })?);
+        let mut stream = match self.open::<R>().await {
+            Ok(stream) => Some(stream),
+            // Whoever is started again finds what it finds, and goes on trying.
+            Err(_) if self.known => None,
+            Err(error) => {
+                let why = format!("a stream was not opened: {}", explained(&error));
+                return Err(DeliveryError::Refused(why));
+            }
+        };
         drop(permit);
         // Nobody listens any more when another subscriber could not connect.
         let _ = opened.send(());

@@ -9,12 +9,14 @@ use serde::{Deserialize, Serialize};
 use crate::delivery::contract::{Half, Settings, SettingsError, Strategy};
 use crate::delivery::push::{into_inbox, posting, pushing_settings};
 use crate::event::Payload;
+use crate::incident::Target;
 use crate::promise::Promise;
 use crate::source::dispatch::{Batch, with_webhooks};
 use crate::source::lane::{Lane, SourceHalf};
 use crate::subscriber::post::Post;
 use crate::theory::Theory;
 use crate::theory::batched_webhook::BatchedWebhook;
+use crate::theory::retries::Outage;
 use crate::units::{DurationText, duration_text};
 use crate::wire::link::Link;
 use crate::wire::routes::Routes;
@@ -67,11 +69,19 @@ impl Strategy for Webhook {
     }
 
     fn theory(&self) -> Option<Theory> {
-        let posted = self.pushing().form()?;
-        let Some(Batch { linger, max }) = self.batch else { return Some(posted.into()) };
-        // A batch whose post fails or waits for its turn has no closed form.
-        let at_once = posted.handle.is_zero() && posted.retries.is_none();
-        at_once.then(|| BatchedWebhook { linger, most: max }.into())
+        self.form(None)
+    }
+
+    fn target(&self) -> Target {
+        self.pushing().target(false)
+    }
+
+    fn recovers(&self) -> bool {
+        false
+    }
+
+    fn theory_in(&self, outage: Outage, _whole: bool) -> Option<Theory> {
+        self.form(Some(outage))
     }
 
     fn patience(&self) -> Duration {
@@ -91,5 +101,15 @@ impl Strategy for Webhook {
     fn subscriber(self: Arc<Self>, post: Post) -> Half {
         let take = into_inbox(&post);
         Box::pin(self.pushing().receive(self.payload, post, take))
+    }
+}
+
+impl Webhook {
+    fn form(&self, outage: Option<Outage>) -> Option<Theory> {
+        let posted = self.pushing().form(outage)?;
+        let Some(Batch { linger, max }) = self.batch else { return Some(posted.into()) };
+        // A batch whose post fails or waits for its turn has no closed form.
+        let at_once = posted.handle.is_zero() && posted.retries.is_none();
+        at_once.then(|| BatchedWebhook { linger, most: max }.into())
     }
 }

@@ -10,6 +10,7 @@ use crate::delivery::contract::{Half, Settings, SettingsError, Strategy};
 use crate::delivery::poll::Poll;
 use crate::delivery::push::{into_inbox, posting, pushing_settings};
 use crate::event::Payload;
+use crate::incident::Target;
 use crate::promise::Promise;
 use crate::source::dispatch::with_webhooks;
 use crate::source::feed::{Offer, PAGE_LIMIT, with_feed};
@@ -17,6 +18,7 @@ use crate::source::lane::{Lane, SourceHalf};
 use crate::subscriber::post::{Post, Readiness};
 use crate::theory::reads::Reads;
 use crate::theory::reconciled_webhook::ReconciledWebhook;
+use crate::theory::retries::Outage;
 use crate::theory::{Beat, Theory};
 use crate::units::{DurationText, duration_text};
 use crate::wire::client::ClientKind;
@@ -51,6 +53,12 @@ fn default_limit() -> u32 {
 }
 
 impl WebhookReconcile {
+    fn form(&self, outage: Option<Outage>) -> Option<Theory> {
+        let webhook = self.pushing().form(outage)?;
+        let reads = Reads::every(self.every, Beat::FixedRate);
+        Some(ReconciledWebhook { webhook, reads }.into())
+    }
+
     /// The poll that repairs.
     fn poll(&self) -> Arc<Poll> {
         let (every, limit, client) = (self.every, self.limit, self.client);
@@ -90,10 +98,17 @@ impl Strategy for WebhookReconcile {
         Promise::COMPLETE
     }
 
+    fn target(&self) -> Target {
+        self.pushing().target(true)
+    }
+
     fn theory(&self) -> Option<Theory> {
-        let webhook = self.pushing().form()?;
-        let reads = Reads::every(self.every, Beat::FixedRate);
-        Some(ReconciledWebhook { webhook, reads }.into())
+        self.form(None)
+    }
+
+    /// In an outage of everything the poll fails, too, which the form does not describe.
+    fn theory_in(&self, outage: Outage, whole: bool) -> Option<Theory> {
+        self.form(Some(outage)).filter(|_| !whole)
     }
 
     fn patience(&self) -> Duration {
@@ -124,6 +139,7 @@ impl Strategy for WebhookReconcile {
             seed: post.seed,
             ready,
             epoch: post.epoch.clone(),
+            life: post.life.clone(),
         });
         let take = into_inbox(&post);
         let receiving = self.pushing().receive(Payload::Full, post, take);

@@ -19,6 +19,7 @@ use crate::source::log::Entry;
 use crate::source::stream::{Broadcast, Follower, Turn};
 use crate::subscriber::post::Post;
 use crate::theory::Theory;
+use crate::theory::retries::Outage;
 use crate::wire::client::{Dial, ExchangeError};
 use crate::wire::link::{HttpVersion, Link};
 use crate::wire::reply::Reply;
@@ -67,6 +68,15 @@ impl Strategy for WebSocket {
 
     fn promise(&self) -> Promise {
         self.0.promise()
+    }
+
+    fn recovers(&self) -> bool {
+        self.0.recovers()
+    }
+
+    /// Where the source only answers with errors, streams that are open go on.
+    fn theory_in(&self, outage: Outage, whole: bool) -> Option<Theory> {
+        self.0.theory_in(outage).filter(|_| whole)
     }
 
     fn theory(&self) -> Option<Theory> {

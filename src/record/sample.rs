@@ -166,6 +166,7 @@ fn point(sample: &Sample, rate: u32) -> PlannedPoint {
                 settings: serde_json::json!({ "every": "250ms" }),
                 set_up: 0,
                 promise: Promise::COMPLETE_AND_ORDERED,
+                incidents: Vec::new(),
                 theory: Some(
                     IntervalPoll { reads: Reads::every(POLL_EVERY, Beat::FixedRate), limit: 100 }
                         .into(),
@@ -179,6 +180,7 @@ fn point(sample: &Sample, rate: u32) -> PlannedPoint {
                 set_up: 0,
                 promise: Promise::COMPLETE,
                 theory: Some(Webhook::plain(4).into()),
+                incidents: Vec::new(),
             },
         ],
     };
@@ -386,6 +388,7 @@ fn measured(exchanges: &[Exchange], workload: &Workload, polls: bool) -> Measure
             spin_ns: 0,
             process: process(14 << 20),
             lanes: 2,
+            over_time: Vec::new(),
         },
         subscriber: SubscriberSide {
             window: counts(inside, polls, false),
@@ -395,6 +398,8 @@ fn measured(exchanges: &[Exchange], workload: &Workload, polls: bool) -> Measure
             accepted: 0,
             rows: 0,
             process: process(9 << 20),
+            lives: Vec::new(),
+            over_time: Vec::new(),
         },
         limit: Some(Calibration::Measured(limit())),
         ledger: None,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::counts::{Counts, TlsSession};
+use crate::incident::Incident;
 use crate::promise::Promise;
 use crate::record::limit::Calibration;
 use crate::schedule::Arrivals;
@@ -60,6 +61,9 @@ pub struct StrategyRecord {
     pub promise: Promise,
     /// The closed form that describes it, if there is one.
     pub theory: Option<Theory>,
+    /// What goes wrong for it, as the scenario has it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub incidents: Vec<Incident>,
 }
 
 /// The events a trial asked its source for, and the path they took.
@@ -171,7 +175,13 @@ pub struct SourceSide {
     pub process: ProcessUse,
     /// Lanes the process served: with more than one, memory cannot be told apart.
     pub lanes: u32,
+    /// Exchanges of each [`EXCHANGE_BIN`] from the epoch on, where something goes wrong.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub over_time: Vec<u32>,
 }
+
+/// How long the stretches are whose exchanges are counted over time.
+pub const EXCHANGE_BIN: Duration = crate::counts::BIN;
 
 /// The subscribers' side of one strategy.
 ///
@@ -196,6 +206,28 @@ pub struct SubscriberSide {
     pub rows: u64,
     /// The process; all zero where the subscribers live in the source's.
     pub process: ProcessUse,
+    /// The lives that ended when the process was killed, as the scenario has it. What was counted
+    /// and metered in them died with them: all figures above but `accepted` and `rows` are those
+    /// of the last life alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lives: Vec<EndedLife>,
+    /// As [`SourceSide::over_time`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub over_time: Vec<u32>,
+}
+
+/// A life of a subscribers' process that ended when it was killed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndedLife {
+    /// When it was killed, in nanoseconds after the trial's epoch.
+    pub killed: u64,
+    /// When the next life was ready, in nanoseconds after the trial's epoch.
+    pub ready: u64,
+    /// CPU time of the whole life, as the coordinator read it a moment before its end, in
+    /// nanoseconds; absent where the kernel did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_ns: Option<u64>,
 }
 
 /// What one worker process used.

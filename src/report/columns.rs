@@ -59,7 +59,9 @@ pub(super) const COST: &[Column] = &[
     column("bytes per event", "from source", |s| each(s.bytes.from_source, s, bytes)),
     column("bytes per event", "to source", |s| each(s.bytes.to_source, s, bytes)),
     column("CPU per event", "source", |s| wording::time_per_event(s.cpu.source, s)),
-    column("CPU per event", "subscriber", |s| wording::time_per_event(s.cpu.subscriber, s)),
+    column("CPU per event", "subscriber", |s| {
+        or_absent(s.cpu.subscriber, |cpu| wording::time_per_event(cpu, s))
+    }),
     column("CPU per event", "above idle, both", wording::above_idle),
     column("peak memory", "source", wording::source_memory),
     column("peak memory", "subscriber", |s| bytes(s.memory.subscriber_peak as f64)),

@@ -1,8 +1,8 @@
 //! The strategies beside the first one, in words.
 
-use crate::analysis::summary::{Comparison, Difference, Paired, PointSummary};
+use crate::analysis::summary::{Comparison, Difference, Paired, PointSummary, Recovery};
 
-use super::quantity::{counted, duration, ratio};
+use super::quantity::{count, counted, duration, nanoseconds, ratio};
 use super::wording;
 
 /// What is said of one strategy: its name, and a sentence.
@@ -14,7 +14,51 @@ pub(super) struct Said {
 /// Every way in which the strategies of a point were compared with the first: a heading, and
 /// what is said of each.
 pub(super) fn sections(point: &PointSummary) -> Vec<(String, Vec<Said>)> {
-    [block_by_block(point), event_by_event(point)].into_iter().flatten().collect()
+    let compared = [block_by_block(point), event_by_event(point)].into_iter().flatten();
+    compared.chain(after_faults(point)).collect()
+}
+
+/// What each fault came to for every strategy that it befell.
+fn after_faults(point: &PointSummary) -> Vec<(String, Vec<Said>)> {
+    let mut sections: Vec<(String, Vec<Said>)> = Vec::new();
+    for strategy in &point.strategies {
+        for one in &strategy.recovery {
+            let heading = format!(
+                "Fault at {} for {}: {}",
+                nanoseconds(one.at),
+                nanoseconds(one.lasts),
+                wording::one_line(&one.fault)
+            );
+            let said = Said { strategy: wording::one_line(&strategy.name), sentence: endured(one) };
+            match sections.iter_mut().find(|(known, _)| *known == heading) {
+                Some((_, of_it)) => of_it.push(said),
+                None => sections.push((heading, vec![said])),
+            }
+        }
+    }
+    sections
+}
+
+/// What a fault came to.
+fn endured(one: &Recovery) -> String {
+    let mut parts = vec![format!("{} of {} lost", count(one.lost), counted(one.due, "event"))];
+    for (found, words) in [(one.duplicated, "copies too many"), (one.reordered, "out of order")] {
+        if found > 0 {
+            parts.push(format!("{} {words}", count(found)));
+        }
+    }
+    let again = if one.times > 1 { ", the longest of all times" } else { "" };
+    parts.push(format!(
+        "all there {} after the end{again}; age {} on average, {} at most; at most {} missing",
+        nanoseconds(one.consistent_after_max),
+        nanoseconds(one.age_mean),
+        nanoseconds(one.age_max),
+        count(one.missing_max)
+    ));
+    if let (Some(before), Some(peak)) = (one.requests_before, one.requests_peak) {
+        parts.push(format!("requests {before:.1}/s before, {peak:.0}/s at most after"));
+    }
+    parts.join(", ")
 }
 
 /// The strategies beside the first one by the ratios of their blocks; `None` if nothing was

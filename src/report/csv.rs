@@ -77,7 +77,7 @@ const COLUMNS: &[Column] = &[
     ("from_source_bytes", |row| row.strategy.bytes.from_source.to_string()),
     ("bytes_per_event", |row| cell(row.strategy.bytes.per_event)),
     ("cpu_source_ns", |row| row.strategy.cpu.source.to_string()),
-    ("cpu_subscriber_ns", |row| row.strategy.cpu.subscriber.to_string()),
+    ("cpu_subscriber_ns", |row| cell(row.strategy.cpu.subscriber)),
     ("cpu_per_event_ns", |row| cell(row.strategy.cpu.per_event)),
     ("cpu_idle_source_ns", |row| cell(row.strategy.cpu.idle_source)),
     ("cpu_idle_subscriber_ns", |row| cell(row.strategy.cpu.idle_subscriber)),

@@ -234,7 +234,7 @@ fn figures(point: &PointSummary, folder: &str) -> Vec<String> {
     }
     let place = point::heading(&point.parameters);
     let place = place.map_or(String::new(), |place| format!(" ({})", escape(&place)));
-    for chart in CHARTS {
+    for chart in CHARTS.iter().filter(|chart| chart.is_about(point)) {
         blocks.push(format!("![{}{place}]({folder}/{}.svg)", chart.title, chart.name));
     }
     blocks.extend(theory(point));
@@ -392,13 +392,15 @@ mod tests {
         let drawn: Vec<String> =
             plot::render_all(summary, figures).into_iter().map(|file| file.path).collect();
         let linked = text.matches("](charts/").count();
-        assert_eq!(linked, folders.len() * plot::CHARTS.len() + plot::SWEEP_CHARTS.len());
+        let about = |chart: &&plot::Chart| chart.is_about(&summary.points[0]);
+        let charts: Vec<&plot::Chart> = plot::CHARTS.iter().filter(about).collect();
+        assert_eq!(linked, folders.len() * charts.len() + plot::SWEEP_CHARTS.len());
         for link in text.split("](charts/").skip(1) {
             let path = link.split(')').next().expect("it ends");
             assert!(drawn.contains(&format!("charts/{path}")), "{path}");
         }
         for folder in folders {
-            for chart in plot::CHARTS {
+            for chart in &charts {
                 assert!(text.contains(&format!("]({folder}/{}.svg)", chart.name)));
             }
         }

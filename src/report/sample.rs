@@ -386,7 +386,7 @@ fn slow_poll() -> StrategySummary {
         bytes: WireBytes { to_source: 4_200, from_source: 634_800, per_event: Some(1331.25) },
         cpu: Cpu {
             source: 9_600_000,
-            subscriber: 14_400_000,
+            subscriber: Some(14_400_000),
             per_event: Some(50_000),
             idle_source: Some(400_000),
             idle_subscriber: Some(800_000),
@@ -395,6 +395,7 @@ fn slow_poll() -> StrategySummary {
         memory: Memory { source_peak: 8_704_000, subscriber_peak: 7_120_000, source_lanes: 3 },
         model: Some(slow_poll_model()),
         limit: Some(limit(500_084_000, Some((504_018_000, 1.008)), 45_640_000)),
+        recovery: Vec::new(),
     }
 }
 
@@ -467,7 +468,7 @@ fn quick_poll() -> StrategySummary {
         WireBytes { to_source: 16_800, from_source: 652_000, per_event: Some(1393.33) };
     strategy.cpu = Cpu {
         source: 16_800_000,
-        subscriber: 24_000_000,
+        subscriber: Some(24_000_000),
         per_event: Some(85_000),
         idle_source: Some(400_000),
         idle_subscriber: Some(800_000),
@@ -533,7 +534,7 @@ fn webhook() -> StrategySummary {
         WireBytes { to_source: 81_600, from_source: 867_000, per_event: Some(1984.52) };
     strategy.cpu = Cpu {
         source: 38_240_000,
-        subscriber: 28_680_000,
+        subscriber: Some(28_680_000),
         per_event: Some(140_000),
         idle_source: Some(400_000),
         idle_subscriber: Some(800_000),

@@ -50,7 +50,7 @@ const GROUPS: &[&[Column]] = &[
     ],
     &[
         ("CPU/event", "source", |s| wording::time_per_event(s.cpu.source, s)),
-        ("", "subscriber", |s| wording::time_per_event(s.cpu.subscriber, s)),
+        ("", "subscriber", |s| or_absent(s.cpu.subscriber, |cpu| wording::time_per_event(cpu, s))),
         ("", "above idle", wording::above_idle),
     ],
     &[

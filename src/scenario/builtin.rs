@@ -39,6 +39,8 @@ pub const BUILT_IN: &[BuiltIn] = &[
     },
     BuiltIn { name: "fan-out", text: include_str!("../../scenarios/fan-out.toml") },
     BuiltIn { name: "receiver-outage", text: include_str!("../../scenarios/receiver-outage.toml") },
+    BuiltIn { name: "outage", text: include_str!("../../scenarios/outage.toml") },
+    BuiltIn { name: "kills", text: include_str!("../../scenarios/kills.toml") },
     BuiltIn {
         name: "long-poll-or-webhook",
         text: include_str!("../../scenarios/long-poll-or-webhook.toml"),

@@ -68,6 +68,11 @@ impl<'i> Document<'i> {
         self.list("threshold").nth(index).map_or(Document::ROOT, |node| value_span(node, "expect"))
     }
 
+    /// The place of a fault's value, or of the fault if it does not have the key.
+    pub(crate) fn fault_span(&self, index: usize, key: &str) -> Span {
+        self.list("fault").nth(index).map_or(Document::ROOT, |node| value_span(node, key))
+    }
+
     /// The place of a section's value, or of the section if it does not have the key.
     pub(crate) fn section_span(&self, section: &str, key: &str) -> Span {
         self.entry(section).map_or(Document::ROOT, |node| value_span(node, key))

@@ -8,6 +8,7 @@ use crate::event::Encoder;
 use crate::measure::Measure;
 use crate::scenario::complaint::Complaint;
 use crate::scenario::document::Document;
+use crate::scenario::faults;
 use crate::scenario::read::{NamedStrategy, Reading};
 use crate::scenario::sections::{Events, Layout};
 use crate::scenario::sources::Span;
@@ -99,6 +100,7 @@ pub(crate) fn complaints(reading: &Reading, document: &Document<'_>) -> Vec<Comp
     names(&reading.strategies, document, &mut found);
     wanted(reading, document, &mut found);
     strategies(&reading.strategies, document, &mut found);
+    found.extend(faults::complaints(reading, document));
     // The load is a product of the values above; it means something once they are possible.
     if found.is_empty() {
         outlasts(reading, document, &mut found);

@@ -8,6 +8,7 @@ mod arrivals;
 mod builtin;
 mod complaint;
 mod document;
+mod faults;
 mod file;
 mod keys;
 mod limits;
@@ -27,6 +28,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::aim::Aims;
+use crate::incident::Incident;
 use crate::scenario::complaint::Complaint;
 use crate::scenario::document::Document;
 use crate::scenario::path::{Path, written};
@@ -97,8 +99,19 @@ pub struct ScenarioPoint {
     pub spin: Duration,
     /// The round trip injected into every connection, if one is.
     pub rtt: Option<Duration>,
+    /// What goes wrong, in the order of the file.
+    pub incidents: Vec<Incident>,
     /// The strategies, in the order of the file.
     pub strategies: Vec<NamedStrategy>,
+}
+
+impl ScenarioPoint {
+    /// What goes wrong for a strategy.
+    #[must_use]
+    pub fn befalling(&self, named: &NamedStrategy) -> Vec<Incident> {
+        let target = named.strategy.target();
+        self.incidents.iter().filter(|incident| incident.hits(target)).cloned().collect()
+    }
 }
 
 /// Reads and checks a scenario: a file, or the name of a built-in scenario if no such file
@@ -236,6 +249,7 @@ fn scenario(
         window: reading.run.duration,
         pin: reading.run.pin,
         spin: reading.run.spin,
+        incidents: reading.incidents,
         strategies: reading.strategies,
     };
     Scenario {

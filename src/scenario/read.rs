@@ -9,6 +9,7 @@ use toml::de::{DeValue, Error, ValueDeserializer};
 
 use crate::delivery::MECHANISMS;
 use crate::delivery::contract::Strategy;
+use crate::incident::Incident;
 use crate::scenario::MOST_COMPLAINTS;
 use crate::scenario::arrivals::{SHAPES, Shape, TRACE, TraceSettings, Written, shape};
 use crate::scenario::complaint::Complaint;
@@ -16,7 +17,7 @@ use crate::scenario::document::{Document, Node, Table};
 use crate::scenario::keys::{Keys, listed, nearest, remedy};
 use crate::scenario::limits::MOST_STRATEGIES;
 use crate::scenario::sections::{
-    Events, EventsHead, Heading, Network, Run, StrategyHead, Threshold, Wanted, default_arrivals,
+    Events, EventsHead, Heading, Network, Run, StrategyHead, Wanted, default_arrivals,
 };
 use crate::scenario::shelf::Shelf;
 use crate::scenario::vocabulary::{TABLES, Vocabulary, mechanism, text};
@@ -31,6 +32,7 @@ pub(crate) struct Reading {
     pub(crate) events: Events,
     pub(crate) network: Network,
     pub(crate) run: Run,
+    pub(crate) incidents: Vec<Incident>,
     pub(crate) strategies: Vec<NamedStrategy>,
     pub(crate) wanted: Wanted,
 }
@@ -75,6 +77,7 @@ impl<'v> Reader<'v> {
             Some(_) => self.section(document, "network", &vocabulary.network, "rtt = \"50ms\""),
             None => Some(Network::default()),
         };
+        let incidents = self.list(document, "fault", &vocabulary.fault, "at = \"10s\"");
         let strategies = self.strategies(document);
         let wanted = self.wanted(document);
         Some(Reading {
@@ -82,6 +85,7 @@ impl<'v> Reader<'v> {
             events: events?,
             network: network?,
             run: run?,
+            incidents: incidents?,
             strategies: strategies?,
             wanted: wanted?,
         })
@@ -258,7 +262,8 @@ impl<'v> Reader<'v> {
         let prices = document
             .entry("prices")
             .map(|_| self.section(document, "prices", &vocabulary.prices, "currency = \"USD\""));
-        let thresholds = self.thresholds(document);
+        let example = "expect = \"webhook: latency.p99 < 50ms\"";
+        let thresholds = self.list(document, "threshold", &vocabulary.threshold, example);
         // All of them are read before any gives up.
         Some(Wanted {
             objective: objective.map_or(Some(None), |read| read.map(Some))?,
@@ -267,24 +272,29 @@ impl<'v> Reader<'v> {
         })
     }
 
-    fn thresholds(&mut self, document: &Document<'_>) -> Option<Vec<Threshold>> {
-        let Some(node) = document.entry("threshold") else { return Some(Vec::new()) };
+    /// A list of tables that may be left out.
+    fn list<T: DeserializeOwned>(
+        &mut self,
+        document: &Document<'_>,
+        name: &'static str,
+        keys: &Keys,
+        example: &str,
+    ) -> Option<Vec<T>> {
+        let Some(node) = document.entry(name) else { return Some(Vec::new()) };
         if !node.get_ref().is_array()
-            || document.list("threshold").any(|entry| !entry.get_ref().is_table())
+            || document.list(name).any(|entry| !entry.get_ref().is_table())
         {
-            let message = "`threshold` is a list of tables";
-            let remedy = "write `[[threshold]]` and below it \
-                          `expect = \"webhook: latency.p99 < 50ms\"`, for each of them";
+            let message = format!("`{name}` is a list of tables");
+            let remedy = format!("write `[[{name}]]` and below it `{example}`, for each of them");
             self.complain(Complaint::at(node.span(), message, remedy));
             return None;
         }
-        let keys = &self.vocabulary.threshold;
-        let place = "`[[threshold]]`";
+        let place = format!("`[[{name}]]`");
         let read: Vec<_> = document
-            .list("threshold")
+            .list(name)
             .map(|entry| {
-                let entry = self.known_keys(entry, place, keys, &keys.names())?;
-                self.value(&entry, place, keys, Threshold::deserialize)
+                let entry = self.known_keys(entry, &place, keys, &keys.names())?;
+                self.value(&entry, &place, keys, T::deserialize)
             })
             .collect();
         read.into_iter().collect()

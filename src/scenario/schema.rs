@@ -7,7 +7,9 @@ use serde_json::{Map, Value, json};
 use crate::aim::{Objective, Prices};
 use crate::delivery::MECHANISMS;
 use crate::delivery::contract::Mechanism;
+use crate::incident::Incident;
 use crate::scenario::arrivals::{SHAPES, Shape, TRACE};
+use crate::scenario::faults::MOST_FAULTS;
 use crate::scenario::limits::MOST_STRATEGIES;
 use crate::scenario::sections::{
     EventsHead, Heading, Network, Run, StrategyHead, Threshold, default_arrivals,
@@ -60,6 +62,12 @@ pub fn schema() -> Schema {
         },
         "network": generator.subschema_for::<Network>(),
         "run": generator.subschema_for::<Run>(),
+        "fault": {
+            "description": "What goes wrong, for a while.",
+            "type": "array",
+            "items": generator.subschema_for::<Incident>(),
+            "maxItems": MOST_FAULTS,
+        },
         "strategy": {
             "description": "The strategies compared.",
             "type": "array",

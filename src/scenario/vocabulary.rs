@@ -5,6 +5,7 @@ use schemars::SchemaGenerator;
 use crate::aim::{Objective, Prices};
 use crate::delivery::MECHANISMS;
 use crate::delivery::contract::Mechanism;
+use crate::incident::Incident;
 use crate::scenario::arrivals::{SHAPES, TRACE};
 use crate::scenario::complaint::Complaint;
 use crate::scenario::document::{Document, Node};
@@ -15,8 +16,8 @@ use crate::scenario::sources::Span;
 use crate::wire::link::Link;
 
 /// The tables of a scenario file.
-pub(crate) const TABLES: [&str; 8] =
-    ["events", "network", "run", "strategy", "sweep", "objective", "prices", "threshold"];
+pub(crate) const TABLES: [&str; 9] =
+    ["events", "network", "run", "strategy", "fault", "sweep", "objective", "prices", "threshold"];
 
 /// Every key that has a meaning.
 #[derive(Debug)]
@@ -28,6 +29,7 @@ pub(crate) struct Vocabulary {
     pub(crate) objective: Keys,
     pub(crate) prices: Keys,
     pub(crate) threshold: Keys,
+    pub(crate) fault: Keys,
     pub(crate) head: Keys,
     pub(crate) link: Keys,
     mechanisms: Vec<(&'static str, Keys)>,
@@ -62,6 +64,7 @@ impl Vocabulary {
             objective: Keys::of::<Objective>(),
             prices: Keys::of::<Prices>(),
             threshold: Keys::of::<Threshold>(),
+            fault: Keys::of::<Incident>(),
             head: Keys::of::<StrategyHead>(),
             link: Keys::of::<Link>(),
             mechanisms: MECHANISMS.iter().map(settings).collect(),

@@ -19,6 +19,7 @@ use crate::timer::Timer;
 use crate::wire::link::Line;
 use crate::wire::routes::Routes;
 use crate::wire::tally::Tally;
+use crate::wire::trouble::Trouble;
 
 /// What the source half of a strategy works with.
 #[derive(Clone, Debug)]
@@ -84,8 +85,16 @@ impl Lane {
         E: std::error::Error + 'static,
     {
         let serving = self.line.serve(listener, half.routes, self.stop.clone());
-        let (served, worked) = tokio::join!(serving, half.work);
+        let conducting = async {
+            let Some(trouble) = &self.line.trouble else { return Ok(()) };
+            tokio::select! {
+                conducted = trouble.conduct() => conducted,
+                () = self.stop.cancelled() => Ok(()),
+            }
+        };
+        let (served, worked, conducted) = tokio::join!(serving, half.work, conducting);
         worked.map_err(LaneError::Work)?;
+        conducted?;
         Ok(served?)
     }
 }
@@ -121,6 +130,7 @@ pub struct LaneThread<E: std::error::Error + 'static> {
     pub address: SocketAddr,
     /// What it has counted so far.
     pub tally: Tally,
+    trouble: Option<Trouble>,
     window: Option<oneshot::Sender<Window>>,
     measured: Option<oneshot::Receiver<io::Result<LaneUse>>>,
     ended: Option<oneshot::Receiver<Result<(), LaneError<E>>>>,
@@ -151,6 +161,7 @@ impl<E: std::error::Error + Send + 'static> LaneThread<E> {
         // The listener moves to the lane's own runtime.
         let listener = listener.into_std()?;
         let (tally, stop) = (line.tally.clone(), CancellationToken::new());
+        let trouble = line.trouble.clone();
         let (window, windows) = oneshot::channel();
         let (measured, measurements) = oneshot::channel();
         let (ended, ends) = oneshot::channel();
@@ -185,6 +196,7 @@ impl<E: std::error::Error + Send + 'static> LaneThread<E> {
         Ok(LaneThread {
             address,
             tally,
+            trouble,
             window: Some(window),
             measured: Some(measurements),
             ended: Some(ends),
@@ -192,6 +204,13 @@ impl<E: std::error::Error + Send + 'static> LaneThread<E> {
             stop,
             dismiss,
         })
+    }
+
+    /// Says when the schedule starts, from which incidents are counted.
+    pub fn begin(&self, epoch: Moment) {
+        if let Some(trouble) = &self.trouble {
+            trouble.begin(epoch);
+        }
     }
 
     /// Says when to measure.

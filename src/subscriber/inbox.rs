@@ -4,6 +4,8 @@
 //! all of them: the payload was complete, believed and understood, and it was the first copy.
 
 use std::collections::HashMap;
+use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
@@ -12,6 +14,7 @@ use crate::clock::{self, Moment};
 use crate::event::{MOST_EVENTS, Sequence};
 use crate::fault::Fault;
 use crate::subscriber::harm::{Harm, Place};
+use crate::subscriber::journal::Journal;
 
 /// The first copy of an event at one subscriber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +69,10 @@ struct State {
     sealed: bool,
     /// What whoever drains is waiting for.
     awaited: Awaited,
+    /// Where accepted copies are written down, if they are to outlive the process.
+    journal: Option<Journal>,
+    /// Why a copy could not be written down, once that has happened.
+    unkept: Option<io::Error>,
 }
 
 /// What a drain waits for.
@@ -97,6 +104,57 @@ impl Inbox {
         let state = State { seen: vec![Vec::new(); subscribers as usize], ..State::default() };
         let (state, accepted) = (Mutex::new(state), Notify::new());
         Inbox(Arc::new(Shared { subscribers, state, accepted, harm }))
+    }
+
+    /// Writes down from now on what is accepted, and takes up again what an earlier inbox wrote
+    /// there: its deliveries are this one's, and its copies count.
+    ///
+    /// # Errors
+    ///
+    /// When the journal cannot be opened or read.
+    pub fn keep(&self, path: &Path) -> io::Result<()> {
+        let (journal, held) = Journal::open(path)?;
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        for delivery in held {
+            match state.deduplicate(delivery.subscriber, delivery.sequence) {
+                Acceptance::First => state.deliveries.push(delivery),
+                Acceptance::Duplicate => state.count_again(delivery.subscriber, delivery.sequence),
+                // Neither was written down.
+                Acceptance::Unknown | Acceptance::Late => {}
+            }
+        }
+        state.journal = Some(journal);
+        Ok(())
+    }
+
+    /// Fails if something could not be written down that was to be.
+    ///
+    /// # Errors
+    ///
+    /// With what the system said, once.
+    pub fn kept(&self) -> io::Result<()> {
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.unkept.take().map_or(Ok(()), Err)
+    }
+
+    /// How many of the first events a subscriber has without a gap: where reading goes on that
+    /// brings events in order, and everything that another way may have missed.
+    #[must_use]
+    pub fn without_gap(&self, subscriber: u32) -> u64 {
+        let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = state.seen.get(subscriber as usize).map_or(&[][..], Vec::as_slice);
+        let full = seen.iter().take_while(|word| **word == u64::MAX).count();
+        let rest = seen.get(full).map_or(0, |word| word.trailing_ones());
+        full as u64 * 64 + u64::from(rest)
+    }
+
+    /// The newest event that a subscriber has.
+    #[must_use]
+    pub fn newest(&self, subscriber: u32) -> Option<Sequence> {
+        let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = state.seen.get(subscriber as usize)?;
+        let (place, word) = seen.iter().enumerate().rfind(|(_, word)| **word != 0)?;
+        Some(Sequence::at_index(place as u64 * 64 + u64::from(word.ilog2())))
     }
 
     /// What is made to go wrong on purpose.
@@ -137,15 +195,13 @@ impl Inbox {
         let acceptance = state.deduplicate(subscriber, sequence);
         // After the lock and the lookup: an event is usable once it is known to be new.
         let usable = clock::now();
+        let delivery = Delivery { subscriber, sequence, arrived, usable, copies: 1 };
+        if matches!(acceptance, Acceptance::First | Acceptance::Duplicate) {
+            state.note(&delivery);
+        }
         match acceptance {
             Acceptance::First => {
-                state.deliveries.push(Delivery {
-                    subscriber,
-                    sequence,
-                    arrived,
-                    usable,
-                    copies: 1,
-                });
+                state.deliveries.push(delivery);
                 if let Awaited::Event { sequence: awaited, missing } = &mut state.awaited {
                     *missing -= usize::from(*awaited == sequence);
                 }
@@ -154,7 +210,7 @@ impl Inbox {
                 }
             }
             Acceptance::Duplicate => {
-                *state.duplicates.entry((subscriber, sequence)).or_default() += 1;
+                state.count_again(subscriber, sequence);
             }
             Acceptance::Unknown => state.refused += 1,
             // Returned above.
@@ -253,6 +309,18 @@ impl State {
             Awaited::Deliveries(deliveries) => self.deliveries.len() as u64 >= deliveries,
             Awaited::Event { missing, .. } => missing == 0,
         }
+    }
+
+    /// Writes a copy down before it is acknowledged, where that is wanted.
+    fn note(&mut self, delivery: &Delivery) {
+        if let Some(Err(error)) = self.journal.as_mut().map(|journal| journal.note(delivery)) {
+            self.unkept.get_or_insert(error);
+        }
+    }
+
+    /// Counts a copy beyond the first.
+    fn count_again(&mut self, subscriber: u32, sequence: Sequence) {
+        *self.duplicates.entry((subscriber, sequence)).or_default() += 1;
     }
 
     /// Whether the subscriber has the event, marking it as seen.

@@ -4,5 +4,6 @@ pub mod backoff;
 pub mod beat;
 pub mod harm;
 pub mod inbox;
+pub mod journal;
 pub mod post;
 pub mod receiver;

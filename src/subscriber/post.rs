@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 use rand_pcg::Pcg64;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -12,6 +13,7 @@ use crate::clock::Moment;
 use crate::schedule::random_stream;
 use crate::subscriber::inbox::Inbox;
 use crate::units::nanoseconds;
+use crate::wire::auth::Secret;
 use crate::wire::link::Line;
 
 /// Random streams of a trial's seed that belong to subscribers start here, as many again at
@@ -37,6 +39,21 @@ pub struct Post {
     pub ready: Readiness,
     /// The moment the schedule starts, once it is known.
     pub epoch: Epoch,
+    /// What outlives the process, where it is to be killed.
+    pub life: Life,
+}
+
+/// What the lives of subscribers that are killed and started again have in common; the inbox
+/// knows what they accepted.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Life {
+    /// Where they listen in each of their lives; anywhere, if they live once.
+    pub endpoint: Option<SocketAddr>,
+    /// What the secrets of their webhooks are made from; random, if they live once.
+    pub secret: Option<Secret>,
+    /// Whether the source knows them from an earlier life.
+    pub known: bool,
 }
 
 impl Post {

@@ -21,7 +21,7 @@ use crate::clock::{self, Moment};
 use crate::event::{self, BATCH_MEDIA_TYPE, EVENT_MEDIA_TYPE, EventError, Payload, Sequence};
 use crate::schedule::random_stream;
 use crate::subscriber::inbox::Inbox;
-use crate::subscriber::post::{Epoch, Post};
+use crate::subscriber::post::Post;
 use crate::timer::Timer;
 use crate::units::{DurationText, duration_text};
 use crate::wire::body::{self, ReceivedBody};
@@ -45,26 +45,10 @@ pub struct Reception {
     /// Requests that each subscriber handles at once; further ones wait for their turn.
     #[schemars(range(min = 1, max = 256))]
     pub workers: u32,
-    /// Share of requests that are answered 503 unread, from 0 to 1.
+    /// Share of requests that are answered 503 unread, from 0 to 1, all the time; what goes wrong
+    /// for a while is a `[[fault]]`.
     #[schemars(range(min = 0, max = 1))]
     pub fail: f64,
-    /// A time in which every request is answered 503.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub outage: Option<Outage>,
-}
-
-/// A time in which an endpoint is out of order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Outage {
-    /// When it begins, from the start of the schedule, the warm-up included.
-    #[serde(with = "duration_text")]
-    #[schemars(with = "DurationText")]
-    pub at: Duration,
-    /// How long it lasts.
-    #[serde(rename = "for", with = "duration_text")]
-    #[schemars(with = "DurationText")]
-    pub lasts: Duration,
 }
 
 /// The most workers a subscriber can have.
@@ -73,14 +57,7 @@ pub const MOST_WORKERS: u32 = 256;
 impl Default for Reception {
     /// Handles everything at once.
     fn default() -> Reception {
-        Reception { handle: Duration::ZERO, workers: 1, fail: 0.0, outage: None }
-    }
-}
-
-impl Outage {
-    fn covers(&self, now: Moment, epoch: Moment) -> bool {
-        let from = epoch.after(self.at);
-        (from..from.after(self.lasts)).contains(&now)
+        Reception { handle: Duration::ZERO, workers: 1, fail: 0.0 }
     }
 }
 
@@ -92,7 +69,6 @@ pub struct Receiver {
     reception: Reception,
     payload: Payload,
     doors: Vec<Door>,
-    epoch: Epoch,
     inbox: Inbox,
     take: Take,
 }
@@ -139,8 +115,8 @@ impl Receiver {
             })
         };
         let doors = (0..).zip(verifiers).map(door).collect::<io::Result<_>>()?;
-        let (epoch, inbox) = (post.epoch.clone(), post.inbox.clone());
-        Ok(Receiver { reception, payload, doors, epoch, inbox, take })
+        let inbox = post.inbox.clone();
+        Ok(Receiver { reception, payload, doors, inbox, take })
     }
 
     /// The paths of all subscribers: `/hooks/` and the subscriber's number.
@@ -169,7 +145,7 @@ impl Receiver {
                 return Reply::unreadable(&error);
             }
         };
-        if self.is_out_of_order() || door.fails(self.reception.fail) {
+        if door.fails(self.reception.fail) {
             // Not refused: nothing was wrong with the request.
             return Reply::problem(StatusCode::SERVICE_UNAVAILABLE, "out of order, as configured");
         }
@@ -222,11 +198,6 @@ impl Receiver {
         Ok(outcome)
     }
 
-    fn is_out_of_order(&self) -> bool {
-        let Some(outage) = self.reception.outage else { return false };
-        self.epoch.if_known().is_some_and(|epoch| outage.covers(clock::now(), epoch))
-    }
-
     /// Counts and answers what is not believed or not understood.
     fn refuse(&self, status: StatusCode, why: &str) -> Reply {
         self.inbox.refuse();
@@ -268,25 +239,15 @@ impl Kind {
 
 #[cfg(test)]
 mod tests {
-    use super::{Outage, Reception};
-    use crate::clock::Moment;
+    use super::Reception;
     use std::time::Duration;
 
     #[test]
-    fn an_outage_begins_and_ends_when_it_should() {
-        let second = |second| Moment::default().after(Duration::from_secs(second));
-        let outage = Outage { at: Duration::from_secs(10), lasts: Duration::from_secs(30) };
-        let covers = |now| outage.covers(second(now), second(100));
-        assert_eq!([109, 110, 139, 140].map(covers), [false, true, true, false]);
-    }
-
-    #[test]
     fn a_reception_is_read_as_it_is_written() {
-        let text =
-            "handle = \"20ms\"\nworkers = 4\nfail = 0.05\noutage = { at = \"1s\", for = \"2s\" }";
+        let text = "handle = \"20ms\"\nworkers = 4\nfail = 0.05";
         let read: Reception = toml::from_str(text).expect("a reception");
         assert_eq!(read.handle, Duration::from_millis(20));
-        assert_eq!(read.outage.map(|outage| outage.lasts), Some(Duration::from_secs(2)));
+        assert_eq!((read.workers, read.fail.to_string()), (4, "0.05".to_owned()));
         let again = serde_json::to_value(&read).expect("plain values");
         assert_eq!(serde_json::from_value::<Reception>(again).expect("the same"), read);
         assert_eq!(toml::from_str::<Reception>("").expect("the default"), Reception::default());

@@ -8,6 +8,7 @@
 pub mod adaptive_poll;
 pub mod batched_webhook;
 pub mod bounded_poll;
+pub mod broken_stream;
 mod cycle;
 pub mod hand_over;
 pub mod hybrid;
@@ -128,6 +129,8 @@ forms! {
     Hybrid in hybrid,
     /// Server-Sent Events or a WebSocket.
     Stream in stream,
+    /// Server-Sent Events or a WebSocket that breaks in an outage.
+    BrokenStream in broken_stream,
     /// A webhook, and a poll that finds what it missed.
     ReconciledWebhook in reconciled_webhook,
     /// A delivery inside one process.

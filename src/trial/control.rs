@@ -13,17 +13,20 @@ use tokio_util::codec::{Framed, LinesCodec};
 use crate::clock::Moment;
 use crate::counts::{Counts, TlsSession};
 use crate::fault::Fault;
+use crate::incident::Incident;
+use crate::promise::Promise;
 use crate::record::limit::Calibration;
 use crate::record::trial::WindowUse;
 use crate::schedule::Arrivals;
 use crate::subscriber::harm::Place;
+use crate::subscriber::post::Life;
 use crate::units::{Bytes, Rate, duration_text};
 use crate::wire::auth::Keyring;
 use crate::wire::link::Link;
 use crate::wire::tls::Credentials;
 
 /// The version of this conversation; both ends must speak the same.
-pub const PROTOCOL: u32 = 4;
+pub const PROTOCOL: u32 = 5;
 
 /// The longest message, in bytes.
 pub const LONGEST_MESSAGE: usize = 1 << 20;
@@ -35,7 +38,7 @@ pub enum ToWorker {
     /// Be the source.
     Source(SourceAssignment),
     /// Be the subscribers of one strategy.
-    Subscriber(SubscriberAssignment),
+    Subscriber(Box<SubscriberAssignment>),
     /// Answer messages of this size that the source sends over raw sockets, until it has sent
     /// the last one.
     Echo {
@@ -120,10 +123,15 @@ pub struct StrategyAssignment {
     pub credentials: Option<Credentials>,
     /// The secrets that both sides of the strategy share.
     pub keyring: Keyring,
+    /// What it promises of its deliveries, with the incidents that befall it.
+    pub promise: Promise,
+    /// The incidents of the scenario.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub incidents: Vec<Incident>,
 }
 
 /// What a subscriber process needs to know.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SubscriberAssignment {
     /// The strategy.
     pub strategy: StrategyAssignment,
@@ -131,6 +139,12 @@ pub struct SubscriberAssignment {
     pub source: SocketAddr,
     /// Seed of everything random about the subscribers.
     pub seed: u64,
+    /// What outlives the process, where it is to be killed.
+    #[serde(default)]
+    pub life: Life,
+    /// Where what is accepted is written down, if it is to outlive the process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<PathBuf>,
     /// The CPU to stay on; any, if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu: Option<u32>,
@@ -226,6 +240,9 @@ pub struct LaneReport {
     pub idle_cpu_ns: u64,
     /// What its TLS handshakes agreed on.
     pub tls: Option<TlsSession>,
+    /// Exchanges over time, where something goes wrong.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub over_time: Vec<u32>,
     /// When a request was first answered 429.
     pub first_rate_limited: Option<Moment>,
 }
@@ -247,6 +264,9 @@ pub struct SubscriberReport {
     pub suffered: WindowUse,
     /// Largest resident set inside window and drain, in bytes.
     pub memory_peak: u64,
+    /// Exchanges over time, where something goes wrong.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub over_time: Vec<u32>,
     /// What its TLS handshakes agreed on.
     pub tls: Option<TlsSession>,
 }

@@ -12,17 +12,19 @@ use tokio_util::sync::CancellationToken;
 use crate::affinity;
 use crate::clock::{self, Moment};
 use crate::fault::Fault;
+use crate::incident::Who;
 use crate::meter::{self, Scheduled};
 use crate::plan::{Plan, PlannedStrategy, Point, Trial};
 use crate::record::join::{Arrival, Emission};
 use crate::record::ledger::Ledger;
 use crate::record::limit::Calibration;
 use crate::record::trial::{
-    EventCounts, MachineUse, Measured, Outcome, ProcessUse, SourceSide, StrategyRecord,
+    EndedLife, EventCounts, MachineUse, Measured, Outcome, ProcessUse, SourceSide, StrategyRecord,
     SubscriberSide, TRIAL_SCHEMA, TrialRecord, WindowUse, Workload,
 };
 use crate::subscriber::harm::Place;
 use crate::subscriber::inbox::Delivery;
+use crate::subscriber::post::Life;
 use crate::trial::calibration::calibrate;
 use crate::trial::control::{
     FromWorker, SourceAssignment, SourceReport, StrategyAssignment, SubscriberAssignment,
@@ -31,6 +33,7 @@ use crate::trial::control::{
 use crate::trial::crew::{Crew, Launcher, Trouble, Worker};
 use crate::trial::machine_watch::{self, MachineWatch};
 use crate::trial::mischief::{self, BusyMachine};
+use crate::trial::ordeal::{Afterlife, Ordeal, Rebirth, Times, endure};
 use crate::trial::rows;
 use crate::units::nanoseconds;
 use crate::wire::auth::Keyring;
@@ -135,6 +138,7 @@ struct CollectedSubscriber {
     deliveries: Vec<Delivery>,
     report: SubscriberReport,
     process: ProcessUse,
+    lives: Vec<EndedLife>,
 }
 
 async fn conduct(
@@ -158,10 +162,14 @@ async fn conduct(
     let authority = secured.then(Authority::new).transpose()?;
     let keyrings: Vec<Keyring> =
         strategies.iter().map(|strategy| Keyring::random(&strategy.name)).collect();
-    let source = assigned(plan, trial, &keyrings, authority.as_ref())?;
-    let lanes = launch_source(plan, trial, source, folder, launcher, crew).await?;
-    let subscribers = assigned(plan, trial, &keyrings, authority.as_ref())?;
-    launch_subscribers(plan, trial, subscribers, &lanes, launcher, crew).await?;
+    let assign = || assigned(plan, trial, &keyrings, authority.as_ref());
+    let lanes = launch_source(plan, trial, assign()?, folder, launcher, crew).await?;
+    // Before anything is launched that is to be killed; gone when the trial has been collected.
+    let ordeals = [Who::Source, Who::Subscriber].map(|who| Ordeal::of(&point.incidents, who));
+    let afterlife = ordeals[1].kills().then(Afterlife::prepare).transpose();
+    let mut afterlife = afterlife.map_err(Trouble::Timing)?;
+    let launched = (&mut *crew, afterlife.as_mut());
+    let rebirths = launch_subscribers(plan, trial, assign()?, &lanes, launcher, launched).await?;
     watch(Phase::Calibrating);
     let limit = Some(calibrate(crew, point.payload).await?);
 
@@ -174,7 +182,8 @@ async fn conduct(
     watch(Phase::WarmUp);
     let processes = (crew.worker(0).pid(), crew.workers().get(1).map(Worker::pid));
     let (closed, readings) = {
-        let closing = try_join_all(crew.workers().iter_mut().map(|worker| close(worker, until)));
+        let times = Times { epoch, from, until };
+        let closing = close_all(crew, &ordeals, &rebirths, launcher, times);
         let measuring = async {
             let reading = machine_watch::at_edges(from, until);
             let meddling = mischief::in_the_middle(fault, trial.index, (from, until), processes);
@@ -237,10 +246,10 @@ async fn launch_subscribers(
     assigned: Vec<StrategyAssignment>,
     lanes: &[SocketAddr],
     launcher: &Launcher,
-    crew: &mut Crew,
-) -> Result<(), Trouble> {
+    (crew, mut afterlife): (&mut Crew, Option<&mut Afterlife>),
+) -> Result<Vec<Rebirth>, Trouble> {
     let point = &plan.points[trial.point];
-    let mut waiting = Vec::new();
+    let (mut waiting, mut rebirths) = (Vec::new(), Vec::new());
     for ((index, assigned), lane) in trial.strategies.iter().zip(assigned).zip(lanes) {
         let strategy = &point.strategies[*index];
         if strategy.is_in_process() {
@@ -254,9 +263,17 @@ async fn launch_subscribers(
             seed: trial.seed,
             cpu: point.placement.as_ref().map(|placement| placement.subscribers[*index]),
             fault: plan.fault,
+            life: Life::default(),
+            journal: None,
         };
-        crew.worker(worker).tell(&ToWorker::Subscriber(assignment)).await?;
-        waiting.push((worker, ready_timeout(point, strategy)));
+        let assignment = match &mut afterlife {
+            Some(afterlife) => afterlife.bestow(*index, assignment).map_err(Trouble::Timing)?,
+            None => assignment,
+        };
+        crew.worker(worker).tell(&ToWorker::Subscriber(Box::new(assignment.clone()))).await?;
+        let timeout = ready_timeout(point, strategy);
+        waiting.push((worker, timeout));
+        rebirths.push(Rebirth { assignment, timeout });
     }
     for (worker, timeout) in waiting {
         let worker = crew.worker(worker);
@@ -265,7 +282,7 @@ async fn launch_subscribers(
             other => return Err(out_of_turn(worker, &other)),
         }
     }
-    Ok(())
+    Ok(rebirths)
 }
 
 /// How long the subscribers of a strategy may take to get ready: they register one by one, and
@@ -300,6 +317,8 @@ fn assigned(
             rtt: point.rtt,
             credentials: authority.map(Authority::credentials).transpose()?,
             keyring: keyring.clone(),
+            promise: strategy.promise(),
+            incidents: point.incidents.clone(),
         })
     };
     trial.strategies.iter().zip(keyrings).map(assigned).collect()
@@ -311,6 +330,26 @@ struct Closed {
     cpu_ns_inside: u64,
     outside: Scheduled,
     cpus: Vec<u32>,
+    /// The lives that ended before.
+    lives: Vec<EndedLife>,
+}
+
+/// Lets every worker go through what befalls it, and waits until it has closed its window.
+async fn close_all(
+    crew: &mut Crew,
+    [of_source, of_subscribers]: &[Ordeal; 2],
+    rebirths: &[Rebirth],
+    launcher: &Launcher,
+    times: Times,
+) -> Result<Vec<Closed>, Trouble> {
+    let rebirths = std::iter::once(None).chain(rebirths.iter().map(Some));
+    let ordeals = std::iter::once(of_source).chain(std::iter::repeat(of_subscribers));
+    let closing = crew.workers().iter_mut().zip(ordeals).zip(rebirths);
+    let closing = closing.map(|((worker, ordeal), rebirth)| async move {
+        let lives = endure(ordeal, worker, rebirth, launcher, times).await?;
+        Ok(Closed { lives, ..close(worker, times.until).await? })
+    });
+    try_join_all(closing).await
 }
 
 async fn close(worker: &mut Worker, until: Moment) -> Result<Closed, Trouble> {
@@ -322,7 +361,7 @@ async fn close(worker: &mut Worker, until: Moment) -> Result<Closed, Trouble> {
                 .map_err(|error| worker.confused(format!("its CPU time is unreadable: {error}")))?;
             let cpus = affinity::allowed_to(worker.pid())
                 .map_err(|error| worker.confused(format!("its CPUs are unreadable: {error}")))?;
-            Ok(Closed { emitted, cpu_ns_inside: cpu_ns, outside, cpus })
+            Ok(Closed { emitted, cpu_ns_inside: cpu_ns, outside, cpus, lives: Vec::new() })
         }
         other => Err(out_of_turn(worker, &other)),
     }
@@ -360,7 +399,12 @@ async fn collect(
         let outside = |report: &SubscriberReport| {
             process_use(closed, report.memory_peak, report.suffered.clone())
         };
-        apart.push(hear_subscribers(worker, outside).await?);
+        let heard = hear_subscribers(worker, outside).await?;
+        let lives = closed.lives.clone();
+        // What a process read of itself says nothing of the lives before.
+        let window = heard.process.window.filter(|_| lives.is_empty());
+        let process = ProcessUse { window, ..heard.process };
+        apart.push(CollectedSubscriber { process, lives, ..heard });
     }
     let worker = crew.worker(0);
     worker.tell(&ToWorker::Finish).await?;
@@ -395,7 +439,7 @@ async fn hear_subscribers(
         return Err(out_of_turn(worker, &report));
     };
     let process = process(&report);
-    Ok(CollectedSubscriber { deliveries, report: *report, process })
+    Ok(CollectedSubscriber { deliveries, report: *report, process, lives: Vec::new() })
 }
 
 fn process_use(closed: &Closed, memory_peak: u64, suffered: WindowUse) -> ProcessUse {
@@ -453,8 +497,9 @@ pub fn strategy_record(strategy: &PlannedStrategy) -> StrategyRecord {
         subscribers: strategy.subscribers,
         settings: strategy.settings(),
         set_up: strategy.link.set_up(),
-        promise: strategy.strategy.promise(),
+        promise: strategy.promise(),
         theory: strategy.theory(),
+        incidents: strategy.incidents.clone(),
     }
 }
 
@@ -502,6 +547,7 @@ fn assemble(
                 spin_ns: collected.source.spin_ns,
                 process: collected.source_process.clone(),
                 lanes,
+                over_time: lane.over_time,
             },
             subscriber: SubscriberSide {
                 window: subscriber.report.window,
@@ -511,6 +557,8 @@ fn assemble(
                 accepted: subscriber.report.accepted,
                 rows: subscriber.deliveries.len() as u64,
                 process: subscriber.process,
+                lives: subscriber.lives,
+                over_time: subscriber.report.over_time,
             },
             limit: collected.limit.clone(),
             ledger: None,

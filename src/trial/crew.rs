@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::process::{Child, ChildStderr, Command};
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use crate::meter;
@@ -101,6 +102,8 @@ pub struct Launcher {
     listener: TcpListener,
     address: SocketAddr,
     token: String,
+    /// Held by whoever welcomes a worker: two would turn each other's away.
+    welcoming: Mutex<()>,
 }
 
 impl Launcher {
@@ -113,7 +116,7 @@ impl Launcher {
         let listener = bind_loopback().await?;
         let address = listener.local_addr()?;
         let token = format!("{:032x}", rand::random::<u128>());
-        Ok(Launcher { program, listener, address, token })
+        Ok(Launcher { program, listener, address, token, welcoming: Mutex::new(()) })
     }
 
     /// The program that workers are.
@@ -133,6 +136,18 @@ impl Launcher {
         // Part of the crew even if the welcome failed, so that it is ended with the others.
         crew.workers.push(worker);
         hello.map(|()| index)
+    }
+
+    /// Starts a worker anew in the place of one that was killed, and waits until it has said
+    /// hello. Cancel safe in so far as both end with the crew.
+    ///
+    /// # Errors
+    ///
+    /// As [`Launcher::launch`].
+    pub(crate) async fn relaunch(&self, worker: &mut Worker) -> Result<(), Trouble> {
+        let _welcoming = self.welcoming.lock().await;
+        *worker = self.spawn(worker.index, worker.who.clone())?;
+        self.welcome(worker).await
     }
 
     fn spawn(&self, index: usize, who: String) -> Result<Worker, Trouble> {
@@ -265,6 +280,23 @@ impl Worker {
     /// Its process id.
     pub(crate) fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// Kills it (SIGKILL) and waits until it is gone; returns the CPU time of its whole life.
+    pub(crate) async fn kill(&mut self) -> Result<Option<u64>, Trouble> {
+        let cpu = meter::scheduled(self.pid).ok().map(|scheduled| scheduled.cpu_ns);
+        let died = async {
+            self.child.start_kill()?;
+            self.child.wait().await
+        };
+        match tokio::time::timeout(DEATH_TIMEOUT, died).await {
+            Ok(Ok(_)) => {
+                self.control = None;
+                Ok(cpu)
+            }
+            Ok(Err(source)) => Err(Trouble::Timing(source)),
+            Err(_) => Err(self.silent("end when it was killed", DEATH_TIMEOUT)),
+        }
     }
 
     /// Tells it something.

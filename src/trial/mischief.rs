@@ -87,7 +87,7 @@ pub(crate) async fn in_the_middle(
     }
 }
 
-fn signal(pid: u32, signal: Signal) -> io::Result<()> {
+pub(crate) fn signal(pid: u32, signal: Signal) -> io::Result<()> {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     let pid = pid.ok_or_else(|| io::Error::other("no such process"))?;
     Ok(kill_process(pid, signal)?)

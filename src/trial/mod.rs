@@ -9,6 +9,7 @@ pub mod coordinator;
 pub mod crew;
 mod machine_watch;
 mod mischief;
+mod ordeal;
 pub mod rows;
 pub mod run;
 pub mod source_worker;

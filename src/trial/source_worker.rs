@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 
-use crate::clock::{self, WallAnchor};
+use crate::clock::{self, Moment, WallAnchor};
 use crate::counts::Counts;
 use crate::delivery::contract::{DeliveryError, Half, Strategy};
 use crate::event::Encoder;
@@ -33,6 +33,7 @@ use crate::trial::worker::{
 };
 use crate::wire::routes::Routes;
 use crate::wire::socket::bind_loopback;
+use crate::wire::trouble::Side;
 
 type Lane = LaneThread<DeliveryError>;
 
@@ -62,6 +63,7 @@ pub(crate) async fn run(
     let times = match heard {
         ToWorker::Start { epoch, from, until } => {
             pacer.start(epoch);
+            begin(&lanes, &assignment, epoch);
             Timetable::new(epoch, from, until)
         }
         other => return Err(out_of_turn(&other)),
@@ -106,6 +108,16 @@ pub(crate) async fn run(
     }
     pacer.stop();
     Ok(())
+}
+
+/// Tells every lane when the schedule starts, from which incidents are counted.
+fn begin(lanes: &[Lane], assignment: &SourceAssignment, epoch: Moment) {
+    for (lane, assigned) in lanes.iter().zip(&assignment.strategies) {
+        lane.begin(epoch);
+        if !assigned.incidents.is_empty() {
+            lane.tally.follow(epoch);
+        }
+    }
 }
 
 /// When events are due: of a trace, as its file says, which must be the one that was planned.
@@ -167,14 +179,14 @@ async fn start_lanes(
     let wall = WallAnchor::now();
     let (mut lanes, mut in_process) = (Vec::new(), Vec::new());
     for assigned in &assignment.strategies {
-        let (doing, subscribers) = doing(restore(assigned)?, assigned, assignment);
+        let strategy = restore(assigned)?;
+        let end = (Side::Source, assignment.seed);
+        let line = line(assigned, &*strategy, end, assignment.fault)?.guarded(&assigned.keyring);
+        let (doing, subscribers) = doing(strategy, assigned, assignment);
         in_process.extend(subscribers);
         let writer = EventWriter::new(Encoder::new(assignment.payload), wall);
         let listener = bind_loopback().await.map_err(WorkerError::system("binding a lane"))?;
-        let (contents, line) = (
-            Contents { log: log.clone(), writer, seed: assignment.seed },
-            line(assigned, assignment.fault)?.guarded(&assigned.keyring),
-        );
+        let contents = Contents { log: log.clone(), writer, seed: assignment.seed };
         let lane = LaneThread::start(&assigned.name, listener, contents, line, doing)
             .map_err(WorkerError::system("starting a lane"))?;
         lanes.push(lane);
@@ -188,7 +200,7 @@ fn doing(
     assigned: &StrategyAssignment,
     assignment: &SourceAssignment,
 ) -> (Doing, Option<InProcess>) {
-    let promise = strategy.promise();
+    let promise = assigned.promise;
     let Some(hand_over) = Arc::clone(&strategy).in_process() else {
         return (Box::new(move |lane| strategy.source(lane, Routes::new())), None);
     };
@@ -255,7 +267,9 @@ async fn finish(
         let first_rate_limited = lane.tally.first_rate_limited();
         let LaneUse { mut window, cpu_ns, idle_cpu_ns } = used;
         miscount(assignment.fault, &mut window, &mut whole);
-        let report = LaneReport { window, whole, cpu_ns, idle_cpu_ns, tls, first_rate_limited };
+        let over_time = lane.tally.over_time();
+        let report =
+            LaneReport { window, whole, cpu_ns, idle_cpu_ns, tls, over_time, first_rate_limited };
         reports.push(report);
     }
     Ok(reports)

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{self, Moment};
 use crate::counts::Counts;
-use crate::delivery::contract::DeliveryError;
+use crate::delivery::contract::{DeliveryError, Half};
 use crate::event::Sequence;
 use crate::fault::Fault;
 use crate::meter;
@@ -27,6 +27,7 @@ use crate::trial::worker::{
     Timetable, WorkerError, attending, line, out_of_turn, restore, send_rows,
 };
 use crate::wire::tally::Tally;
+use crate::wire::trouble::{Side, Trouble};
 
 type Ended = Result<Result<(), DeliveryError>, JoinError>;
 
@@ -42,8 +43,10 @@ pub(crate) async fn run(
     control: &mut Control,
     assignment: SubscriberAssignment,
 ) -> Result<(), WorkerError> {
-    let (fault, seed) = (assignment.fault, assignment.seed);
-    let Started { mut running, inbox, tally, promise, epoch_known, readied } = start(assignment)?;
+    let (fault, seed, again) = (assignment.fault, assignment.seed, assignment.life.known);
+    let disturbed = !assignment.strategy.incidents.is_empty();
+    let Started { mut running, inbox, tally, trouble, promise, epoch_known, readied } =
+        start(assignment)?;
     await_readiness(control, &mut running, readied).await?;
     control.say(&FromWorker::Ready { lanes: Vec::new() }).await?;
 
@@ -52,7 +55,14 @@ pub(crate) async fn run(
         ToWorker::Start { epoch, from, until } => {
             // A half that has ended already is noticed by `running` just below.
             let _ = epoch_known.send(Some(epoch));
-            Timetable::new(epoch, from, until)
+            if let Some(trouble) = trouble {
+                trouble.begin(epoch);
+            }
+            if disturbed {
+                tally.follow(epoch);
+            }
+            // Whoever is started again has missed the beginning.
+            Timetable::new(epoch, if again { from.max(clock::now()) } else { from }, until)
         }
         other => return Err(out_of_turn(&other)),
     };
@@ -80,6 +90,7 @@ pub(crate) async fn run(
         ToWorker::Finish => running.finish().await?,
         other => return Err(out_of_turn(&other)),
     }
+    inbox.kept().map_err(WorkerError::system("writing the journal"))?;
     let Sent { accepted, refused } = send_deliveries(control, &inbox).await?;
     let report = SubscriberReport {
         window,
@@ -90,6 +101,7 @@ pub(crate) async fn run(
         suffered,
         memory_peak,
         tls: tally.tls(),
+        over_time: tally.over_time(),
     };
     control.say(&FromWorker::SubscriberReport(Box::new(report))).await?;
     witness.dismiss();
@@ -101,16 +113,23 @@ struct Started {
     running: Running,
     inbox: Inbox,
     tally: Tally,
+    trouble: Option<Trouble>,
     promise: Promise,
     epoch_known: watch::Sender<Option<Moment>>,
     readied: oneshot::Receiver<()>,
 }
 
 fn start(assignment: SubscriberAssignment) -> Result<Started, WorkerError> {
-    let SubscriberAssignment { strategy: assigned, source, fault, seed, .. } = assignment;
+    let SubscriberAssignment { strategy: assigned, source, fault, seed, life, journal, .. } =
+        assignment;
     let inbox = Inbox::harmed(assigned.subscribers, fault, assigned.place, seed);
-    let line = line(&assigned, fault)?.presenting(&assigned.keyring);
-    let tally = line.tally.clone();
+    if let Some(journal) = journal {
+        inbox.keep(&journal).map_err(WorkerError::system("opening the journal"))?;
+    }
+    let strategy = restore(&assigned)?;
+    let line = line(&assigned, &*strategy, (Side::Subscriber, seed), fault)?;
+    let line = line.presenting(&assigned.keyring);
+    let (tally, trouble) = (line.tally.clone(), line.trouble.clone());
     let (epoch_known, epoch) = Epoch::channel();
     let (ready, readied) = Readiness::channel();
     let stop = CancellationToken::new();
@@ -123,13 +142,22 @@ fn start(assignment: SubscriberAssignment) -> Result<Started, WorkerError> {
         seed,
         ready,
         epoch,
+        life,
     };
-    let strategy = restore(&assigned)?;
-    let promise = strategy.promise();
+    let promise = assigned.promise;
     let mut half = JoinSet::new();
-    half.spawn(strategy.subscriber(post));
+    half.spawn(troubled(strategy.subscriber(post), trouble.clone()));
     let running = Running { name: assigned.name, half, stop };
-    Ok(Started { running, inbox, tally, promise, epoch_known, readied })
+    Ok(Started { running, inbox, tally, trouble, promise, epoch_known, readied })
+}
+
+/// Runs the half, and beside it what incidents do to its connections.
+async fn troubled(half: Half, trouble: Option<Trouble>) -> Result<(), DeliveryError> {
+    let Some(trouble) = trouble else { return half.await };
+    tokio::select! {
+        ended = half => ended,
+        Err(source) = trouble.conduct() => Err(DeliveryError::Timer(source)),
+    }
 }
 
 /// Waits, when it is told to, until everything that can arrive has.

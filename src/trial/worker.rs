@@ -26,6 +26,7 @@ use crate::trial::{source_worker, subscriber_worker};
 use crate::units::nanoseconds;
 use crate::wire::link::Line;
 use crate::wire::tls::TlsError;
+use crate::wire::trouble::{Side, Trouble};
 
 /// How long a worker tries to reach its coordinator.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -138,7 +139,7 @@ async fn serve(control: &mut Control, token: String, index: u32) -> Result<(), W
         }
         ToWorker::Subscriber(assignment) => {
             stay_on(assignment.cpu)?;
-            subscriber_worker::run(control, assignment).await?;
+            subscriber_worker::run(control, *assignment).await?;
         }
         other => return Err(out_of_turn(&other)),
     }
@@ -187,14 +188,17 @@ pub(crate) fn restore(
     })
 }
 
-/// This worker's end of a strategy's link.
+/// This worker's end of the link of a strategy, with the incidents that befall it.
 pub(crate) fn line(
     assignment: &StrategyAssignment,
+    strategy: &dyn Strategy,
+    (side, seed): (Side, u64),
     fault: Option<Fault>,
 ) -> Result<Line, WorkerError> {
     let short = fault == Some(Fault::ShortRoundTrip);
     let rtt = assignment.rtt.map(|rtt| if short { rtt.mul_f64(0.8) } else { rtt });
-    let line = Line { fault, ..Line::new(assignment.link.clone()).delayed(rtt) };
+    let trouble = Trouble::of(&assignment.incidents, side, strategy.target(), seed);
+    let line = Line { fault, ..Line::new(assignment.link.clone()).delayed(rtt).troubled(trouble) };
     Ok(line.secured(assignment.credentials.as_ref())?)
 }
 

@@ -15,6 +15,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
 use crate::clock::{self, Moment};
+use crate::incident::Connections;
 use crate::wire::auth::{Credentials, Fetch, Presenter, Step, TOKEN_PATH, TokenError};
 use crate::wire::body::BodyError;
 use crate::wire::bounds::ANSWER_LIMIT;
@@ -25,6 +26,7 @@ use crate::wire::pacing::Advice;
 use crate::wire::socket::CountedStream;
 use crate::wire::tally::{Outcome, Tally};
 use crate::wire::tls::Dialler;
+use crate::wire::trouble::Trouble;
 
 /// Which client polls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -58,6 +60,8 @@ pub struct Dial {
     pub longest_response: usize,
     /// What counts connections, bytes and time.
     pub tally: Tally,
+    /// The incidents that befall whoever dials.
+    pub trouble: Option<Trouble>,
 }
 
 /// A connection as a client holds it: bytes are counted below TLS, as they cross the wire.
@@ -71,8 +75,12 @@ impl Dial {
     /// When nobody answers, or a server that answers cannot be trusted.
     pub async fn connect(&self) -> Result<Stream, ExchangeError> {
         let unreachable = |source| ExchangeError::Unreachable { peer: self.peer, source };
+        if self.is_kept_from_dialling() {
+            return Err(unreachable(io::ErrorKind::NetworkDown.into()));
+        }
         let stream = TcpStream::connect(self.peer).await.map_err(unreachable)?;
-        let stream = CountedStream::new(stream, self.tally.clone()).map_err(unreachable)?;
+        let stream = CountedStream::new(stream, self.tally.clone(), self.trouble.as_ref());
+        let stream = stream.map_err(unreachable)?;
         match &self.tls {
             None => Ok(Either::Left(stream)),
             Some(tls) => match tls.connect(self.server_name()?, stream, &self.tally).await {
@@ -80,6 +88,11 @@ impl Dial {
                 Err(source) => Err(ExchangeError::Untrusted { peer: self.peer, source }),
             },
         }
+    }
+
+    /// Whether an incident lets nobody on this side dial.
+    pub(crate) fn is_kept_from_dialling(&self) -> bool {
+        self.trouble.as_ref().and_then(Trouble::door) == Some(Connections::Refused)
     }
 
     /// Adds to a request what proves who asks, and returns it; fetches a token first where one

@@ -7,6 +7,7 @@ use reqwest::Certificate;
 use reqwest::redirect::Policy;
 
 use crate::clock;
+use crate::incident::Connections;
 use crate::wire::body;
 use crate::wire::client::{Dial, ExchangeError, Received};
 use crate::wire::link::HttpVersion;
@@ -29,35 +30,45 @@ impl Integrator {
     ///
     /// When `reqwest` cannot be set up.
     pub fn new(dial: Dial) -> Result<Integrator, ExchangeError> {
-        // With nobody to trust it need not read the system's certificates, which takes long.
-        let trusted = dial.tls.as_ref().map(|tls| Certificate::from_der(tls.authority()));
-        let trusted = trusted.transpose().map_err(|error| ExchangeError::Broken(error.into()))?;
-        let builder = reqwest::Client::builder()
-            .tls_certs_only(trusted)
-            .no_proxy()
-            .redirect(Policy::none())
-            .retry(reqwest::retry::never())
-            .tcp_nodelay(true)
-            .tcp_keepalive(None)
-            .pool_idle_timeout(None)
-            .pool_max_idle_per_host(usize::from(dial.keep_alive))
-            .timeout(dial.timeout);
-        let builder = match &dial.name {
-            Some(name) => builder.resolve(name, dial.peer),
-            None => builder,
-        };
-        let client = match dial.http {
-            HttpVersion::One => builder.http1_only(),
-            HttpVersion::Two => builder.http2_prior_knowledge(),
-        }
-        .build()
-        .map_err(|error| ExchangeError::Broken(error.into()))?;
-        Ok(Integrator { client, dial })
+        Ok(Integrator { client: client(&dial)?, dial })
     }
 
-    /// Sends a request and waits for the whole response.
+    /// Sends a request and waits for the whole response, unless an incident ends every
+    /// connection meanwhile.
     pub(crate) async fn exchange(
         &mut self,
+        method: Method,
+        path: &PathAndQuery,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Received, ExchangeError> {
+        let Some(trouble) = self.dial.trouble.clone() else {
+            return self.undisturbed(method, path, headers, body).await;
+        };
+        if self.dial.is_kept_from_dialling() {
+            return self.cut_off();
+        }
+        tokio::select! {
+            received = self.undisturbed(method, path, headers, body) => received,
+            how = trouble.ended() => match how {
+                Connections::Refused | Connections::Reset => self.cut_off(),
+                Connections::Silent => {
+                    tokio::time::sleep(self.dial.timeout).await;
+                    Err(ExchangeError::TimedOut(self.dial.timeout))
+                }
+            },
+        }
+    }
+
+    /// Closes every connection of the pool, which has no other way to be told.
+    fn cut_off(&mut self) -> Result<Received, ExchangeError> {
+        self.client = client(&self.dial)?;
+        let source = std::io::ErrorKind::NetworkDown.into();
+        Err(ExchangeError::Unreachable { peer: self.dial.peer, source })
+    }
+
+    async fn undisturbed(
+        &self,
         method: Method,
         path: &PathAndQuery,
         headers: HeaderMap,
@@ -89,4 +100,30 @@ impl Integrator {
             ExchangeError::Broken(error.into())
         }
     }
+}
+
+fn client(dial: &Dial) -> Result<reqwest::Client, ExchangeError> {
+    // With nobody to trust it need not read the system's certificates, which takes long.
+    let trusted = dial.tls.as_ref().map(|tls| Certificate::from_der(tls.authority()));
+    let trusted = trusted.transpose().map_err(|error| ExchangeError::Broken(error.into()))?;
+    let builder = reqwest::Client::builder()
+        .tls_certs_only(trusted)
+        .no_proxy()
+        .redirect(Policy::none())
+        .retry(reqwest::retry::never())
+        .tcp_nodelay(true)
+        .tcp_keepalive(None)
+        .pool_idle_timeout(None)
+        .pool_max_idle_per_host(usize::from(dial.keep_alive))
+        .timeout(dial.timeout);
+    let builder = match &dial.name {
+        Some(name) => builder.resolve(name, dial.peer),
+        None => builder,
+    };
+    match dial.http {
+        HttpVersion::One => builder.http1_only(),
+        HttpVersion::Two => builder.http2_prior_knowledge(),
+    }
+    .build()
+    .map_err(|error| ExchangeError::Broken(error.into()))
 }

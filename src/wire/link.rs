@@ -24,6 +24,7 @@ use crate::wire::routes::Routes;
 use crate::wire::server::serve;
 use crate::wire::tally::Tally;
 use crate::wire::tls::{Credentials, Tls, TlsError};
+use crate::wire::trouble::Trouble;
 
 /// Round trips an exchange on a new connection takes at most: TCP's handshake, TLS's (two in
 /// version 1.2), and its own.
@@ -166,6 +167,8 @@ pub struct Line {
     pub tally: Tally,
     /// What is made to go wrong on purpose.
     pub fault: Option<Fault>,
+    /// The incidents that befall this end, as the scenario has it.
+    pub trouble: Option<Trouble>,
 }
 
 impl Line {
@@ -236,7 +239,14 @@ impl Line {
             timeout,
             longest_response: MESSAGE_LIMIT,
             tally: self.tally.clone(),
+            trouble: self.trouble.clone(),
         }
+    }
+
+    /// The same end with the incidents that befall it.
+    #[must_use]
+    pub fn troubled(self, trouble: Option<Trouble>) -> Line {
+        Line { trouble, ..self }
     }
 
     /// Serves connections until `stop`, then waits briefly for exchanges still under way.

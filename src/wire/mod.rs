@@ -28,5 +28,6 @@ pub mod socket;
 pub mod tally;
 mod tasks;
 pub mod tls;
+pub mod trouble;
 pub mod validator;
 pub mod websocket;

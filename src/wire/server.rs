@@ -9,10 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::future::ready;
+use futures_util::{StreamExt, stream};
 use http::header::VIA;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, Response, StatusCode, Version};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, BodyStream, Either, StreamBody};
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -24,8 +28,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::fault::Fault;
+use crate::incident;
+use crate::wire::body;
 use crate::wire::bounds::{
-    ACCEPT_PAUSE, HEADER_LIMIT, HEADER_TIMEOUT, MOST_CONNECTIONS, URL_LIMIT,
+    ACCEPT_PAUSE, HEADER_LIMIT, HEADER_TIMEOUT, MESSAGE_LIMIT, MOST_CONNECTIONS, URL_LIMIT,
 };
 use crate::wire::delay::{Path, delayed};
 use crate::wire::guard::Guard;
@@ -35,6 +41,7 @@ use crate::wire::routes::Routes;
 use crate::wire::socket::CountedStream;
 use crate::wire::tally::{Outcome, Tally};
 use crate::wire::tasks::Tasks;
+use crate::wire::trouble::Trouble;
 
 /// How long open exchanges may take to finish after the server was told to stop.
 const GRACE: Duration = Duration::from_secs(2);
@@ -76,6 +83,10 @@ async fn serve_at_most(
                 listener.accept().await
             } => match accepted {
                 Ok(_) if open.len() >= most => line.tally.exchanged(Outcome::Failed),
+                // As a host that does not listen answers.
+                Ok((stream, _peer)) if refuses(line.trouble.as_ref()) => {
+                    let _ = stream.set_zero_linger();
+                }
                 Ok((stream, _peer)) => {
                     open.spawn(attend(stream, routes.clone(), line.clone(), stop.clone()));
                 }
@@ -112,7 +123,12 @@ fn is_for_want_of_room(error: &io::Error) -> bool {
 
 /// Attends to one connection, over the injected round trip if there is one.
 async fn attend(stream: TcpStream, routes: Routes, line: Line, stop: CancellationToken) {
-    let Ok(stream) = CountedStream::new(stream, line.tally.clone()) else {
+    let trouble = line.trouble.as_ref();
+    if trouble.and_then(Trouble::door) == Some(incident::Connections::Reset) {
+        // However it ends, it ends with a reset.
+        let _ = stream.set_zero_linger();
+    }
+    let Ok(stream) = CountedStream::new(stream, line.tally.clone(), trouble) else {
         return;
     };
     match line.rtt {
@@ -166,7 +182,8 @@ where
         if is_handled(&request, line.link.http) {
             tally.middleman();
         }
-        reply(request, routes.clone(), line.guard.clone(), tally.clone())
+        let desk = Desk { routes: routes.clone(), guard: line.guard.clone(), tally: tally.clone() };
+        troubled(request, desk, line.trouble.clone())
     });
     let stream = TokioIo::new(stream);
     let tasks = Tasks::default();
@@ -241,13 +258,88 @@ fn is_handled(request: &Request<Incoming>, spoken: HttpVersion) -> bool {
     request.version() != expected || marks.iter().any(|mark| request.headers().contains_key(*mark))
 }
 
-/// Answers a request and counts the exchange.
-async fn reply(
-    request: Request<Incoming>,
+/// Whether an incident lets nobody in.
+fn refuses(trouble: Option<&Trouble>) -> bool {
+    trouble.and_then(Trouble::door) == Some(incident::Connections::Refused)
+}
+
+/// What answers the requests of a connection.
+struct Desk {
     routes: Routes,
     guard: Option<Arc<Guard>>,
     tally: Tally,
-) -> Result<Response<ReplyBody>, Infallible> {
+}
+
+/// An incident leaves a request without an answer; the connection ends.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no answer, as the scenario has it")]
+struct NoAnswer;
+
+/// Answers a request as incidents have it, and counts the exchange.
+async fn troubled(
+    request: Request<Incoming>,
+    desk: Desk,
+    trouble: Option<Trouble>,
+) -> Result<Response<ReplyBody>, NoAnswer> {
+    let Some(fate) = trouble.and_then(|trouble| trouble.request()) else {
+        return Ok(reply(request, desk).await);
+    };
+    // Counted as failed unless an answer goes out.
+    let lost = |tally: &Tally| {
+        tally.exchanged(Outcome::Failed);
+        Err(NoAnswer)
+    };
+    match fate {
+        incident::Request::Answered(status) => {
+            let counted = Unfinished::new(desk.tally);
+            // Read to its end, so that the connection can carry another one.
+            let body = body::receive(request.into_body(), MESSAGE_LIMIT).await;
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+            let reply = match body {
+                Ok(_) => Reply::problem(status, "out of order, as the scenario has it"),
+                Err(error) => Reply::unreadable(&error),
+            };
+            let limited = status == StatusCode::TOO_MANY_REQUESTS;
+            counted.finish(if limited { Outcome::RateLimited } else { reply.outcome });
+            Ok(reply.response)
+        }
+        incident::Request::Cut => lost(&desk.tally),
+        incident::Request::Unanswered => {
+            let tally = desk.tally;
+            // What is counted of the work is not what came of the exchange.
+            drop(reply(request, Desk { tally: Tally::default(), ..desk }).await);
+            lost(&tally)
+        }
+        incident::Request::Delayed(delay) => {
+            tokio::time::sleep(delay).await;
+            Ok(reply(request, desk).await)
+        }
+        incident::Request::Trickled(delay) => {
+            Ok(reply(request, desk).await.map(|body| trickled(body, delay)))
+        }
+    }
+}
+
+/// The same body, but later.
+fn trickled(body: ReplyBody, delay: Duration) -> ReplyBody {
+    match body {
+        Either::Left(whole) => later(whole, delay),
+        Either::Right(written) => later(written, delay),
+    }
+}
+
+fn later<B>(body: B, delay: Duration) -> ReplyBody
+where
+    B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
+{
+    let waiting = stream::once(tokio::time::sleep(delay)).filter_map(|()| ready(None));
+    let frames = waiting.chain(BodyStream::new(body));
+    Either::Right(StreamBody::new(frames).boxed_unsync())
+}
+
+/// Answers a request and counts the exchange.
+async fn reply(request: Request<Incoming>, desk: Desk) -> Response<ReplyBody> {
+    let Desk { routes, guard, tally } = desk;
     let (denials, counted) = (tally.clone(), Unfinished::new(tally));
     let path = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
     let reply = if path.len() > URL_LIMIT {
@@ -264,7 +356,7 @@ async fn reply(
         denials.denied();
     }
     counted.finish(reply.outcome);
-    Ok(reply.response)
+    reply.response
 }
 
 /// Whether a connection ended because what came over it is no HTTP of the version expected.

@@ -6,17 +6,21 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::Sleep;
 
+use crate::incident::Connections;
 use crate::wire::bounds::STALL_TIMEOUT;
 use crate::wire::tally::Tally;
+use crate::wire::trouble::{Trouble, Watch};
 
 /// A connection whose bytes are added to a tally, exactly as they enter and leave the socket.
 #[derive(Debug)]
 pub struct CountedStream {
     stream: TcpStream,
     tally: Tally,
+    /// What an incident may do to it, where there are incidents.
+    watch: Option<Watch>,
     /// Runs while the peer takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
 }
@@ -26,10 +30,39 @@ impl CountedStream {
     ///
     /// Turns Nagle's algorithm off: hyper never does so itself, and a delayed
     /// acknowledgement would otherwise add up to 40 ms that look like the mechanism's.
-    pub(crate) fn new(stream: TcpStream, tally: Tally) -> io::Result<CountedStream> {
+    pub(crate) fn new(
+        stream: TcpStream,
+        tally: Tally,
+        trouble: Option<&Trouble>,
+    ) -> io::Result<CountedStream> {
         stream.set_nodelay(true)?;
         tally.connected();
-        Ok(CountedStream { stream, tally, stalled: None })
+        Ok(CountedStream { stream, tally, watch: trouble.map(Trouble::watch), stalled: None })
+    }
+
+    /// What an incident has made of the connection; whoever asks is woken when that changes.
+    fn fate(&mut self, context: &mut Context<'_>) -> Option<Connections> {
+        self.watch.as_mut()?.poll(context)
+    }
+
+    /// What writing comes to on a connection that an incident has ended.
+    fn write_in_vain(&self, fate: Connections, bytes: usize) -> Poll<io::Result<usize>> {
+        match fate {
+            Connections::Refused => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            Connections::Reset => Poll::Ready(Err(self.reset())),
+            // As into a buffer that nobody will ever empty.
+            Connections::Silent => {
+                self.tally.sent(bytes);
+                Poll::Ready(Ok(bytes))
+            }
+        }
+    }
+
+    /// Lets the peer be told, too.
+    fn reset(&self) -> io::Error {
+        // A socket that cannot be told is closed in good order instead.
+        let _ = self.stream.set_zero_linger();
+        io::ErrorKind::ConnectionReset.into()
     }
 }
 
@@ -42,12 +75,42 @@ pub async fn bind_loopback() -> io::Result<TcpListener> {
     TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await
 }
 
+/// Binds a port that was reserved, once whoever had it is gone.
+///
+/// # Errors
+///
+/// When somebody else has it.
+pub async fn bind_again(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address).await
+}
+
+/// A port on loopback that the system gives to nobody else until this is dropped, but that
+/// whoever knows it can listen on. While nobody listens, connections are refused.
+///
+/// # Errors
+///
+/// When the system has no port or no file descriptor left.
+pub fn reserve_port() -> io::Result<(TcpSocket, SocketAddr)> {
+    let socket = TcpSocket::new_v4()?;
+    // Two sockets may share a port if both allow it and one of them does not listen (socket(7)).
+    socket.set_reuseaddr(true)?;
+    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    let address = socket.local_addr()?;
+    Ok((socket, address))
+}
+
 impl AsyncRead for CountedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        match self.fate(context) {
+            None => {}
+            Some(Connections::Refused) => return Poll::Ready(Ok(())),
+            Some(Connections::Reset) => return Poll::Ready(Err(self.reset())),
+            Some(Connections::Silent) => return Poll::Pending,
+        }
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
         self.tally.received(buffer.filled().len() - before);
@@ -84,6 +147,9 @@ impl AsyncWrite for CountedStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if let Some(fate) = self.fate(context) {
+            return self.write_in_vain(fate, bytes.len());
+        }
         let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.sent(context, polled)
     }
@@ -93,6 +159,9 @@ impl AsyncWrite for CountedStream {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let Some(fate) = self.fate(context) {
+            return self.write_in_vain(fate, slices.iter().map(|slice| slice.len()).sum());
+        }
         let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
         self.sent(context, polled)
     }
@@ -106,6 +175,10 @@ impl AsyncWrite for CountedStream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Silent is silent: not even the end is told.
+        if self.fate(context) == Some(Connections::Silent) {
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

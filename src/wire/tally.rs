@@ -1,11 +1,11 @@
 //! Running totals of one side of a conversation.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{self, Moment};
-use crate::counts::{Counts, TlsSession};
+use crate::counts::{BIN, Counts, MOST_BINS, TlsSession};
 use crate::units::nanoseconds;
 
 /// What became of an exchange.
@@ -58,6 +58,28 @@ struct Totals {
     middlemen: AtomicU64,
     exchange_ns: AtomicU64,
     exchanges_timed: AtomicU64,
+    course: OnceLock<Course>,
+}
+
+/// Exchanges over time.
+#[derive(Debug)]
+struct Course {
+    epoch: Moment,
+    bins: Mutex<Vec<u32>>,
+}
+
+impl Course {
+    fn note(&self) {
+        let after = nanoseconds(clock::now().since(self.epoch));
+        let bin = usize::try_from(after / nanoseconds(BIN)).unwrap_or(MOST_BINS);
+        let mut bins = self.bins.lock().unwrap_or_else(PoisonError::into_inner);
+        if bin < MOST_BINS {
+            if bins.len() <= bin {
+                bins.resize(bin + 1, 0);
+            }
+            bins[bin] += 1;
+        }
+    }
 }
 
 impl Tally {
@@ -73,9 +95,25 @@ impl Tally {
             Outcome::Overhead => &self.0.overhead,
         };
         total.fetch_add(1, Relaxed);
+        if let Some(course) = self.0.course.get() {
+            course.note();
+        }
         if outcome == Outcome::RateLimited {
             self.0.first_rate_limited.get_or_init(clock::now);
         }
+    }
+
+    /// Counts exchanges over time, too, from an epoch on.
+    pub fn follow(&self, epoch: Moment) {
+        self.0.course.get_or_init(|| Course { epoch, bins: Mutex::default() });
+    }
+
+    /// Exchanges of each [`BIN`] since the epoch; nothing unless they were followed.
+    #[must_use]
+    pub fn over_time(&self) -> Vec<u32> {
+        let bins =
+            |course: &Course| course.bins.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.0.course.get().map(bins).unwrap_or_default()
     }
 
     /// When the first exchange was answered 429, if one was.

@@ -12,6 +12,7 @@ use pollpush::counts::Counts;
 use pollpush::delivery::MECHANISMS;
 use pollpush::delivery::contract::{DeliveryError, Half, Mechanism, Strategy};
 use pollpush::event::{Encoder, Sequence};
+use pollpush::incident::Incident;
 use pollpush::promise::Promise;
 use pollpush::report::constraints;
 use pollpush::source::feed::EventWriter;
@@ -19,7 +20,7 @@ use pollpush::source::lane::{Contents, Lane, LaneThread, SourceHalf};
 use pollpush::source::log::event_log;
 use pollpush::source::pacer::Pacer;
 use pollpush::subscriber::inbox::{Delivery, Inbox};
-use pollpush::subscriber::post::{Epoch, Post, Readiness};
+use pollpush::subscriber::post::{Epoch, Life, Post, Readiness};
 use pollpush::units::Bytes;
 use pollpush::wire::auth::{Auth, Keyring};
 use pollpush::wire::link::{HttpVersion, Line, Link};
@@ -27,6 +28,7 @@ use pollpush::wire::routes::Routes;
 use pollpush::wire::socket::bind_loopback;
 use pollpush::wire::tally::Tally;
 use pollpush::wire::tls::Authority;
+use pollpush::wire::trouble::{Side, Trouble};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -130,6 +132,7 @@ pub(crate) struct Running {
     tally: Tally,
     stop: CancellationToken,
     epoch: Moment,
+    _conducting: JoinSet<std::io::Result<()>>,
 }
 
 impl Running {
@@ -139,7 +142,19 @@ impl Running {
         link: Link,
         subscriber: impl FnOnce(Post) -> Half,
     ) -> Running {
+        Running::start_in(strategy, link, &[], subscriber).await
+    }
+
+    /// The same with something that goes wrong.
+    pub(crate) async fn start_in(
+        strategy: Arc<dyn Strategy>,
+        link: Link,
+        incidents: &[Incident],
+        subscriber: impl FnOnce(Post) -> Half,
+    ) -> Running {
         strategy.check(&link).unwrap();
+        let trouble = |side| Trouble::of(incidents, side, strategy.target(), 7);
+        let [at_source, at_subscriber] = [Side::Source, Side::Subscriber].map(trouble);
         let promise = strategy.promise();
         let (log_writer, log) = event_log();
         let schedule = Box::new((0..EVENTS).map(|event| event * 1_000_000));
@@ -157,10 +172,11 @@ impl Running {
         let credentials = || authority.as_ref().map(|authority| authority.credentials().unwrap());
         let line = Line::new(link.clone()).secured(credentials().as_ref()).unwrap();
         let keyring = Keyring::random("contract");
-        let line = line.guarded(&keyring);
+        let line = line.guarded(&keyring).troubled(at_source);
         let lane = LaneThread::start("contract", listener, contents, line.clone(), half).unwrap();
 
         let line = Line::new(link).secured(credentials().as_ref()).unwrap().presenting(&keyring);
+        let line = line.troubled(at_subscriber.clone());
         let tally = line.tally.clone();
         let (epoch_known, epoch) = Epoch::channel();
         let (ready, readied) = Readiness::channel();
@@ -173,16 +189,25 @@ impl Running {
             seed: 7,
             ready,
             epoch,
+            life: Life::default(),
         };
         let mut half = JoinSet::new();
         half.spawn(subscriber(post));
+        let mut conducting = JoinSet::new();
+        if let Some(trouble) = at_subscriber.clone() {
+            conducting.spawn(async move { trouble.conduct().await });
+        }
         readied.await.unwrap();
         let epoch = clock::now();
         pacer.start(epoch);
+        lane.begin(epoch);
+        if let Some(trouble) = &at_subscriber {
+            trouble.begin(epoch);
+        }
         // A half may do without it.
         let _ = epoch_known.send(Some(epoch));
         pacer.finished().await.unwrap();
-        Running { promise, inbox, lane, pacer, half, tally, stop, epoch }
+        Running { promise, inbox, lane, pacer, half, tally, stop, epoch, _conducting: conducting }
     }
 
     /// What the source has counted so far.

@@ -26,6 +26,8 @@ mod fuzz;
 mod fuzz_targets;
 /// Hostile peers, against every listener and every client.
 mod hostile;
+/// What goes wrong as a scenario has it, and what mechanisms make of it.
+mod incidents;
 /// Every check, tripped by the fault that it is for.
 mod injections;
 /// Killed, hanging and interrupted processes.

@@ -11,6 +11,7 @@ use http::{HeaderMap, Method, StatusCode};
 use pollpush::delivery::MECHANISMS;
 use pollpush::delivery::contract::{DeliveryError, Half, Strategy};
 use pollpush::event::Payload;
+use pollpush::incident::Incident;
 use pollpush::subscriber::post::Post;
 use pollpush::subscriber::receiver::{Receiver, Reception};
 use pollpush::wire::client::{Client, ClientKind};
@@ -49,10 +50,15 @@ async fn in_time<T>(work: impl Future<Output = T>) -> T {
 }
 
 async fn try_out(mechanism: &str, settings: Value) -> Tried {
+    try_in(&[], mechanism, settings).await
+}
+
+async fn try_in(incidents: &[Incident], mechanism: &str, settings: Value) -> Tried {
     let strategy = strategy(mechanism, settings);
-    let half = Arc::clone(&strategy);
+    let (half, link) = (Arc::clone(&strategy), Link::default());
     in_time(async {
-        let running = Running::start(strategy, Link::default(), |post| half.subscriber(post)).await;
+        let subscriber = |post| half.subscriber(post);
+        let running = Running::start_in(strategy, link, incidents, subscriber).await;
         settled(&running, OWED).await;
         running.finish().await
     })
@@ -79,14 +85,15 @@ async fn what_failed_is_retried_until_it_arrives() {
 
 #[tokio::test]
 async fn an_outage_loses_what_the_schedule_cannot_span() {
-    let outage = json!({ "outage": { "at": "50ms", "for": "100ms" } });
-    let tried = try_out("webhook", json!({ "receiver": outage.clone() })).await;
+    let outage = "at = '50ms'\nfor = '100ms'\nwho = 'subscriber'\nwhat = { error = '503' }";
+    let outage = [toml::from_str(outage).unwrap()];
+    let tried = try_in(&outage, "webhook", json!({})).await;
     let lost = OWED - tried.deliveries.len() as u64;
     assert!(lost > 0);
     assert_eq!((tried.source.dead_lettered, tried.source.failed), (lost, lost));
 
-    let settings = json!({ "receiver": outage, "retries": waits("20ms", 50) });
-    let tried = try_out("webhook", settings).await;
+    let settings = json!({ "retries": waits("20ms", 50) });
+    let tried = try_in(&outage, "webhook", settings).await;
     assert_eq!(tried.deliveries.len() as u64, OWED);
     assert!(tried.source.retried > 0);
     assert_eq!(tried.source.dead_lettered, 0);

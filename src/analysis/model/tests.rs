@@ -78,6 +78,7 @@ impl Case {
     fn observe<T>(&self, of: impl FnOnce(&Observed<'_>) -> T) -> T {
         let summary = &self.strategy.summary;
         let record = StrategyRecord {
+            incidents: Vec::new(),
             name: summary.name.clone(),
             mechanism: summary.mechanism.clone(),
             subscribers: summary.subscribers,

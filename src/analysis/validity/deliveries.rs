@@ -1,9 +1,10 @@
 //! Checks of what was delivered.
 
 use super::limits::BACKLOG;
-use super::{CheckStatus, Finding, blocks, place, strategies, worst};
-use crate::analysis::evidence::{Evidence, PlannedBlocks, PointEvidence};
+use super::{CheckStatus, Finding, blocks, place, strategies, unless_planned, worst};
+use crate::analysis::evidence::{Block, Evidence, PlannedBlocks, PointEvidence, StrategyEvidence};
 use crate::analysis::summary::StopReason;
+use crate::incident::Incident;
 
 /// What was measured must be as it was when the run ended.
 ///
@@ -109,7 +110,9 @@ pub(super) fn caught_up(evidence: &Evidence) -> Finding {
              opened and {after} when it closed; its figures per event are too low, since part of \
              the work was done after the window"
         );
-        Some(Finding::new(CheckStatus::Warn, message).judging(grown, allowed))
+        let found = Finding::new(CheckStatus::Warn, message).judging(grown, allowed);
+        // What was put off while something was wrong may be under way for long.
+        Some(unless_planned(!strategy.incidents.is_empty(), found))
     });
     worst(findings, "every strategy kept up with the events")
 }
@@ -158,20 +161,27 @@ pub(super) fn ledger(evidence: &Evidence) -> Finding {
 /// Nothing may arrive that is not ours: a wrong signature, a body that is no event.
 pub(super) fn refused(evidence: &Evidence) -> Finding {
     let findings =
-        blocks(evidence).map(|(place, _, block)| match block.measured.subscriber.refused {
+        blocks(evidence).map(|(place, strategy, block)| match block.measured.subscriber.refused {
             0 => Finding::pass("").judging(0.0, 0.0),
             count => {
                 let message = format!("{place}: the subscribers refused {count} deliveries");
-                Finding::new(CheckStatus::Fail, message).judging(count as f64, 0.0)
+                let found = Finding::new(CheckStatus::Fail, message).judging(count as f64, 0.0);
+                unless_planned(forged(strategy, block, count), found)
             }
         });
     worst(findings, "the subscribers accepted every delivery")
 }
 
+/// Whether signatures were made wrong, as the scenario has it, and no more was refused than
+/// failed.
+fn forged(strategy: &StrategyEvidence, block: &Block, refused: u64) -> bool {
+    strategy.incidents.iter().any(Incident::forges) && refused <= block.measured.source.whole.failed
+}
+
 /// Nobody may be refused for want of right credentials: a refusal is quick, and would make a
 /// strategy that cannot get in look fast.
 pub(super) fn credentials(evidence: &Evidence) -> Finding {
-    let findings = blocks(evidence).map(|(place, _, block)| {
+    let findings = blocks(evidence).map(|(place, strategy, block)| {
         let (source, subscriber) =
             (block.measured.source.whole.denied, block.measured.subscriber.whole.denied);
         if source + subscriber == 0 {
@@ -181,7 +191,9 @@ pub(super) fn credentials(evidence: &Evidence) -> Finding {
             "{place}: requests were refused with 401 or 403, {source} by the source and \
              {subscriber} by the subscribers; quick refusals must not pass for quick deliveries"
         );
-        Finding::new(CheckStatus::Fail, message).judging((source + subscriber) as f64, 0.0)
+        let found = Finding::new(CheckStatus::Fail, message);
+        let found = found.judging((source + subscriber) as f64, 0.0);
+        unless_planned(source == 0 && forged(strategy, block, subscriber), found)
     });
     worst(findings, "nobody was refused for want of right credentials")
 }

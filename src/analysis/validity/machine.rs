@@ -7,7 +7,7 @@ use super::limits::{
     RECEIVER_BUSY, ROLE_CPU, ROUND_TRIP, RUN_QUEUE, STOLEN, THROTTLED,
 };
 use super::meters::{where_known, windows};
-use super::{CheckStatus, Finding, blocks, worst};
+use super::{CheckStatus, Finding, blocks, unless_planned, worst};
 use crate::analysis::evidence::{Block, Evidence};
 use crate::analysis::words;
 use crate::record::trial::{MachineUse, ProcessUse};
@@ -16,7 +16,7 @@ use crate::units::nanoseconds;
 /// Both sides must have counted the same exchanges over the whole trial. A client may resend
 /// what nobody asked it to, and a connection may die before the other side sees a request.
 pub(super) fn counts_agree(evidence: &Evidence) -> Finding {
-    let findings = blocks(evidence).map(|(place, _, block)| {
+    let findings = blocks(evidence).map(|(place, strategy, block)| {
         let source = block.measured.source.whole.exchanges();
         let subscriber = block.measured.subscriber.whole.exchanges();
         if source == subscriber {
@@ -26,7 +26,10 @@ pub(super) fn counts_agree(evidence: &Evidence) -> Finding {
             "{place}: the source counted {source} exchanges, the subscribers {subscriber}; the \
              source's figure is reported"
         );
-        Finding::new(CheckStatus::Warn, message).judging(source.abs_diff(subscriber) as f64, 0.0)
+        let found = Finding::new(CheckStatus::Warn, message);
+        let found = found.judging(source.abs_diff(subscriber) as f64, 0.0);
+        // Who is refused at the door is seen by nobody else, and who is killed forgets.
+        unless_planned(!strategy.incidents.is_empty(), found)
     });
     worst(findings, "source and subscribers counted the same exchanges")
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::limits::{
     BYTES, BYTES_SLACK, CONNECTIONS, IN_FLIGHT, LOST_ROWS, TIMER_ERROR, WALL_CLOCK,
 };
-use super::{CheckStatus, Finding, blocks, strategies, worst};
+use super::{CheckStatus, Finding, blocks, strategies, unless_planned, worst};
 use crate::analysis::evidence::{Block, Evidence, PointEvidence};
 use crate::analysis::words;
 use crate::counts::Counts;
@@ -112,16 +112,19 @@ pub(super) fn bytes_agree(evidence: &Evidence) -> Finding {
 /// Connections counted in the windows must be those that anybody dialled.
 pub(super) fn connections_agree(evidence: &Evidence) -> Finding {
     let findings = evidence.points.iter().flat_map(|point| {
-        let judged = trials(point).map(|(trial, machine, counts)| {
+        let disturbed = point.strategies.iter().any(|one| !one.incidents.is_empty());
+        let judged = trials(point).map(move |(trial, machine, counts)| {
             let kernel = machine.connections_dialled?;
             let counted: u64 = counts.iter().map(|counts| counts.connections).sum();
             let excess = kernel.abs_diff(counted) as f64 - 0.01 * kernel as f64;
-            Some(Finding::by(CONNECTIONS, excess, || {
+            let found = Finding::by(CONNECTIONS, excess, || {
                 format!(
                     "trial {trial}: {counted} connections were counted in the window, {kernel} were \
                      dialled on this machine; the others are another program's, or miscounted"
                 )
-            }))
+            });
+            // Who is refused at the door has dialled, and was not let in.
+            Some(unless_planned(disturbed, found))
         });
         judged.collect::<Vec<_>>()
     });

@@ -522,6 +522,16 @@ fn worst(findings: impl IntoIterator<Item = Finding>, fine: &str) -> Finding {
     Finding { message: format!("{}{more}", worst.message), ..worst.clone() }
 }
 
+/// The finding, unless faults of the scenario explain it: then it is told, and no mistake of the
+/// run.
+fn unless_planned(planned: bool, finding: Finding) -> Finding {
+    if !planned || finding.status <= CheckStatus::Info {
+        return finding;
+    }
+    let message = format!("{}; a fault of the scenario befell it", finding.message);
+    Finding { status: CheckStatus::Info, message, ..finding }
+}
+
 /// Every strategy at every point.
 fn strategies(evidence: &Evidence) -> impl Iterator<Item = (&PointEvidence, &StrategyEvidence)> {
     evidence
@@ -565,6 +575,23 @@ mod tests {
         }
         assert_eq!(verdict.status, VerdictStatus::Valid);
         assert_eq!(verdict.checks.len(), CHECKS.len());
+    }
+
+    #[test]
+    fn what_a_planned_fault_explains_is_told_and_no_mistake() {
+        let mut evidence = evidence();
+        let strategy = &mut evidence.points[0].strategies[0];
+        strategy.blocks[0].measured.source.whole.useful += 1;
+        let down = "at = '2s'\nfor = '1s'\nwho = 'source'\nwhat = 'down'";
+        strategy.incidents = vec![toml::from_str(down).expect("an incident")];
+        let verdict = judge(&evidence);
+        let counts = verdict.checks.iter().find(|check| check.id == "counts-agree");
+        let counts = counts.expect("a check");
+        assert_eq!(counts.status, CheckStatus::Info);
+        assert!(counts.message.ends_with("a fault of the scenario befell it"), "{counts:?}");
+        // What no fault explains stays what it is.
+        evidence.points[0].strategies[0].blocks[0].backwards = 1;
+        assert_eq!(judge(&evidence).status, VerdictStatus::Invalid);
     }
 
     #[test]

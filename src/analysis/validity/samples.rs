@@ -54,7 +54,8 @@ fn more(block: &Block, quantile: Quantile) -> String {
 /// Events should tell of the strategy each for itself. Where they are worth less than a quarter
 /// of their number, one episode made many of them late together.
 ///
-/// Arrivals that come together are late together by design, which is told and no fault.
+/// Arrivals that come together are late together by design, and so is what a fault of the scenario
+/// held up; that is told and no mistake.
 pub(super) fn independent(evidence: &Evidence) -> Finding {
     let findings = strategies(evidence).filter(|(_, strategy)| !strategy.blocks.is_empty()).map(
         |(point, strategy)| {
@@ -77,7 +78,7 @@ pub(super) fn independent(evidence: &Evidence) -> Finding {
             let found = Finding::by(CORRELATION, worth, message);
             if found.status == CheckStatus::Pass {
                 found
-            } else if come_together(strategy) {
+            } else if come_together(strategy) || !strategy.incidents.is_empty() {
                 Finding { status: CheckStatus::Info, ..found }
             } else {
                 let few = Finding::by(EFFECTIVE, EFFECTIVE_ENOUGH - effective as f64, message);

@@ -110,12 +110,16 @@ fn courses(strategy: &StrategyEvidence) -> Vec<&[Option<u64>]> {
 fn unvarying(strategy: &StrategyEvidence) -> bool {
     let beats =
         strategy.theory.as_ref().is_some_and(|theory| !theory.form().longest_wait().is_zero());
-    strategy.blocks.first().is_some_and(|block| match block.workload.arrivals {
-        Arrivals::Poisson | Arrivals::Batch(_) | Arrivals::Lognormal(_) => true,
-        // Evenly spaced events step through the beat, slowly if they are nearly locked to it.
-        Arrivals::Constant => !beats,
-        Arrivals::OnOff(_) | Arrivals::Diurnal(_) | Arrivals::Pareto(_) | Arrivals::Trace(_) => {
-            false
+    let undisturbed = strategy.incidents.is_empty();
+    strategy.blocks.first().filter(|_| undisturbed).is_some_and(|block| {
+        match block.workload.arrivals {
+            Arrivals::Poisson | Arrivals::Batch(_) | Arrivals::Lognormal(_) => true,
+            // Evenly spaced events step through the beat, slowly if they are nearly locked to it.
+            Arrivals::Constant => !beats,
+            Arrivals::OnOff(_)
+            | Arrivals::Diurnal(_)
+            | Arrivals::Pareto(_)
+            | Arrivals::Trace(_) => false,
         }
     })
 }
@@ -129,6 +133,8 @@ fn judged(evidence: &Evidence) -> f64 {
 fn not_judged(place: &str, strategy: &StrategyEvidence) -> Finding {
     let why = if strategy.blocks.is_empty() {
         "nothing was measured"
+    } else if !strategy.incidents.is_empty() {
+        "a fault of the scenario changes latency, as it is meant to"
     } else if !unvarying(strategy) {
         "events do not come alike all the time, and latency may follow them"
     } else if strategy.theory.is_none() {

@@ -31,12 +31,13 @@ fn bar(strategy: &StrategySummary) -> Bar {
     let (name, cpu) = (strategy.name.clone(), &strategy.cpu);
     let delivered = strategy.events.delivered;
     if delivered == 0 {
-        let spent = quantity::duration(cpu.source as f64 + cpu.subscriber as f64);
+        let spent = quantity::duration(cpu.source as f64 + cpu.subscriber.unwrap_or(0) as f64);
         let figure = "no event was delivered".to_owned();
         let detail = format!("{spent} all the same");
         return Bar { name, lengths: Vec::new(), expected: None, figure, detail };
     }
-    let lengths = [cpu.source, cpu.subscriber].map(|part| part as f64 / delivered as f64);
+    let lengths =
+        [cpu.source, cpu.subscriber.unwrap_or(0)].map(|part| part as f64 / delivered as f64);
     let [source, subscriber] = lengths.map(quantity::duration);
     Bar {
         name,

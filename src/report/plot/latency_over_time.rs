@@ -38,10 +38,9 @@ fn draw(view: &View<'_>) -> Canvas {
         let excluded = "shaded: warm-up, excluded from every figure".to_owned();
         entries.push(Entry { label: excluded, sample: Sample::Block(WARM_UP) });
     }
-    let outages = outages(&series);
-    if !outages.is_empty() {
-        let words = "tinted: a receiver was told to be out of order".to_owned();
-        entries.push(Entry { label: words, sample: Sample::Block(OUTAGE) });
+    let incidents = incidents(&series);
+    if !incidents.is_empty() {
+        entries.push(Entry { label: INCIDENT_WORDS.to_owned(), sample: Sample::Block(INCIDENT) });
     }
     if series.iter().any(|series| series.figures.unsettled.is_some()) {
         let late = "dashed: latency changed after the warm-up".to_owned();
@@ -50,8 +49,8 @@ fn draw(view: &View<'_>) -> Canvas {
     card.legend(&entries);
     let frame = card.frame(PLOT_HEIGHT, x, y);
     shade_between(&mut card.canvas, &frame, [0, curves.warm_up], WARM_UP);
-    for outage in &outages {
-        shade_between(&mut card.canvas, &frame, *outage, OUTAGE);
+    for incident in &incidents {
+        shade_between(&mut card.canvas, &frame, *incident, INCIDENT);
     }
     for series in &series {
         card.canvas.group(&series.strategy.name, |canvas| {
@@ -100,20 +99,27 @@ fn draw_greatest(canvas: &mut Canvas, frame: &Frame, series: &Series<'_>) {
 
 /// The warm-up's shade, through which grid and axis are seen.
 const WARM_UP: Colour = SHADE.with_alpha(0.7);
-/// An outage's tint.
-const OUTAGE: Colour = ALARM.with_alpha(0.12);
+/// An incident's tint.
+pub(super) const INCIDENT: Colour = ALARM.with_alpha(0.12);
+/// What the tint means.
+pub(super) const INCIDENT_WORDS: &str = "tinted: a fault, as the scenario has it";
 
-/// The outages of all strategies, each once.
-fn outages(series: &[Series<'_>]) -> Vec<[u64; 2]> {
-    let mut outages: Vec<[u64; 2]> =
-        series.iter().filter_map(|series| series.figures.outage).collect();
-    outages.sort_unstable();
-    outages.dedup();
-    outages
+/// The incidents of all strategies, each once.
+pub(super) fn incidents(series: &[Series<'_>]) -> Vec<[u64; 2]> {
+    let mut incidents: Vec<[u64; 2]> =
+        series.iter().flat_map(|series| series.figures.incidents.iter().copied()).collect();
+    incidents.sort_unstable();
+    incidents.dedup();
+    incidents
 }
 
 /// Shades a stretch of time under the curves, as far as it is on the axis.
-fn shade_between(canvas: &mut Canvas, frame: &Frame, [from, until]: [u64; 2], colour: Colour) {
+pub(super) fn shade_between(
+    canvas: &mut Canvas,
+    frame: &Frame,
+    [from, until]: [u64; 2],
+    colour: Colour,
+) {
     let (left, top) = frame.corner;
     let from = frame.column(from as f64);
     let until = frame.column(until as f64).unwrap_or(left + frame.size.0);

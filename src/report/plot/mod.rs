@@ -19,6 +19,7 @@ mod latency_percentiles;
 mod memory;
 mod paired_difference;
 mod png;
+mod recovery;
 mod requests_per_event;
 mod style;
 mod svg;
@@ -34,7 +35,7 @@ pub use sweep::SweepView;
 pub use view::View;
 
 use crate::analysis::figures::PointFigures;
-use crate::analysis::summary::Summary;
+use crate::analysis::summary::{PointSummary, Summary};
 use crate::report::point::chart_folders;
 
 /// A kind of chart.
@@ -59,6 +60,7 @@ pub const CHARTS: &[Chart] = &[
     memory::CHART,
     paired_difference::CHART,
     latency_over_time::CHART,
+    recovery::CHART,
 ];
 
 /// The chart that overlays runs.
@@ -94,6 +96,13 @@ impl SweepChart {
 }
 
 impl Chart {
+    /// Whether a point has what the chart is about: only what befell a strategy has a recovery.
+    #[must_use]
+    pub fn is_about(&self, point: &PointSummary) -> bool {
+        let befallen = point.strategies.iter().any(|strategy| !strategy.recovery.is_empty());
+        self.name != recovery::CHART.name || befallen
+    }
+
     /// The chart as a complete SVG file.
     #[must_use]
     pub fn svg(&self, view: &View<'_>) -> String {
@@ -148,7 +157,8 @@ pub fn render_all(summary: &Summary, figures: &[PointFigures]) -> Vec<ChartFile>
     for (point, folder) in summary.points.iter().zip(chart_folders(&summary.points)) {
         let curves = figures.iter().find(|curves| curves.parameters == point.parameters);
         let view = View::new(summary, point, curves);
-        tasks.extend(CHARTS.iter().map(|chart| Task {
+        let charts = CHARTS.iter().filter(|chart| chart.is_about(point));
+        tasks.extend(charts.map(|chart| Task {
             path: format!("{folder}/{}", chart.name),
             draw: Box::new(move || (chart.draw)(&view)),
         }));

@@ -2,17 +2,22 @@
 
 use std::collections::BTreeSet;
 
-use crate::analysis::figures::PointFigures;
-use crate::analysis::summary::{Summary, VerdictStatus};
+use crate::analysis::figures::{CourseOfTime, PointFigures};
+use crate::analysis::summary::{Recovery, Summary, VerdictStatus};
 use crate::report::sample;
 
 use super::canvas::{Anchor, Shape};
-use super::{CHARTS, ChartFile, SWEEP_CHARTS, SweepView, View, page_css, render_all};
+use super::{CHARTS, Chart, ChartFile, SWEEP_CHARTS, SweepView, View, page_css, render_all};
 
 /// The charts of the first point, without drawing them as PNG too.
 fn svgs(summary: &Summary, figures: &[PointFigures]) -> Vec<String> {
     let view = View::new(summary, &summary.points[0], figures.first());
-    CHARTS.iter().map(|chart| chart.svg(&view)).collect()
+    about(summary).map(|chart| chart.svg(&view)).collect()
+}
+
+/// The charts that the first point has something for.
+fn about(summary: &Summary) -> impl Iterator<Item = &'static Chart> {
+    CHARTS.iter().filter(|chart| chart.is_about(&summary.points[0]))
 }
 
 /// The chart of that name of the first point.
@@ -46,7 +51,7 @@ fn assert_well_formed(svg: &str) {
 fn every_chart_of_every_point_is_an_svg_and_a_png() {
     let (summary, figures) = sample::swept();
     let files = render_all(&summary, &figures);
-    assert_eq!(files.len(), 2 * (2 * CHARTS.len() + SWEEP_CHARTS.len()));
+    assert_eq!(files.len(), 2 * (2 * about(&summary).count() + SWEEP_CHARTS.len()));
     let paths: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
     assert_eq!(paths.len(), files.len());
     assert!(paths.contains("charts/events.rate-200-s/latency-ecdf.png"), "{paths:?}");
@@ -274,11 +279,49 @@ fn the_break_even_of_theory_is_drawn_where_it_applies() {
 }
 
 #[test]
-fn an_outage_is_tinted_and_named() {
+fn a_recovery_is_drawn_for_those_who_had_something_to_recover_from() {
+    let (mut summary, mut figures) = (sample::summary(), sample::figures());
+    let is_drawn = |summary: &Summary| about(summary).any(|chart| chart.name == "recovery");
+    assert!(!is_drawn(&summary));
+    let befallen = Recovery {
+        fault: "network: no connection is accepted or made".to_owned(),
+        at: 2_000_000_000,
+        lasts: 1_000_000_000,
+        times: 1,
+        due: 20,
+        lost: 3,
+        duplicated: 0,
+        reordered: 0,
+        consistent_after_p50: 700_000_000,
+        consistent_after_max: 700_000_000,
+        age_mean: 900_000_000,
+        age_max: 1_700_000_000,
+        missing_max: 20,
+        requests_before: Some(20.0),
+        requests_peak: Some(55.0),
+    };
+    summary.points[0].strategies[0].recovery = vec![befallen];
+    figures[0].strategies[0].incidents = vec![[2_000_000_000, 3_000_000_000]];
+    figures[0].strategies[0].course = CourseOfTime {
+        at: vec![1_000_000_000, 2_500_000_000, 4_000_000_000],
+        age: vec![5e7, 5e8, 5e7],
+        missing: vec![0.0, 10.0, 3.0],
+    };
+    assert!(is_drawn(&summary));
+    let svg = chart("recovery", &summary, &figures);
+    assert_well_formed(&svg);
+    for words in ["events due and not usable", "age of the newest event", "a fault, as the"] {
+        assert!(svg.contains(words), "{words}");
+    }
+    assert!(svg.contains("3 of 20 events lost"), "in its description");
+}
+
+#[test]
+fn an_incident_is_tinted_and_named() {
     let (summary, mut figures) = (sample::summary(), sample::figures());
-    let words = "a receiver was told to be out of order";
+    let words = "a fault, as the scenario has it";
     assert!(!chart("latency-over-time", &summary, &figures).contains(words));
-    figures[0].strategies[2].outage = Some([2_000_000_000, 99_000_000_000]);
+    figures[0].strategies[2].incidents = vec![[2_000_000_000, 99_000_000_000]];
     let svg = chart("latency-over-time", &summary, &figures);
     assert_well_formed(&svg);
     assert!(svg.contains(words));

@@ -24,6 +24,7 @@ use crate::wire::connection::Connection;
 use crate::wire::pacing::retry_after;
 use crate::wire::retry::{Attempts, Ending, GaveUp, Next, RetryBudget};
 use crate::wire::tally::{Outcome, Tally};
+use crate::wire::trouble::Trouble;
 
 /// Random streams of a lane's seed that belong to subscriptions start here; see [`random_stream`].
 const SUBSCRIPTION_STREAMS: u64 = 1 << 34;
@@ -39,6 +40,7 @@ pub struct Courier {
     log: LogReader,
     writer: EventWriter,
     tally: Tally,
+    trouble: Option<Trouble>,
     letters: DeadLetters,
     subscription: Subscription,
     /// The first event that nobody has taken yet.
@@ -86,6 +88,7 @@ impl Courier {
             log: lane.log.clone(),
             writer: lane.writer.clone(),
             tally: lane.line.tally.clone(),
+            trouble: lane.line.trouble.clone(),
             letters,
             next: AtomicU64::new(subscription.from),
             subscription,
@@ -259,7 +262,10 @@ impl Courier {
         headers.insert(CONTENT_TYPE, parcel.media_type());
         if let Some(signer) = &self.subscription.signer {
             let id = HeaderValue::try_from(parcel.id()).expect("an id is plain text");
-            signer.sign(&id, clock::wall(), &body, &mut headers);
+            // A signature of something else is as wrong as one with another key.
+            let forged = self.trouble.as_ref().is_some_and(Trouble::forges);
+            let signed: &[u8] = if forged { b"something else" } else { &body };
+            signer.sign(&id, clock::wall(), signed, &mut headers);
         }
         let path = self.subscription.target.path.clone();
         match connection.exchange(Method::POST, path, headers, body).await {

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use crate::wire::auth::Secret;
 use crate::wire::signature::SignatureError;
 
 const SECRET_PREFIX: &str = "whsec_";
@@ -53,6 +54,14 @@ impl SigningKey {
     #[must_use]
     pub fn random_secret() -> String {
         format!("{SECRET_PREFIX}{}", STANDARD.encode(rand::random::<[u8; 32]>()))
+    }
+
+    /// The secret that belongs to a number, made from another secret: the same each time.
+    #[must_use]
+    pub fn derived_secret(from: &Secret, number: u32) -> String {
+        let key = Hmac::<Sha256>::new_from_slice(from.expose().as_bytes());
+        let code = key.expect("a key of any length").chain_update(number.to_le_bytes());
+        format!("{SECRET_PREFIX}{}", STANDARD.encode(code.finalize().into_bytes()))
     }
 
     /// The code of a text that is given in parts.

@@ -13,7 +13,7 @@ use pollpush::source::feed::{EventWriter, FEED_PATH, Page};
 use pollpush::source::lane::Lane;
 use pollpush::source::log::event_log;
 use pollpush::subscriber::inbox::Inbox;
-use pollpush::subscriber::post::{Epoch, Post, Readiness};
+use pollpush::subscriber::post::{Epoch, Life, Post, Readiness};
 use pollpush::wire::bounds::{HEADER_TIMEOUT, STALL_TIMEOUT};
 use pollpush::wire::client::{Client, ClientKind};
 use pollpush::wire::link::{HttpVersion, Line, Link};
@@ -395,8 +395,17 @@ async fn a_webhook_endpoint_counts_its_attackers_and_takes_what_is_posted() {
     let (epoch_known, epoch) = Epoch::channel();
     let (ready, _readied) = Readiness::channel();
     let tally = line.tally.clone();
-    let post =
-        Post { inbox, line, source, subscribers: 1, stop: stop.clone(), seed: 7, ready, epoch };
+    let post = Post {
+        inbox,
+        line,
+        source,
+        subscribers: 1,
+        stop: stop.clone(),
+        seed: 7,
+        ready,
+        epoch,
+        life: Life::default(),
+    };
     epoch_known.send(Some(clock::now())).unwrap();
     let webhook = MECHANISMS.iter().find(|one| one.name() == "webhook").unwrap();
     let mut half = JoinSet::new();

@@ -11,7 +11,7 @@ use http::{HeaderMap, Method};
 use pollpush::delivery::MECHANISMS;
 use pollpush::source::feed::{FEED_PATH, Page};
 use pollpush::subscriber::inbox::Inbox;
-use pollpush::subscriber::post::{Epoch, Post, Readiness};
+use pollpush::subscriber::post::{Epoch, Life, Post, Readiness};
 use pollpush::wire::auth::{Auth, Keyring};
 use pollpush::wire::bounds::{ANSWER_LIMIT, MESSAGE_LIMIT, STREAM_LIMIT};
 use pollpush::wire::client::{Client, ClientKind};
@@ -481,6 +481,7 @@ async fn subscribe(mechanism: &str, settings: serde_json::Value, server: &Server
         seed: 7,
         ready,
         epoch,
+        life: Life::default(),
     };
     epoch_known.send(Some(pollpush::clock::now())).unwrap();
     let half = strategy.subscriber(post);

@@ -1,0 +1,150 @@
+//! What befalls processes as the scenario has it: they stand still, or are killed and started
+//! again.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::net::TcpSocket;
+
+use crate::clock::{self, Moment};
+use crate::incident::{Incident, Process, Span, Who};
+use crate::record::trial::EndedLife;
+use crate::subscriber::post::Life;
+use crate::timer::Timer;
+use crate::trial::control::{FromWorker, SubscriberAssignment, ToWorker};
+use crate::trial::crew::{Launcher, Trouble, Worker};
+use crate::trial::mischief::signal;
+use crate::units::nanoseconds;
+use crate::wire::socket::reserve_port;
+
+/// What befalls one process, the first first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ordeal(Vec<(Process, Span)>);
+
+impl Ordeal {
+    /// What befalls the processes of one side.
+    pub(crate) fn of(incidents: &[Incident], who: Who) -> Ordeal {
+        let befalling = incidents.iter().filter(|incident| incident.who == who);
+        let mut all: Vec<(Process, Span)> = befalling
+            .filter_map(|incident| Some((incident.process()?, incident.spans())))
+            .flat_map(|(process, spans)| spans.into_iter().map(move |span| (process, span)))
+            .collect();
+        all.sort_by_key(|(_, span)| *span);
+        Ordeal(all)
+    }
+
+    /// Whether a process is killed.
+    pub(crate) fn kills(&self) -> bool {
+        self.0.iter().any(|(process, _)| *process == Process::Killed)
+    }
+}
+
+/// What a subscribers' process is started again with.
+#[derive(Debug)]
+pub(crate) struct Rebirth {
+    pub(crate) assignment: SubscriberAssignment,
+    /// How long it may take to get ready.
+    pub(crate) timeout: Duration,
+}
+
+/// When a trial begins, opens its window, and closes it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    pub(crate) epoch: Moment,
+    pub(crate) from: Moment,
+    pub(crate) until: Moment,
+}
+
+/// Lets a worker go through what befalls it; returns the lives that ended.
+///
+/// The next life is launched as soon as the last one has ended, and is told what it is when the
+/// incident is over: what starting a process takes is not part of how long it is gone.
+pub(crate) async fn endure(
+    ordeal: &Ordeal,
+    worker: &mut Worker,
+    rebirth: Option<&Rebirth>,
+    launcher: &Launcher,
+    times: Times,
+) -> Result<Vec<EndedLife>, Trouble> {
+    if ordeal.0.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut timer = Timer::new().map_err(Trouble::Timing)?;
+    let mut lives = Vec::new();
+    let at = |moment: u64| times.epoch.after(Duration::from_nanos(moment));
+    let after_epoch = |moment: Moment| nanoseconds(moment.since(times.epoch));
+    for (process, span) in &ordeal.0 {
+        timer.sleep_until(at(span.from)).await.map_err(Trouble::Timing)?;
+        match (process, rebirth) {
+            (Process::Stopped, _) => {
+                signal(worker.pid(), Signal::STOP).map_err(Trouble::Timing)?;
+                let waited = timer.sleep_until(at(span.until)).await;
+                signal(worker.pid(), Signal::CONT).map_err(Trouble::Timing)?;
+                waited.map_err(Trouble::Timing)?;
+            }
+            (Process::Killed, Some(Rebirth { assignment, timeout })) => {
+                let killed = after_epoch(clock::now());
+                let cpu_ns = worker.kill().await?;
+                launcher.relaunch(worker).await?;
+                timer.sleep_until(at(span.until)).await.map_err(Trouble::Timing)?;
+                let mut assignment = assignment.clone();
+                assignment.life.known = true;
+                worker.tell(&ToWorker::Subscriber(Box::new(assignment))).await?;
+                match worker.hear("get ready again", *timeout).await? {
+                    FromWorker::Ready { .. } => {}
+                    other => {
+                        return Err(worker.confused(format!("it did not get ready: {other:?}")));
+                    }
+                }
+                let Times { epoch, from, until } = times;
+                worker.tell(&ToWorker::Start { epoch, from, until }).await?;
+                lives.push(EndedLife { killed, ready: after_epoch(clock::now()), cpu_ns });
+            }
+            // Nothing is started again that was not assigned.
+            (Process::Killed, None) => {}
+        }
+    }
+    Ok(lives)
+}
+
+/// What the lives of the subscribers of a trial have in common: a folder for their journals, and
+/// their ports. It is gone with this.
+#[derive(Debug)]
+pub(crate) struct Afterlife {
+    folder: PathBuf,
+    ports: Vec<TcpSocket>,
+}
+
+impl Afterlife {
+    /// Makes a folder that nobody else can look into.
+    pub(crate) fn prepare() -> io::Result<Afterlife> {
+        use std::os::unix::fs::DirBuilderExt;
+        let name = format!("pollpush-{:032x}", rand::random::<u128>());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::DirBuilder::new().mode(0o700).create(&folder)?;
+        Ok(Afterlife { folder, ports: Vec::new() })
+    }
+
+    /// Gives an assignment what its later lives need.
+    pub(crate) fn bestow(
+        &mut self,
+        place: usize,
+        assignment: SubscriberAssignment,
+    ) -> io::Result<SubscriberAssignment> {
+        let (port, endpoint) = reserve_port()?;
+        self.ports.push(port);
+        let journal = self.folder.join(format!("journal-{place}"));
+        let secret = Some(assignment.strategy.keyring.client_secret.clone());
+        let life = Life { endpoint: Some(endpoint), secret, known: false };
+        Ok(SubscriberAssignment { life, journal: Some(journal), ..assignment })
+    }
+}
+
+impl Drop for Afterlife {
+    fn drop(&mut self) {
+        // What cannot be removed is the system's to clear away.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}

@@ -1,0 +1,292 @@
+//! What incidents do to one side of a strategy: to its connections, and to requests made of it.
+//!
+//! A side without incidents has no trouble, and its sockets and its server loop are as they
+//! are without this file.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use rand::RngExt;
+use rand_pcg::Pcg64;
+use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use crate::clock::{self, Moment};
+use crate::incident::{Connections, Incident, Request, Span, Target, Who, draws};
+use crate::timer::Timer;
+use crate::units::nanoseconds;
+
+/// Which side of a strategy somebody is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The source's.
+    Source,
+    /// The subscribers'.
+    Subscriber,
+}
+
+/// The incidents that befall one side of a strategy; clones share them.
+#[derive(Clone)]
+pub struct Trouble(Arc<Shared>);
+
+struct Shared {
+    incidents: Vec<Happening>,
+    epoch: watch::Sender<Option<Moment>>,
+    /// The connections that are opened from now on, until the next incident that ends some.
+    now: Mutex<Generation>,
+}
+
+/// An incident, with when it happens and what is drawn for it.
+struct Happening {
+    incident: Incident,
+    spans: Vec<Span>,
+    random: Mutex<Pcg64>,
+}
+
+/// Connections that were opened under the same circumstances.
+#[derive(Clone)]
+struct Generation {
+    /// What they are opened into.
+    born: Option<Connections>,
+    /// What ends them, once it has come.
+    end: Arc<OnceLock<Connections>>,
+    ended: CancellationToken,
+}
+
+impl Generation {
+    fn new(born: Option<Connections>) -> Generation {
+        let (end, ended) = (Arc::new(OnceLock::new()), CancellationToken::new());
+        Generation { born, end, ended }
+    }
+}
+
+impl fmt::Debug for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.incidents.iter().map(|one| &one.incident)).finish()
+    }
+}
+
+impl Trouble {
+    /// The trouble of a side of a strategy, with the seed of the trial; `None` if nothing of it
+    /// befalls that side.
+    ///
+    /// Every connection of a strategy has an end at the source. What the network does is done
+    /// there, and subscribers are kept from dialling while it is down.
+    #[must_use]
+    pub fn of(incidents: &[Incident], side: Side, target: Target, seed: u64) -> Option<Trouble> {
+        let befalls = |incident: &Incident| match (incident.who, side) {
+            (Who::Source | Who::Network, Side::Source) | (Who::Subscriber, Side::Subscriber) => {
+                true
+            }
+            (Who::Network, Side::Subscriber) => {
+                incident.connections() == Some(Connections::Refused)
+            }
+            (Who::Source, Side::Subscriber) | (Who::Subscriber, Side::Source) => false,
+        };
+        let happening = |(place, incident): (usize, &Incident)| Happening {
+            incident: incident.clone(),
+            spans: incident.spans(),
+            random: Mutex::new(draws(seed, place)),
+        };
+        let incidents: Vec<Happening> = incidents
+            .iter()
+            .enumerate()
+            // What befalls processes is the coordinator's.
+            .filter(|(_, incident)| incident.process().is_none())
+            .filter(|(_, incident)| befalls(incident) && incident.hits(target))
+            .map(happening)
+            .collect();
+        let (epoch, now) = (watch::Sender::new(None), Mutex::new(Generation::new(None)));
+        (!incidents.is_empty()).then(|| Trouble(Arc::new(Shared { incidents, epoch, now })))
+    }
+
+    /// Says when the schedule starts, once it is known.
+    pub fn begin(&self, epoch: Moment) {
+        self.0.epoch.send_replace(Some(epoch));
+    }
+
+    /// Ends connections when incidents begin that end them, until the last one is over. Owned by
+    /// whoever owns the side; nothing happens to connections unless it runs.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses a timer.
+    pub async fn conduct(&self) -> io::Result<()> {
+        let mut epochs = self.0.epoch.subscribe();
+        let Ok(epoch) = epochs.wait_for(Option::is_some).await.map(|epoch| *epoch) else {
+            return Ok(());
+        };
+        let epoch = epoch.unwrap_or_default();
+        let mut timer = Timer::new()?;
+        let mut edges: Vec<u64> = self
+            .0
+            .incidents
+            .iter()
+            .filter(|one| one.incident.connections().is_some())
+            .flat_map(|one| one.spans.iter().flat_map(|span| [span.from, span.until]))
+            .collect();
+        edges.sort_unstable();
+        edges.dedup();
+        for edge in edges {
+            timer.sleep_until(epoch.after(Duration::from_nanos(edge))).await?;
+            let fate = self.connections_at(edge);
+            let before = std::mem::replace(&mut *self.now(), Generation::new(fate));
+            match fate {
+                Some(fate) => {
+                    let _ = before.end.set(fate);
+                    before.ended.cancel();
+                }
+                // What was let go silent stays so: whoever was in between has forgotten it.
+                None if before.born == Some(Connections::Silent) => {}
+                None => *self.now() = Generation { born: None, ..before },
+            }
+        }
+        Ok(())
+    }
+
+    /// What becomes of connections at a moment after the epoch.
+    fn connections_at(&self, moment: u64) -> Option<Connections> {
+        let happening = |one: &&Happening| one.spans.iter().any(|span| span.contains(moment));
+        let mut happening = self.0.incidents.iter().filter(happening);
+        happening.find_map(|one| one.incident.connections())
+    }
+
+    /// What becomes of connections that are opened now.
+    pub(crate) fn door(&self) -> Option<Connections> {
+        self.now().born
+    }
+
+    /// What becomes of a request that comes now.
+    pub(crate) fn request(&self) -> Option<Request> {
+        let now = self.after_epoch()?;
+        let happening = |one: &&Happening| one.spans.iter().any(|span| span.contains(now));
+        // Every incident under way has its draw, whatever comes of the ones before it.
+        let fates: Vec<Request> = self
+            .0
+            .incidents
+            .iter()
+            .filter(happening)
+            .filter_map(|one| {
+                let draw: f64 = one.random.lock().unwrap_or_else(PoisonError::into_inner).random();
+                one.incident.request(draw)
+            })
+            .collect();
+        fates.first().copied()
+    }
+
+    /// Whether what is signed now is signed wrongly.
+    pub(crate) fn forges(&self) -> bool {
+        let Some(now) = self.after_epoch() else { return false };
+        let forging = self.0.incidents.iter().filter(|one| one.incident.forges());
+        forging.flat_map(|one| &one.spans).any(|span| span.contains(now))
+    }
+
+    fn after_epoch(&self) -> Option<u64> {
+        let epoch = (*self.0.epoch.borrow())?;
+        let now = clock::now();
+        (now >= epoch).then(|| nanoseconds(now.since(epoch)))
+    }
+
+    /// What a connection that is opened now has to look out for.
+    pub(crate) fn watch(&self) -> Watch {
+        let generation = self.now().clone();
+        Watch {
+            fate: generation.born.filter(|born| *born == Connections::Silent),
+            end: generation.end,
+            ended: Box::pin(generation.ended.cancelled_owned()),
+        }
+    }
+
+    /// Waits until the connections that are open now are ended, and says how. Cancel safe.
+    pub(crate) async fn ended(&self) -> Connections {
+        let generation = self.now().clone();
+        generation.ended.cancelled().await;
+        generation.end.get().copied().unwrap_or(Connections::Refused)
+    }
+
+    fn now(&self) -> MutexGuard<'_, Generation> {
+        self.0.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells a connection what becomes of it.
+pub(crate) struct Watch {
+    fate: Option<Connections>,
+    end: Arc<OnceLock<Connections>>,
+    ended: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("fate", &self.fate).finish_non_exhaustive()
+    }
+}
+
+impl Watch {
+    /// What has become of the connection; whoever asks is woken when that changes.
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Option<Connections> {
+        if self.fate.is_none() && self.ended.as_mut().poll(context) == Poll::Ready(()) {
+            self.fate = self.end.get().copied();
+        }
+        self.fate
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Side, Trouble};
+    use crate::clock;
+    use crate::incident::{Connections, Incident, Request, Target};
+    use std::time::Duration;
+
+    fn incidents(texts: &[&str]) -> Vec<Incident> {
+        texts.iter().map(|text| toml::from_str(text).expect("an incident")).collect()
+    }
+
+    const DOWN: &str = "at='0s'\nfor='1h'\nwho='network'\nwhat='down'";
+    const ERROR: &str = "at='0s'\nfor='1h'\nwho='source'\nwhat={error='503:50%'}";
+
+    #[test]
+    fn a_side_has_the_trouble_that_befalls_it() {
+        let trouble = |texts: &[&str], side| {
+            Trouble::of(&incidents(texts), side, Target::ASKING, 1).is_some()
+        };
+        assert!(trouble(&[DOWN], Side::Source) && trouble(&[DOWN], Side::Subscriber));
+        assert!(trouble(&[ERROR], Side::Source) && !trouble(&[ERROR], Side::Subscriber));
+        assert!(!trouble(&[], Side::Source));
+    }
+
+    #[test]
+    fn the_same_requests_fail_for_every_strategy_and_none_before_the_schedule() {
+        let draws = || {
+            let trouble =
+                Trouble::of(&incidents(&[ERROR]), Side::Source, Target::ASKING, 7).expect("some");
+            assert_eq!(trouble.request(), None);
+            trouble.begin(clock::now());
+            (0..200).map(|_| trouble.request()).collect::<Vec<_>>()
+        };
+        let first = draws();
+        assert_eq!(first, draws());
+        let failed = first.iter().filter(|fate| **fate == Some(Request::Answered(503))).count();
+        assert!((60..140).contains(&failed), "{failed}");
+    }
+
+    #[tokio::test]
+    async fn connections_are_ended_when_an_incident_begins_and_live_when_it_is_over() {
+        let down = "at='0s'\nfor='20ms'\nwho='source'\nwhat='down'";
+        let trouble =
+            Trouble::of(&incidents(&[down]), Side::Source, Target::ASKING, 1).expect("some");
+        let before = trouble.clone();
+        assert_eq!(trouble.door(), None);
+        trouble.begin(clock::now().after(Duration::from_millis(20)));
+        let (ended, conducted) = tokio::join!(before.ended(), trouble.conduct());
+        conducted.expect("a timer");
+        assert_eq!(ended, Connections::Refused);
+        assert_eq!(trouble.door(), None, "it is over");
+    }
+}

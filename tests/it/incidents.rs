@@ -1,0 +1,308 @@
+//! What goes wrong as a scenario has it, and what mechanisms make of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pollpush::delivery::MECHANISMS;
+use pollpush::incident::Incident;
+use pollpush::record::run::Run;
+use pollpush::record::trial::{Measured, TrialRecord};
+use pollpush::wire::link::{HttpVersion, Link};
+use serde_json::{Value, json};
+
+use crate::contract::{DEADLINE, EVENTS, Running, SUBSCRIBERS, Tried};
+use crate::program::{Place, pollpush};
+
+/// Deliveries owed by a trial of the contract.
+const OWED: u64 = EVENTS * SUBSCRIBERS as u64;
+
+fn incident(at: &str, lasts: &str, who: &str, what: &str) -> Incident {
+    let text = format!("at = '{at}'\nfor = '{lasts}'\nwho = '{who}'\nwhat = {what}");
+    toml::from_str(&text).unwrap()
+}
+
+/// In the middle of the 200 ms in which events flow.
+fn in_the_middle(who: &str, what: &str) -> Incident {
+    incident("60ms", "70ms", who, what)
+}
+
+/// Every mechanism with settings under which it brings what it missed, and soon.
+fn recovering() -> Vec<(&'static str, Value)> {
+    let retries: Value = vec!["15ms"; 60].into();
+    vec![
+        ("poll", json!({ "every": "20ms" })),
+        ("poll", json!({ "every": "20ms", "client": "hyper" })),
+        ("long-poll", json!({})),
+        ("webhook", json!({ "retries": retries })),
+        ("webhook", json!({ "retries": retries, "ordered": true, "concurrency": 1 })),
+        ("hybrid", json!({ "retries": retries })),
+        ("webhook+reconcile", json!({ "every": "30ms" })),
+        ("sse", json!({ "reconnect": "15ms" })),
+        ("websocket", json!({ "reconnect": "15ms" })),
+    ]
+}
+
+/// Runs a mechanism through incidents until everything owed has arrived.
+async fn endure(mechanism: &str, settings: &Value, link: Link, incidents: &[Incident]) -> Tried {
+    let known = MECHANISMS.iter().find(|known| known.name() == mechanism).unwrap();
+    let strategy = known.restore(settings.clone()).unwrap();
+    let half = Arc::clone(&strategy);
+    let enduring = async {
+        let subscriber = |post| half.subscriber(post);
+        let running = Running::start_in(strategy, link, incidents, subscriber).await;
+        running.inbox.holds_all(EVENTS).await;
+        running.finish().await
+    };
+    let name = format!("{mechanism} {settings} in {incidents:?}");
+    tokio::time::timeout(DEADLINE, enduring).await.unwrap_or_else(|_| panic!("{name} hangs"))
+}
+
+fn assert_complete(tried: &Tried, name: &str) {
+    assert_eq!(tried.deliveries.len() as u64, OWED, "{name}");
+    let until = tried.epoch.after(Duration::from_millis(130));
+    // Of what was due in the middle nothing arrived before the end.
+    let early = tried.deliveries.iter().filter(|delivery| {
+        (80..120).contains(&delivery.sequence.index()) && delivery.usable < until
+    });
+    assert_eq!(early.count(), 0, "{name}");
+}
+
+#[tokio::test]
+async fn what_recovers_brings_everything_after_an_outage_and_nothing_in_it() {
+    for who in ["source", "subscriber", "network"] {
+        let incidents = [in_the_middle(who, "'down'")];
+        for (mechanism, settings) in recovering() {
+            let tried = endure(mechanism, &settings, Link::default(), &incidents).await;
+            assert_complete(&tried, &format!("{mechanism} {settings}, {who}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_outage_is_one_over_tls_and_over_http_2_too() {
+    let incidents = [in_the_middle("network", "'down'")];
+    let links = [
+        Link { tls: true, ..Link::default() },
+        Link { http: HttpVersion::Two, ..Link::default() },
+        Link { keep_alive: false, ..Link::default() },
+    ];
+    for link in links {
+        for (mechanism, settings) in [
+            ("poll", json!({ "every": "20ms" })),
+            ("webhook", json!({ "retries": vec!["15ms"; 60] })),
+        ] {
+            let tried = endure(mechanism, &settings, link.clone(), &incidents).await;
+            assert_complete(&tried, &format!("{mechanism} {link:?}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_recovers_brings_everything_through_errors_resets_and_lost_answers() {
+    for (who, what) in [
+        ("source", "{ error = '503:40%, 500:10%' }"),
+        ("subscriber", "{ error = '503:40%, 500:10%' }"),
+        ("source", "{ lose-ack = '50%' }"),
+        ("subscriber", "{ lose-ack = '50%' }"),
+        ("source", "'reset'"),
+        ("subscriber", "'reset'"),
+        ("network", "'reset'"),
+        ("source", "{ slow = '5ms' }"),
+        ("subscriber", "{ slow = '5ms' }"),
+        ("source", "{ slow-body = '5ms' }"),
+    ] {
+        let incidents = [in_the_middle(who, what)];
+        for (mechanism, settings) in recovering() {
+            let tried = endure(mechanism, &settings, Link::default(), &incidents).await;
+            let name = format!("{mechanism} {settings}: {who} {what}");
+            assert_eq!(tried.deliveries.len() as u64, OWED, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_whose_answer_is_lost_comes_twice_and_a_page_does_not() {
+    let lost = |who| [in_the_middle(who, "{ lose-ack = '100%' }")];
+    let settings = json!({ "retries": vec!["15ms"; 60] });
+    let pushed = endure("webhook", &settings, Link::default(), &lost("subscriber")).await;
+    let copies = |tried: &Tried| tried.deliveries.iter().filter(|one| one.copies > 1).count();
+    assert!(copies(&pushed) > 0);
+    assert_eq!(pushed.source.failed, pushed.subscriber.failed, "both count what was lost");
+    let polled =
+        endure("poll", &json!({ "every": "20ms" }), Link::default(), &lost("source")).await;
+    assert!(polled.source.failed > 0);
+    assert_eq!(copies(&polled), 0);
+}
+
+#[tokio::test]
+async fn wrong_signatures_are_refused_and_what_was_refused_comes_again() {
+    let incidents = [in_the_middle("source", "'corrupt-signature'")];
+    for sign in ["standard-webhooks", "x-signature", "github"] {
+        let settings = json!({ "sign": sign, "retries": vec!["15ms"; 60] });
+        let tried = endure("webhook", &settings, Link::default(), &incidents).await;
+        assert_complete(&tried, sign);
+        assert!(tried.refused > 0, "{sign}");
+        assert_eq!(tried.source.failed, tried.refused, "{sign}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_went_silent_is_given_up_and_not_waited_for_forever() {
+    let incidents = [in_the_middle("network", "'half-open'")];
+    // Webhooks time out; a later attempt takes a new connection.
+    let settings = json!({ "timeout": "40ms", "retries": vec!["15ms"; 60] });
+    let tried = endure("webhook", &settings, Link::default(), &incidents).await;
+    assert_complete(&tried, "webhook");
+    assert!(tried.source.failed > 0);
+    // Nobody closes a silent stream: it is missed by its heartbeats.
+    let settings = json!({ "heartbeat": "20ms", "reconnect": "15ms" });
+    let tried = endure("sse", &settings, Link::default(), &incidents).await;
+    assert_complete(&tried, "sse");
+    assert!(tried.source.streams > u64::from(SUBSCRIBERS), "{:?}", tried.source);
+}
+
+/// Three kills, and twelve events due in each.
+const KILLS: &str = r#"
+title = "Three kills"
+
+[events]
+rate     = "40/s"
+arrivals = "constant"
+
+[run]
+warm-up  = "500ms"
+duration = "5s"
+drain    = "5s"
+
+[[fault]]
+at    = "1s"
+for   = "300ms"
+times = 3
+every = "1s"
+who   = "subscriber"
+what  = "crash"
+
+[[strategy]]
+name      = "webhook, retried"
+mechanism = "webhook"
+sign      = "standard-webhooks"
+retries   = ["100ms", "200ms", "400ms", "800ms", "1600ms"]
+
+[[strategy]]
+name      = "webhook, not retried"
+mechanism = "webhook"
+
+[[strategy]]
+name      = "poll"
+mechanism = "poll"
+every     = "100ms"
+
+[[strategy]]
+name      = "long poll"
+mechanism = "long-poll"
+
+[[strategy]]
+name      = "sse"
+mechanism = "sse"
+reconnect = "100ms"
+
+[[strategy]]
+name      = "websocket"
+mechanism = "websocket"
+reconnect = "100ms"
+"#;
+
+fn measured(record: &TrialRecord) -> &Measured {
+    record.measured.as_ref().unwrap_or_else(|| panic!("{:?}", record.outcome))
+}
+
+#[test]
+fn what_is_killed_goes_on_where_it_was_and_applies_every_event_once() {
+    let place = Place::with(KILLS);
+    pollpush(place.run_arguments()).expect_code(&[0, 4]);
+    let run = Run::open(&place.only_run()).unwrap();
+    assert_eq!(run.records.len(), 6);
+    for record in &run.records {
+        let name = &record.strategy.name;
+        let measured = measured(record);
+        let lives = &measured.subscriber.lives;
+        assert_eq!(lives.len(), 3, "{name}");
+        for (place, life) in (0..).zip(lives) {
+            let planned = 1_000_000_000 * (1 + place);
+            assert!(life.killed >= planned && life.ready >= planned + 300_000_000, "{name}");
+        }
+        let events = measured.events;
+        assert_eq!(events.emitted, 200, "{name}");
+        let ledger = run.ledger(record).unwrap().unwrap();
+        // One row a delivery owed: whatever arrived twice was applied once.
+        assert_eq!(ledger.rows() as u64, 220, "{name}");
+        if name == "webhook, not retried" {
+            assert!(events.lost > 0, "{name}: {events:?}");
+            assert!(measured.source.whole.dead_lettered >= events.lost, "{name}");
+        } else {
+            assert_eq!(events.lost, 0, "{name}: {events:?}");
+        }
+        if measured.source.whole.dead_lettered == 0 && name.starts_with("webhook") {
+            assert!(measured.source.whole.retried > 0, "{name}");
+        }
+    }
+    let summary = std::fs::read_to_string(place.only_run().join("summary.json")).unwrap();
+    let summary: Value = serde_json::from_str(&summary).unwrap();
+    for strategy in summary["points"][0]["strategies"].as_array().unwrap() {
+        assert_eq!(strategy["cpu"]["subscriber"], Value::Null, "its count died with it");
+        assert_eq!(strategy["recovery"][0]["times"], 3, "{strategy}");
+    }
+    assert!(place.only_run().join("charts/recovery.svg").exists());
+}
+
+/// Both sides stand still in turn.
+const PAUSES: &str = r#"
+title = "Standing still"
+
+[events]
+rate = "40/s"
+
+[run]
+warm-up  = "500ms"
+duration = "4s"
+
+[[fault]]
+at   = "1s"
+for  = "500ms"
+who  = "source"
+what = "pause"
+
+[[fault]]
+at   = "2500ms"
+for  = "500ms"
+who  = "subscriber"
+what = "pause"
+
+[[strategy]]
+name      = "poll"
+mechanism = "poll"
+every     = "50ms"
+
+[[strategy]]
+name      = "webhook"
+mechanism = "webhook"
+"#;
+
+#[test]
+fn what_stands_still_is_late_and_loses_nothing() {
+    let place = Place::with(PAUSES);
+    pollpush(place.run_arguments()).expect_code(&[0, 4]);
+    let run = Run::open(&place.only_run()).unwrap();
+    for record in &run.records {
+        let (name, events) = (&record.strategy.name, measured(record).events);
+        assert_eq!(events.lost, 0, "{name}: {events:?}");
+        let ledger = run.ledger(record).unwrap().unwrap();
+        for (from, until) in [(1_000, 1_500), (2_500, 3_000)] {
+            let [from, until] = [from, until].map(|at: u64| at * 1_000_000);
+            let rows = (0..ledger.rows()).filter(|row| (from..until).contains(&ledger.due[*row]));
+            // The signal may come late, but the end is when it should be.
+            let latest = rows.filter_map(|row| ledger.usable[row]?.checked_sub(ledger.due[row]));
+            assert!(latest.max() > Some(50_000_000), "{name}: nothing stood still at {from}");
+        }
+    }
+}
