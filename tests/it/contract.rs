@@ -37,7 +37,7 @@ pub(crate) const EVENTS: u64 = 200;
 pub(crate) const SUBSCRIBERS: u32 = 3;
 
 /// Longer than anything here can take on a loaded machine.
-pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(2);
 
 /// Settings to try a mechanism with: the least a scenario must write, and its variations.
 fn variations(mechanism: &str) -> Vec<Value> {

@@ -429,7 +429,7 @@ async fn honest() -> (SocketAddr, Arc<AtomicU64>, JoinSet<()>) {
 
 #[tokio::test]
 async fn a_hostile_receiver_takes_nothing_from_the_others() {
-    const EVENTS: u64 = 20;
+    const EVENTS: u64 = 5;
     let mut source = Source::start(&["webhook"], 64, Line::default()).await;
     let dial = Line::default().dial(source.lane.address, DEADLINE);
     let mut client = Client::new(ClientKind::Hyper, dial).unwrap();
