@@ -11,6 +11,8 @@ use crate::affinity::Placement;
 use crate::aim::Aims;
 use crate::delivery::contract::Strategy;
 use crate::fault::Fault;
+use crate::network::asked::Network;
+use crate::network::tier::{Choice, NoTier, Offer};
 use crate::scenario::{NamedStrategy, Scenario, ScenarioPoint, TRIAL_OVERHEAD, TraceFile};
 use crate::schedule::{Arrivals, random_stream};
 use crate::stopping::{FEWEST_BLOCKS, StoppingRule};
@@ -79,8 +81,9 @@ pub struct Point {
     pub placement: Option<Placement>,
     /// How long before each event the pacer spins.
     pub spin: Duration,
-    /// The round trip injected into every connection, if one is.
-    pub rtt: Option<Duration>,
+    /// What lies between source and subscribers; its tier is the one that is taken, once that is
+    /// known, see [`Plan::make_paths`].
+    pub network: Network,
     /// The strategies compared, in the scenario's order.
     pub strategies: Vec<PlannedStrategy>,
 }
@@ -222,14 +225,14 @@ fn resolved(point: &ScenarioPoint) -> Point {
         pin: point.pin,
         placement: None,
         spin: point.spin,
-        rtt: point.rtt,
+        network: point.network.clone(),
         strategies: point.strategies.iter().map(strategy).collect(),
     }
 }
 
 /// What a strategy's closed form expects of one window.
 fn predicted(point: &ScenarioPoint, named: &NamedStrategy) -> Option<Prediction> {
-    let theory = named.strategy.theory().filter(|_| named.link.rate_limit.is_none())?;
+    let theory = theory(named.strategy.as_ref(), &named.link, &point.network)?;
     Some(theory.form().predict(&Conditions {
         rate: point.events.rate,
         arrivals: point.events.arrivals.clone(),
@@ -238,12 +241,20 @@ fn predicted(point: &ScenarioPoint, named: &NamedStrategy) -> Option<Prediction>
         drain: point.drain,
         subscribers: named.subscribers,
         exchange: ASSUMED_EXCHANGE,
-        rtt: point.rtt,
+        rtt: point.network.round_trip(),
         server: Duration::ZERO,
         set_up: named.link.set_up(),
         request_way: None,
         dialling: named.link.dialling(),
     }))
+}
+
+/// The closed form that describes a strategy. A client that is told to wait keeps no beat of its
+/// own, so there is none under a rate limit; nor over a path that does more than delay, where some
+/// packets take longer than others; nor on connections that do not behave as usual.
+fn theory(strategy: &dyn Strategy, link: &Link, network: &Network) -> Option<Theory> {
+    let described = link.rate_limit.is_none() && link.is_usual() && network.only_delays();
+    strategy.theory().filter(|_| described)
 }
 
 impl PlannedStrategy {
@@ -253,11 +264,10 @@ impl PlannedStrategy {
         Arc::clone(&self.strategy).in_process().is_some()
     }
 
-    /// The closed form that describes it. A client that is told to wait keeps no beat of its
-    /// own, so there is none under a rate limit.
+    /// The closed form that describes it over a path, if one does.
     #[must_use]
-    pub fn theory(&self) -> Option<Theory> {
-        self.strategy.theory().filter(|_| self.link.rate_limit.is_none())
+    pub fn theory(&self, network: &Network) -> Option<Theory> {
+        theory(self.strategy.as_ref(), &self.link, network)
     }
 
     /// Every setting as the scenario could write it: the mechanism's and the link's.
@@ -284,6 +294,24 @@ impl Plan {
             point.placement = Placement::over(cpus, strategies, at_once);
             point.placement.is_some()
         })
+    }
+
+    /// Chooses how the path of every distant point is made, of what this machine offers; returns
+    /// the choices, each once.
+    ///
+    /// # Errors
+    ///
+    /// When a point's path cannot be made here.
+    pub fn make_paths(&mut self, offer: &Offer) -> Result<Vec<Choice>, NoTier> {
+        let mut choices: Vec<Choice> = Vec::new();
+        for point in self.points.iter_mut().filter(|point| point.network.is_distant()) {
+            let choice = offer.choose(&point.network)?;
+            point.network.tier = Some(choice.tier);
+            if !choices.contains(&choice) {
+                choices.push(choice);
+            }
+        }
+        Ok(choices)
     }
 
     /// The fewest blocks at each point.
@@ -330,6 +358,12 @@ impl Plan {
     }
 }
 
+/// Round trips that measuring raw sockets over a path takes.
+const CALIBRATION_ROUND_TRIPS: u32 = 60;
+
+/// The longest that it takes beyond what it takes on loopback.
+const LONGEST_CALIBRATION: Duration = Duration::from_secs(7);
+
 /// The exchange assumed where none was measured yet: loopback takes about this long.
 const ASSUMED_EXCHANGE: Duration = Duration::from_micros(100);
 
@@ -350,7 +384,9 @@ impl Point {
     /// What a trial of these strategies is expected to take, start and end included.
     fn wall_time(&self, strategies: &[usize]) -> Duration {
         let drains = strategies.iter().map(|strategy| self.expected_drain(*strategy));
-        TRIAL_OVERHEAD + self.warm_up + self.window + drains.max().unwrap_or_default()
+        // Raw sockets are measured over the path too: twenty round trips, and as many of two.
+        let calibrating = (CALIBRATION_ROUND_TRIPS * self.network.rtt).min(LONGEST_CALIBRATION);
+        TRIAL_OVERHEAD + calibrating + self.warm_up + self.window + drains.max().unwrap_or_default()
     }
 
     /// How long the last event of a window is expected to be under way.

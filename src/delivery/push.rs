@@ -21,7 +21,7 @@ use crate::units::nanoseconds;
 use crate::wire::client::{Client, ClientKind, Dial};
 use crate::wire::retry::{Anchor, Jitter, RetryPolicy, Schedule, TimeScale};
 use crate::wire::signature::{Scheme, SigningKey, Verifier};
-use crate::wire::socket::bind_loopback;
+use crate::wire::socket::bind;
 use crate::wire::tally::Outcome;
 
 /// The most connections a subscriber's webhooks may use.
@@ -267,7 +267,7 @@ impl Pushing {
         take: Take,
     ) -> Result<(), DeliveryError> {
         let socket = |source| DeliveryError::Socket { doing: "listening for webhooks", source };
-        let listener = bind_loopback().await.map_err(socket)?;
+        let listener = bind(post.line.address).await.map_err(socket)?;
         let address = listener.local_addr().map_err(socket)?;
         let (scheme, url_scheme) = (self.sign.scheme(), post.line.scheme());
         let secrets: Vec<Option<String>> =

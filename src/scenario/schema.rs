@@ -7,10 +7,11 @@ use serde_json::{Map, Value, json};
 use crate::aim::{Objective, Prices};
 use crate::delivery::MECHANISMS;
 use crate::delivery::contract::Mechanism;
+use crate::network::asked::Written as WrittenNetwork;
 use crate::scenario::arrivals::{SHAPES, Shape, TRACE};
 use crate::scenario::limits::MOST_STRATEGIES;
 use crate::scenario::sections::{
-    EventsHead, Heading, Network, Run, StrategyHead, Threshold, default_arrivals,
+    EventsHead, Heading, Run, StrategyHead, Threshold, default_arrivals,
 };
 use crate::wire::link::Link;
 
@@ -58,7 +59,7 @@ pub fn schema() -> Schema {
             "type": "object",
             "oneOf": events,
         },
-        "network": generator.subschema_for::<Network>(),
+        "network": generator.subschema_for::<WrittenNetwork>(),
         "run": generator.subschema_for::<Run>(),
         "strategy": {
             "description": "The strategies compared.",

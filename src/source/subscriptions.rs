@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::uri::PathAndQuery;
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::event::Payload;
+use crate::network::namespace::is_of_a_path;
 use crate::source::dispatch::DeadLetter;
 use crate::source::log::LogReader;
 use crate::wire::body;
@@ -109,6 +110,8 @@ pub struct Subscriptions {
     entries: Arc<Mutex<Entries>>,
     /// The scheme that receivers' URLs have.
     scheme: &'static str,
+    /// Where this end listens.
+    own: IpAddr,
     changes: mpsc::UnboundedSender<Change>,
 }
 
@@ -121,8 +124,12 @@ struct Entries {
 impl Subscriptions {
     /// None yet; changes are told to the dispatcher.
     #[must_use]
-    pub fn new(scheme: &'static str, changes: mpsc::UnboundedSender<Change>) -> Subscriptions {
-        Subscriptions { entries: Arc::default(), scheme, changes }
+    pub fn new(
+        scheme: &'static str,
+        own: IpAddr,
+        changes: mpsc::UnboundedSender<Change>,
+    ) -> Subscriptions {
+        Subscriptions { entries: Arc::default(), scheme, own, changes }
     }
 
     /// Whether a webhook is still registered.
@@ -151,7 +158,7 @@ impl Subscriptions {
     fn add(&self, registration: &Registration, log: &LogReader) -> Reply {
         let unusable = |detail: &str| Reply::problem(StatusCode::UNPROCESSABLE_ENTITY, detail);
         let scheme = self.scheme;
-        let Some((peer, path)) = target(&registration.url, scheme) else {
+        let Some((peer, path)) = target(&registration.url, scheme, self.own) else {
             let must = "ADDRESS:PORT/PATH with a loopback address";
             return unusable(&format!("`url` must be {scheme}://{must}"));
         };
@@ -219,21 +226,29 @@ async fn register(
 
 /// Where a URL points, if it is one a webhook may be posted to.
 ///
-/// Only loopback addresses, written as addresses: no name is resolved, so none can be
-/// resolved to another address later.
-fn target(url: &str, scheme: &str) -> Option<(SocketAddr, PathAndQuery)> {
+/// Only loopback addresses, and from the end of a path those at its other end, written as
+/// addresses: no name is resolved, so none can be resolved to another address later.
+fn target(url: &str, scheme: &str, own: IpAddr) -> Option<(SocketAddr, PathAndQuery)> {
     let uri: Uri = url.parse().ok()?;
     let authority = uri.authority().filter(|authority| !authority.as_str().contains('@'))?;
     let peer: SocketAddr = authority.as_str().parse().ok()?;
     let path = uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
-    (uri.scheme_str() == Some(scheme) && peer.ip().is_loopback()).then_some((peer, path))
+    let near = peer.ip().is_loopback() || (is_of_a_path(own) && is_of_a_path(peer.ip()));
+    (uri.scheme_str() == Some(scheme) && near).then_some((peer, path))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Registration, target};
+    use super::Registration;
     use crate::event::Payload;
     use crate::wire::signature::Scheme;
+    use crate::wire::socket::LOOPBACK;
+    use http::uri::PathAndQuery;
+    use std::net::SocketAddr;
+
+    fn target(url: &str, scheme: &str) -> Option<(SocketAddr, PathAndQuery)> {
+        super::target(url, scheme, LOOPBACK)
+    }
 
     #[test]
     fn only_loopback_addresses_are_targets() {
@@ -249,12 +264,21 @@ mod tests {
             "http://127.0.0.1/",
             "http://user@127.0.0.1:80/",
             "http://0.0.0.0:80/",
+            "http://198.18.0.2:80/",
             "ftp://127.0.0.1:21/",
             "127.0.0.1:80",
             "",
         ] {
             assert_eq!(target(refused, "http"), None, "{refused}");
         }
+    }
+
+    #[test]
+    fn the_other_end_of_a_path_is_a_target_from_an_end_of_it_only() {
+        let from_an_end = |url| super::target(url, "http", [198, 18, 0, 1].into());
+        assert!(from_an_end("http://198.18.0.2:8080/hooks/0").is_some());
+        assert_eq!(from_an_end("http://198.19.0.2:8080/"), None);
+        assert_eq!(from_an_end("http://192.168.1.1:80/"), None);
     }
 
     fn registration(sign: Option<Scheme>, secret: &[&str]) -> Registration {

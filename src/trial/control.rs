@@ -13,6 +13,9 @@ use tokio_util::codec::{Framed, LinesCodec};
 use crate::clock::Moment;
 use crate::counts::{Counts, TlsSession};
 use crate::fault::Fault;
+use crate::network::asked::Network;
+use crate::network::namespace::End;
+use crate::network::traffic::Traffic;
 use crate::record::limit::Calibration;
 use crate::record::trial::WindowUse;
 use crate::schedule::Arrivals;
@@ -23,7 +26,7 @@ use crate::wire::link::Link;
 use crate::wire::tls::Credentials;
 
 /// The version of this conversation; both ends must speak the same.
-pub const PROTOCOL: u32 = 4;
+pub const PROTOCOL: u32 = 5;
 
 /// The longest message, in bytes.
 pub const LONGEST_MESSAGE: usize = 1 << 20;
@@ -35,7 +38,9 @@ pub enum ToWorker {
     /// Be the source.
     Source(SourceAssignment),
     /// Be the subscribers of one strategy.
-    Subscriber(SubscriberAssignment),
+    Subscriber(Box<SubscriberAssignment>),
+    /// Be the paths between them.
+    Network(NetworkAssignment),
     /// Answer messages of this size that the source sends over raw sockets, until it has sent
     /// the last one.
     Echo {
@@ -92,6 +97,9 @@ pub struct SourceAssignment {
     pub spin: Duration,
     /// One lane for each.
     pub strategies: Vec<StrategyAssignment>,
+    /// The end of the paths to enter; the process stays where it is, if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<End>,
     /// The CPU to stay on; any, if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu: Option<u32>,
@@ -114,8 +122,8 @@ pub struct StrategyAssignment {
     pub place: Place,
     /// How both sides converse.
     pub link: Link,
-    /// The round trip injected into every connection.
-    pub rtt: Option<Duration>,
+    /// What lies between the two sides.
+    pub network: Network,
     /// What this worker shows and whom it trusts; there if exchanges go over TLS.
     pub credentials: Option<Credentials>,
     /// The secrets that both sides of the strategy share.
@@ -129,6 +137,9 @@ pub struct SubscriberAssignment {
     pub strategy: StrategyAssignment,
     /// Where the strategy's lane listens.
     pub source: SocketAddr,
+    /// The end of the path to enter; the process stays where it is, if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<End>,
     /// Seed of everything random about the subscribers.
     pub seed: u64,
     /// The CPU to stay on; any, if there is none.
@@ -136,6 +147,17 @@ pub struct SubscriberAssignment {
     pub cpu: Option<u32>,
     /// What is made to go wrong on purpose.
     pub fault: Option<Fault>,
+}
+
+/// What the process that makes the paths needs to know.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct NetworkAssignment {
+    /// What is asked of every path, and the tier to make it with.
+    pub network: Network,
+    /// How many there are: one for each strategy of the trial.
+    pub paths: u8,
+    /// Seed of jitter and losses.
+    pub seed: u64,
 }
 
 /// What a worker says.
@@ -148,6 +170,18 @@ pub enum FromWorker {
     Ready {
         /// Where the lanes listen; empty from subscribers.
         lanes: Vec<SocketAddr>,
+    },
+    /// The paths are made: where their ends are.
+    Paths {
+        /// The source's end of all of them.
+        source: End,
+        /// The subscribers' end of each.
+        subscribers: Vec<End>,
+    },
+    /// What crossed the paths.
+    Traffic {
+        /// One for each path.
+        paths: Vec<Traffic>,
     },
     /// Messages over raw sockets are answered here, or cannot be, for this reason.
     Echoing {

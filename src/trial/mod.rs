@@ -9,6 +9,8 @@ pub mod coordinator;
 pub mod crew;
 mod machine_watch;
 mod mischief;
+mod network_worker;
+mod paths;
 pub mod rows;
 pub mod run;
 pub mod source_worker;

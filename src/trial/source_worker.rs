@@ -12,6 +12,7 @@ use crate::delivery::contract::{DeliveryError, Half, Strategy};
 use crate::event::Encoder;
 use crate::fault::Fault;
 use crate::meter;
+use crate::network::way::Direction;
 use crate::promise::Promise;
 use crate::record::trial::WindowUse;
 use crate::schedule::{Arrivals, DueOffsets, LARGEST_TRACE, TraceError};
@@ -20,7 +21,7 @@ use crate::source::lane::{self, Contents, LaneThread, LaneUse, SourceHalf, Windo
 use crate::source::log::{LogReader, event_log};
 use crate::source::pacer::Pacer;
 use crate::subscriber::inbox::Inbox;
-use crate::trial::calibration::hear_after_calibration;
+use crate::trial::calibration::{Role, hear_after_calibration};
 use crate::trial::control::{
     Control, FromWorker, LaneReport, SourceAssignment, SourceReport, StrategyAssignment,
     SubscriberReport, ToWorker,
@@ -32,7 +33,7 @@ use crate::trial::worker::{
     Timetable, WorkerError, attending, line, out_of_turn, restore, send_rows,
 };
 use crate::wire::routes::Routes;
-use crate::wire::socket::bind_loopback;
+use crate::wire::socket::bind;
 
 type Lane = LaneThread<DeliveryError>;
 
@@ -58,7 +59,7 @@ pub(crate) async fn run(
     let addresses = lanes.iter().map(|lane| lane.address).collect();
     control.say(&FromWorker::Ready { lanes: addresses }).await?;
 
-    let (heard, _calibrating) = hear_after_calibration(control, Some(&assignment)).await?;
+    let (heard, _calibrating) = hear_after_calibration(control, Role::Source(&assignment)).await?;
     let times = match heard {
         ToWorker::Start { epoch, from, until } => {
             pacer.start(epoch);
@@ -170,11 +171,10 @@ async fn start_lanes(
         let (doing, subscribers) = doing(restore(assigned)?, assigned, assignment);
         in_process.extend(subscribers);
         let writer = EventWriter::new(Encoder::new(assignment.payload), wall);
-        let listener = bind_loopback().await.map_err(WorkerError::system("binding a lane"))?;
-        let (contents, line) = (
-            Contents { log: log.clone(), writer, seed: assignment.seed },
-            line(assigned, assignment.fault)?.guarded(&assigned.keyring),
-        );
+        let line = line(assigned, assignment.end.as_ref(), Direction::Up, assignment.fault)?
+            .guarded(&assigned.keyring);
+        let listener = bind(line.address).await.map_err(WorkerError::system("binding a lane"))?;
+        let contents = Contents { log: log.clone(), writer, seed: assignment.seed };
         let lane = LaneThread::start(&assigned.name, listener, contents, line, doing)
             .map_err(WorkerError::system("starting a lane"))?;
         lanes.push(lane);

@@ -1,6 +1,7 @@
 //! The worker that is the subscribers of one strategy.
 
 use std::io;
+use std::net::IpAddr;
 
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
@@ -12,13 +13,14 @@ use crate::delivery::contract::DeliveryError;
 use crate::event::Sequence;
 use crate::fault::Fault;
 use crate::meter;
+use crate::network::way::Direction;
 use crate::promise::Promise;
 use crate::record::trial::WindowUse;
 use crate::source::lane::Window;
 use crate::subscriber::inbox::Inbox;
 use crate::subscriber::post::{Epoch, Post, Readiness};
 use crate::timer::Timer;
-use crate::trial::calibration::hear_after_calibration;
+use crate::trial::calibration::{Role, hear_after_calibration};
 use crate::trial::control::{
     Control, FromWorker, SubscriberAssignment, SubscriberReport, ToWorker,
 };
@@ -43,11 +45,12 @@ pub(crate) async fn run(
     assignment: SubscriberAssignment,
 ) -> Result<(), WorkerError> {
     let (fault, seed) = (assignment.fault, assignment.seed);
-    let Started { mut running, inbox, tally, promise, epoch_known, readied } = start(assignment)?;
+    let Started { mut running, inbox, tally, address, promise, epoch_known, readied } =
+        start(assignment)?;
     await_readiness(control, &mut running, readied).await?;
     control.say(&FromWorker::Ready { lanes: Vec::new() }).await?;
 
-    let (heard, _calibrating) = hear_after_calibration(control, None).await?;
+    let (heard, _calibrating) = hear_after_calibration(control, Role::Subscriber(address)).await?;
     let times = match heard {
         ToWorker::Start { epoch, from, until } => {
             // A half that has ended already is noticed by `running` just below.
@@ -101,16 +104,17 @@ struct Started {
     running: Running,
     inbox: Inbox,
     tally: Tally,
+    address: IpAddr,
     promise: Promise,
     epoch_known: watch::Sender<Option<Moment>>,
     readied: oneshot::Receiver<()>,
 }
 
 fn start(assignment: SubscriberAssignment) -> Result<Started, WorkerError> {
-    let SubscriberAssignment { strategy: assigned, source, fault, seed, .. } = assignment;
+    let SubscriberAssignment { strategy: assigned, source, end, fault, seed, .. } = assignment;
     let inbox = Inbox::harmed(assigned.subscribers, fault, assigned.place, seed);
-    let line = line(&assigned, fault)?.presenting(&assigned.keyring);
-    let tally = line.tally.clone();
+    let line = line(&assigned, end.as_ref(), Direction::Down, fault)?.presenting(&assigned.keyring);
+    let (tally, address) = (line.tally.clone(), line.address);
     let (epoch_known, epoch) = Epoch::channel();
     let (ready, readied) = Readiness::channel();
     let stop = CancellationToken::new();
@@ -129,7 +133,7 @@ fn start(assignment: SubscriberAssignment) -> Result<Started, WorkerError> {
     let mut half = JoinSet::new();
     half.spawn(strategy.subscriber(post));
     let running = Running { name: assigned.name, half, stop };
-    Ok(Started { running, inbox, tally, promise, epoch_known, readied })
+    Ok(Started { running, inbox, tally, address, promise, epoch_known, readied })
 }
 
 /// Waits, when it is told to, until everything that can arrive has.

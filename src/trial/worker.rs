@@ -14,17 +14,23 @@ use crate::delivery::MECHANISMS;
 use crate::delivery::contract::{DeliveryError, Strategy};
 use crate::fault::Fault;
 use crate::meter;
+use crate::network::namespace::{End, enter};
+use crate::network::tier::Tier;
+use crate::network::way::Direction;
 use crate::record::trial::WindowUse;
 use crate::source::lane::{LaneError, Window};
 use crate::timer::Timer;
 use crate::trial::control::{
     Control, ControlError, FromWorker, Hello, PROTOCOL, StrategyAssignment, ToWorker,
 };
+use crate::trial::mischief::harmed;
 use crate::trial::rows::{Row, pieces};
 use crate::trial::witness::Witness;
-use crate::trial::{source_worker, subscriber_worker};
+use crate::trial::{network_worker, source_worker, subscriber_worker};
 use crate::units::nanoseconds;
+use crate::wire::delay::Delay;
 use crate::wire::link::Line;
+use crate::wire::socket::LOOPBACK;
 use crate::wire::tls::TlsError;
 
 /// How long a worker tries to reach its coordinator.
@@ -132,13 +138,16 @@ async fn serve(control: &mut Control, token: String, index: u32) -> Result<(), W
     let hello = Hello { protocol: PROTOCOL, token, index, time_namespace };
     control.say(&FromWorker::Hello(hello)).await?;
     match control.hear().await? {
+        ToWorker::Network(assignment) => network_worker::run(control, assignment).await?,
         ToWorker::Source(assignment) => {
+            go_to(assignment.end.as_ref())?;
             stay_on(assignment.cpu)?;
             source_worker::run(control, assignment).await?;
         }
         ToWorker::Subscriber(assignment) => {
+            go_to(assignment.end.as_ref())?;
             stay_on(assignment.cpu)?;
-            subscriber_worker::run(control, assignment).await?;
+            subscriber_worker::run(control, *assignment).await?;
         }
         other => return Err(out_of_turn(&other)),
     }
@@ -148,6 +157,13 @@ async fn serve(control: &mut Control, token: String, index: u32) -> Result<(), W
         Err(error) => Err(error.into()),
         Ok(other) => Err(out_of_turn(&other)),
     }
+}
+
+/// Moves the process to an end of a path, if there is one; before it starts any thread. The
+/// control channel stays open: a socket keeps its namespace.
+fn go_to(end: Option<&End>) -> Result<(), WorkerError> {
+    let Some(end) = end else { return Ok(()) };
+    enter(&end.namespace).map_err(WorkerError::system("entering the network namespace of a path"))
 }
 
 /// Keeps the process on a CPU, if one is named; before it starts any thread.
@@ -187,14 +203,23 @@ pub(crate) fn restore(
     })
 }
 
-/// This worker's end of a strategy's link.
+/// This worker's end of a strategy's link; `inward` is where bytes come from that it receives.
 pub(crate) fn line(
     assignment: &StrategyAssignment,
+    end: Option<&End>,
+    inward: Direction,
     fault: Option<Fault>,
 ) -> Result<Line, WorkerError> {
-    let short = fault == Some(Fault::ShortRoundTrip);
-    let rtt = assignment.rtt.map(|rtt| if short { rtt.mul_f64(0.8) } else { rtt });
-    let line = Line { fault, ..Line::new(assignment.link.clone()).delayed(rtt) };
+    let network = &assignment.network;
+    let in_program = network.tier == Some(Tier::Sockets);
+    let delay = in_program.then(|| Delay { network: harmed(network.clone(), fault), inward });
+    let line = Line {
+        fault,
+        address: end.map_or(LOOPBACK, |end| end.address),
+        congestion: network.congestion,
+        ..Line::new(assignment.link.clone()).delayed(delay)
+    };
+    line.options().check().map_err(WorkerError::system("preparing sockets"))?;
     Ok(line.secured(assignment.credentials.as_ref())?)
 }
 

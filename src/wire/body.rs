@@ -11,7 +11,7 @@ use crate::clock::{self, Moment};
 
 /// How long a client may take to send a request's body, from the end of its header on.
 ///
-/// The largest one accepted is a few kilobytes; over the longest injected round trip it takes a
+/// The largest one accepted is a few kilobytes; over the longest round trip it takes a
 /// few seconds.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -19,7 +19,7 @@ use crate::wire::connection::Connection;
 use crate::wire::integrator::Integrator;
 use crate::wire::link::HttpVersion;
 use crate::wire::pacing::Advice;
-use crate::wire::socket::CountedStream;
+use crate::wire::socket::{CountedStream, SocketOptions};
 use crate::wire::tally::{Outcome, Tally};
 use crate::wire::tls::Dialler;
 
@@ -52,6 +52,8 @@ pub struct Dial {
     pub presenter: Presenter,
     /// The longest an exchange may take, dialling included.
     pub timeout: Duration,
+    /// How TCP behaves.
+    pub options: SocketOptions,
     /// What counts connections, bytes and time.
     pub tally: Tally,
 }
@@ -68,7 +70,8 @@ impl Dial {
     pub async fn connect(&self) -> Result<Stream, ExchangeError> {
         let unreachable = |source| ExchangeError::Unreachable { peer: self.peer, source };
         let stream = TcpStream::connect(self.peer).await.map_err(unreachable)?;
-        let stream = CountedStream::new(stream, self.tally.clone()).map_err(unreachable)?;
+        let stream =
+            CountedStream::new(stream, self.tally.clone(), self.options).map_err(unreachable)?;
         match &self.tls {
             None => Ok(Either::Left(stream)),
             Some(tls) => match tls.connect(self.peer, stream, &self.tally).await {

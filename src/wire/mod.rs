@@ -9,7 +9,7 @@ pub mod auth;
 pub mod body;
 pub mod client;
 pub mod connection;
-mod delay;
+pub mod delay;
 pub mod event_stream;
 pub mod guard;
 pub mod integrator;

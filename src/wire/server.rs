@@ -30,12 +30,6 @@ use crate::wire::socket::CountedStream;
 use crate::wire::tally::{Outcome, Tally};
 use crate::wire::tasks::Tasks;
 
-/// How long a connection may take to send a request's header, waiting for it included.
-///
-/// So it is also the idle time-out of a kept-alive connection: 75 s is what nginx ships with
-/// (`keepalive_timeout`). A client that polls less often reconnects for each poll.
-pub const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
-
 /// How long open exchanges may take to finish after the server was told to stop.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -73,6 +67,7 @@ async fn serve_at_most(
     stop: CancellationToken,
 ) -> io::Result<()> {
     let mut open = JoinSet::new();
+    let mut number = 0;
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
@@ -83,7 +78,10 @@ async fn serve_at_most(
             accepted = listener.accept() => match accepted {
                 Ok(_) if open.len() >= most => line.tally.exchanged(Outcome::Failed),
                 Ok((stream, _peer)) => {
-                    open.spawn(attend(stream, routes.clone(), line.clone(), stop.clone()));
+                    let attended =
+                        attend(stream, number, routes.clone(), line.clone(), stop.clone());
+                    open.spawn(attended);
+                    number += 1;
                 }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => return Err(error),
@@ -106,15 +104,22 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// Attends to one connection, over the injected round trip if there is one.
-async fn attend(stream: TcpStream, routes: Routes, line: Line, stop: CancellationToken) {
-    let Ok(stream) = CountedStream::new(stream, line.tally.clone()) else {
+/// Attends to one connection, over a delay line if there is one.
+async fn attend(
+    stream: TcpStream,
+    number: u32,
+    routes: Routes,
+    line: Line,
+    stop: CancellationToken,
+) {
+    let Ok(stream) = CountedStream::new(stream, line.tally.clone(), line.options()) else {
         return;
     };
-    match line.rtt {
+    match &line.delay {
         None => secure(stream, routes, line, stop).await,
-        Some(rtt) => {
-            let Ok((near, carrying)) = delayed(stream, Path::new(rtt, clock::now())) else {
+        Some(delay) => {
+            let path = Path::new(delay, clock::now(), number);
+            let Ok((near, carrying)) = delayed(stream, path) else {
                 return;
             };
             // A client that is gone is noticed by whoever answers it.
@@ -166,7 +171,8 @@ where
         HttpVersion::One => {
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
-                .header_read_timeout(HEADER_TIMEOUT)
+                // So long may a connection take to send a request's header, waiting for it included.
+                .header_read_timeout(line.link.idle_timeout)
                 .max_header_size(HEADER_LIMIT as usize)
                 .serve_connection(stream, service)
                 .with_upgrades();

@@ -28,6 +28,8 @@ mod kill;
 mod layers;
 /// What raw sockets take, and whose limit it is.
 mod limit;
+/// Paths of packets between source and subscribers.
+mod network;
 /// What a run keeps, read by the tools that its readers have.
 mod open_data;
 /// Processes on CPUs of their own.

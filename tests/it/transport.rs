@@ -1,4 +1,4 @@
-//! What lies between a client and a server: an injected round trip, TLS, HTTP/2, limits.
+//! What lies between a client and a server: a delay line, TLS, HTTP/2, limits.
 
 use std::time::Duration;
 

@@ -100,7 +100,7 @@ pub struct Dispatcher {
 #[must_use]
 pub fn with_webhooks(lane: &Lane, sending: Sending, routes: Routes) -> (Routes, Dispatcher) {
     let (sender, changes) = mpsc::unbounded_channel();
-    let subscriptions = Subscriptions::new(lane.line.scheme(), sender);
+    let subscriptions = Subscriptions::new(lane.line.scheme(), lane.line.address, sender);
     let letters = DeadLetters::default();
     let routes = with_subscriptions(routes, lane.log.clone(), subscriptions.clone());
     let routes = letters::with_dead_letters(routes, letters.clone(), subscriptions.clone());
