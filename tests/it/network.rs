@@ -64,7 +64,7 @@ tls         = true
 /// Whether paths of packets can be made here; says so where they cannot. They always can in
 /// `.ci/run`, which runs as root.
 #[expect(clippy::print_stderr, reason = "a test that is not made says so")]
-fn is_privileged() -> bool {
+pub(crate) fn is_privileged() -> bool {
     let Some(why) = Offer::of_this_machine().router else { return true };
     assert!(std::env::var_os("CI").is_none(), "no router can be made: {why}");
     eprintln!("skipped: no router can be made: {why}");

@@ -419,7 +419,7 @@ pub const CHECKS: &[CheckEntry] = &[
         limits: &[limits::LOST_ON_THE_WAY],
         proof: Proof::Fault {
             fault: Fault::LoseMore,
-            with: &["network.rtt=4ms", "network.loss=10%"],
+            with: &["network.rtt=4ms", "network.loss=5%"],
         },
         check: paths::lost_on_the_way,
     },
