@@ -338,12 +338,33 @@ pub struct Objective {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Measure")]
     pub minimise: Option<Measure>,
+    /// A swept setting along which the change of the strategy with the least of that measure is
+    /// searched for: of its values only those are measured that the search needs, such as
+    /// `events.rate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub search: Option<String>,
 }
 
 impl Objective {
     /// Every measure it names.
     pub fn measures(&self) -> impl Iterator<Item = Measure> {
         self.require.iter().map(|requirement| requirement.measure).chain(self.minimise)
+    }
+
+    /// Checks that a search leaves out no point that an expectation is about.
+    ///
+    /// # Errors
+    ///
+    /// When it may, with what to do about it.
+    pub fn reaches(&self, expectation: &Expectation) -> Result<(), AimError> {
+        match &self.search {
+            Some(path) if expectation.at.contains_key(path) => Err(AimError::new(
+                format!("the search along `{path}` may leave that point out"),
+                "expect it at all points, or leave out `search`",
+            )),
+            _ => Ok(()),
+        }
     }
 }
 

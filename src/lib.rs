@@ -11,6 +11,7 @@ pub mod units;
 pub mod measure;
 
 pub mod aim;
+pub mod search;
 pub mod stopping;
 
 pub mod digest;

@@ -15,6 +15,7 @@ use crate::network::asked::Network;
 use crate::network::tier::{Choice, NoTier, Offer};
 use crate::scenario::{NamedStrategy, Scenario, ScenarioPoint, TRIAL_OVERHEAD, TraceFile};
 use crate::schedule::{Arrivals, random_stream};
+use crate::search;
 use crate::stopping::{FEWEST_BLOCKS, StoppingRule};
 use crate::theory::prediction::{Prediction, Quantity};
 use crate::theory::{Conditions, Theory};
@@ -42,13 +43,15 @@ pub struct Plan {
     pub blocks: u32,
     /// When a point has blocks enough, unless their number is fixed.
     pub stopping: Option<StoppingRule>,
+    /// The points of each line along which a search goes; none without one.
+    pub search: Vec<search::Line>,
     /// What is wanted of the strategies.
     pub aims: Aims,
     /// The combinations of swept parameters, the first of them changing slowest; one without a
     /// sweep.
     pub points: Vec<Point>,
     /// The trials, in the order they run; with a stopping rule, the last blocks of a point may
-    /// not be needed.
+    /// not be needed, with a search whole points.
     pub trials: Vec<Trial>,
     /// What is made to go wrong on purpose, to prove that the checks notice.
     pub fault: Option<Fault>,
@@ -151,13 +154,20 @@ pub struct Expectation {
 
 /// Everything a run of the scenario will do.
 ///
-/// Points come in the order of the sweep and blocks in rising order within a point. A block is
+/// Points come in the order of the sweep, or of a search, and blocks in rising order within a point. A block is
 /// one trial side by side, or one trial a strategy, in random order either way. Block n has the same seed
 /// at every point, so that points differ in what was swept and not in luck.
 #[must_use]
 pub fn expand(scenario: &Scenario) -> Plan {
     let mut trials: Vec<Trial> = Vec::new();
-    for (place, point) in scenario.points.iter().enumerate() {
+    let search = lines(scenario);
+    let order: Vec<usize> = if search.is_empty() {
+        (0..scenario.points.len()).collect()
+    } else {
+        search.iter().flat_map(|line| search::order(line)).collect()
+    };
+    for place in order {
+        let point = &scenario.points[place];
         for block in 0..scenario.repeats {
             let sets = sets(scenario, place, block, point.strategies.len());
             for (position, strategies) in (0..).zip(sets) {
@@ -176,11 +186,19 @@ pub fn expand(scenario: &Scenario) -> Plan {
         layout: scenario.layout,
         blocks: scenario.repeats,
         stopping: scenario.stopping,
+        search,
         aims: scenario.aims.clone(),
         points: scenario.points.iter().map(resolved).collect(),
         trials,
         fault: None,
     }
+}
+
+/// The lines along which a scenario searches.
+fn lines(scenario: &Scenario) -> Vec<search::Line> {
+    let searched = scenario.aims.objective.as_ref().and_then(|wanted| wanted.search.as_deref());
+    let parameters: Vec<_> = scenario.points.iter().map(|point| &point.parameters).collect();
+    searched.and_then(|path| search::lines(path, &parameters)).unwrap_or_default()
 }
 
 /// The seed of a block: 53 random bits, so that every reader of JSON keeps it exactly.
@@ -320,15 +338,32 @@ impl Plan {
         if self.stopping.is_some() { FEWEST_BLOCKS } else { self.blocks }
     }
 
-    /// What the plan is expected to come to, if every block is run.
+    /// Whether less may be run than is planned.
     #[must_use]
-    pub fn estimate(&self) -> Estimate {
-        self.estimate_of(self.blocks)
+    pub fn may_end_early(&self) -> bool {
+        self.stopping.is_some() || !self.search.is_empty()
     }
 
-    /// What the first `blocks` blocks of every point are expected to come to.
+    /// What the plan is expected to come to, if every block of every point is run.
     #[must_use]
-    pub fn estimate_of(&self, blocks: u32) -> Estimate {
+    pub fn estimate(&self) -> Estimate {
+        self.estimate_of(|_| true)
+    }
+
+    /// What the plan is expected to come to, if every point stops as soon as it may, and a search
+    /// finds no change between the ends of its lines.
+    #[must_use]
+    pub fn least_estimate(&self) -> Estimate {
+        let blocks = self.fewest_blocks();
+        let needed = |point: usize| {
+            let ends = |line: &search::Line| [line.first(), line.last()].contains(&Some(&point));
+            self.search.is_empty() || self.search.iter().any(ends)
+        };
+        self.estimate_of(|trial| trial.block < blocks && needed(trial.point))
+    }
+
+    /// What some of the trials are expected to come to.
+    fn estimate_of(&self, run: impl Fn(&Trial) -> bool) -> Estimate {
         let mut estimate = Estimate {
             trials: 0,
             events: 0.0,
@@ -336,7 +371,7 @@ impl Plan {
             wall_time: Duration::ZERO,
             connections: 0,
         };
-        for trial in self.trials.iter().filter(|trial| trial.block < blocks) {
+        for trial in self.trials.iter().filter(|trial| run(trial)) {
             let point = &self.points[trial.point];
             estimate.trials += 1;
             estimate.events += point.events;
@@ -443,6 +478,22 @@ mechanism = 'webhook'
             .map(|text| Override { origin: "--set", text: (*text).to_owned() })
             .collect();
         expand(&parse("three.toml", SCENARIO, &given).expect("a scenario"))
+    }
+
+    #[test]
+    fn a_search_begins_with_the_ends_of_each_line() {
+        let swept = format!(
+            "{SCENARIO}[objective]\nminimise = 'requests.per_event'\nsearch = 'events.rate'\n[sweep]\n\
+             'events.rate' = ['1/s', '2/s', '4/s', '8/s', '16/s']\n'run.drain' = ['1s', '2s']\n"
+        );
+        let plan = expand(&parse("three.toml", &swept, &[]).expect("a scenario"));
+        assert_eq!(plan.search, [[0, 2, 4, 6, 8], [1, 3, 5, 7, 9]]);
+        let mut order: Vec<usize> = plan.trials.iter().map(|trial| trial.point).collect();
+        order.dedup();
+        assert_eq!(order, [0, 8, 4, 2, 6, 1, 9, 5, 3, 7]);
+        assert!(plan.trials.iter().zip(0..).all(|(trial, index)| trial.index == index));
+        let (least, most) = (plan.least_estimate(), plan.estimate());
+        assert_eq!((least.trials, most.trials), (4 * 40, 10 * 40));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A quantity that could not be understood, in words that name the remedy.
@@ -545,10 +546,42 @@ text_schema!(
     "A duration: a number and a unit, such as `250ms`, `8s` or `1h 30m`."
 );
 
+/// What the values of a swept parameter are counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ParameterUnit {
+    /// Events per second.
+    PerSecond,
+    /// A time.
+    Nanoseconds,
+    /// A size.
+    Bytes,
+    /// A plain number.
+    Number,
+}
+
+/// The values of a swept parameter as numbers above zero of one unit; `None` if they are none.
+#[must_use]
+pub fn on_one_scale(values: &[&str]) -> Option<(ParameterUnit, Vec<f64>)> {
+    type Read = fn(&str) -> Option<f64>;
+    let kinds: [(ParameterUnit, Read); 4] = [
+        (ParameterUnit::PerSecond, |text| Some(text.parse::<Rate>().ok()?.events_per_second())),
+        (ParameterUnit::Nanoseconds, |text| Some(nanoseconds(parse_duration(text).ok()?) as f64)),
+        (ParameterUnit::Bytes, |text| Some(text.parse::<Bytes>().ok()?.0 as f64)),
+        (ParameterUnit::Number, |text| text.parse::<f64>().ok().filter(|n| n.is_finite())),
+    ];
+    kinds.into_iter().find_map(|(unit, read)| {
+        let numbers: Option<Vec<f64>> = values.iter().map(|text| read(text)).collect();
+        let numbers = numbers?;
+        numbers.iter().all(|number| *number > 0.0).then_some((unit, numbers))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::{
-        BitRate, Bytes, Percentage, Precision, Rate, UnitError, format_duration, parse_duration,
+        BitRate, Bytes, ParameterUnit, Percentage, Precision, Rate, UnitError, format_duration,
+        on_one_scale, parse_duration,
     };
     use std::time::Duration;
 
@@ -649,5 +682,20 @@ mod tests {
             assert_eq!(parse_duration(text), Err(UnitError::NotADuration(text.into())), "{text}");
         }
         assert_eq!(parse_duration("169h"), Err(UnitError::DurationTooLong("169h".into())));
+    }
+
+    #[test]
+    fn swept_values_are_numbers_of_one_unit() {
+        for (values, unit, numbers_of) in [
+            (&["1/s", "30/min"][..], ParameterUnit::PerSecond, &[1.0, 0.5][..]),
+            (&["250ms", "1s"], ParameterUnit::Nanoseconds, &[250e6, 1e9]),
+            (&["1 KiB", "64 B"], ParameterUnit::Bytes, &[1024.0, 64.0]),
+            (&["1", "2.5"], ParameterUnit::Number, &[1.0, 2.5]),
+        ] {
+            assert_eq!(on_one_scale(values), Some((unit, numbers_of.to_vec())));
+        }
+        assert_eq!(on_one_scale(&["true", "false"]), None);
+        assert_eq!(on_one_scale(&["1/s", "1s"]), None);
+        assert_eq!(on_one_scale(&["0ms", "1s"]), None, "no logarithm");
     }
 }

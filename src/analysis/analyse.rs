@@ -103,12 +103,14 @@ pub fn analyse_asked(run: &Run, asked: &[Expectation]) -> Result<Analysis, Analy
     let aims = &run.manifest.aims;
     let prices = aims.prices.as_ref();
     let sound = verdict.status != VerdictStatus::Invalid;
-    let decision =
-        Judge::of(aims, floor, sound).map(|judge| judge.decide(&evidence, &run.manifest.points));
+    let planned: Vec<&PlannedPoint> =
+        run.manifest.searched_points().map(|(_, point)| point).collect();
+    let decision = Judge::of(aims, floor, sound)
+        .map(|judge| judge.decide(&evidence, &planned, run.manifest.points.len()));
     let costs = prices.map(|prices| costs(&evidence, prices));
     let [expected, asked] = [&aims.thresholds[..], asked]
         .map(|expectations| thresholds(expectations, &evidence, prices));
-    let conditions = (0_u32..).zip(&run.manifest.points).map(|(index, point)| {
+    let conditions = run.manifest.searched_points().map(|(index, point)| {
         conditions(point, run.records.iter().filter(|record| record.point == index))
     });
     let points = evidence.points.into_iter().zip(conditions).map(|(point, conditions)| {
@@ -159,7 +161,7 @@ pub(crate) fn gather_all(run: &Run) -> Result<(Evidence, Vec<PointFigures>), Ana
         noise_floor: run.manifest.noise_floor.clone(),
     };
     let mut figures = Vec::new();
-    for (index, point) in (0_u32..).zip(&run.manifest.points) {
+    for (index, point) in run.manifest.searched_points() {
         let mut strategies = Vec::new();
         let mut drawn = PointFigures {
             parameters: point.parameters.clone(),

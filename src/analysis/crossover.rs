@@ -10,17 +10,18 @@
 //! It is a crossover only if the two can be told apart to either side of it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::blocks::middle;
 use super::decide::sentences::crossing as crossing_sentence;
 use super::evidence::{Block, Evidence, PointEvidence, StrategyEvidence};
 use super::measure::{estimate, of_block, of_values};
 use super::model;
-use super::summary::{BreakEven, Crossover, ParameterUnit};
+use super::summary::{BreakEven, Crossover, Load};
 use crate::aim::Prices;
 use crate::measure::Measure;
 use crate::record::manifest::PlannedPoint;
-use crate::units::{Bytes, Rate, nanoseconds, parse_duration};
+use crate::units::{ParameterUnit, Rate, nanoseconds, on_one_scale};
 
 /// The parameter at which a block has a value of its own.
 const RATE: &str = "events.rate";
@@ -53,7 +54,7 @@ struct Pair {
 pub(crate) fn crossovers(
     measure: Measure,
     evidence: &Evidence,
-    planned: &[PlannedPoint],
+    planned: &[&PlannedPoint],
     prices: Option<&Prices>,
 ) -> Vec<Crossover> {
     let mut found = Vec::new();
@@ -83,13 +84,13 @@ fn least(measure: Measure, point: &PointEvidence, prices: Option<&Prices>) -> Op
 }
 
 /// Every line of the sweep, by parameter.
-fn lines<'a>(evidence: &'a Evidence, planned: &'a [PlannedPoint]) -> Vec<Line<'a>> {
+fn lines<'a>(evidence: &'a Evidence, planned: &[&'a PlannedPoint]) -> Vec<Line<'a>> {
     let Some(first) = evidence.points.first() else { return Vec::new() };
     let mut lines = Vec::new();
     for parameter in first.parameters.keys() {
         let values = evidence.points.iter().filter_map(|point| point.parameters.get(parameter));
         let values: Vec<&str> = values.map(String::as_str).collect();
-        let Some((unit, values)) = numbers(&values) else { continue };
+        let Some((unit, values)) = on_one_scale(&values) else { continue };
         let mut by_others: BTreeMap<BTreeMap<String, String>, Vec<Place<'a>>> = BTreeMap::new();
         for ((point, planned), value) in evidence.points.iter().zip(planned).zip(values) {
             let mut held = point.parameters.clone();
@@ -102,22 +103,6 @@ fn lines<'a>(evidence: &'a Evidence, planned: &'a [PlannedPoint]) -> Vec<Line<'a
         }));
     }
     lines
-}
-
-/// The values of a swept parameter as numbers above zero of one unit; `None` if they are none.
-pub(crate) fn numbers(values: &[&str]) -> Option<(ParameterUnit, Vec<f64>)> {
-    type Read = fn(&str) -> Option<f64>;
-    let kinds: [(ParameterUnit, Read); 4] = [
-        (ParameterUnit::PerSecond, |text| Some(text.parse::<Rate>().ok()?.events_per_second())),
-        (ParameterUnit::Nanoseconds, |text| Some(nanoseconds(parse_duration(text).ok()?) as f64)),
-        (ParameterUnit::Bytes, |text| Some(text.parse::<Bytes>().ok()?.0 as f64)),
-        (ParameterUnit::Number, |text| text.parse::<f64>().ok().filter(|n| n.is_finite())),
-    ];
-    kinds.into_iter().find_map(|(unit, read)| {
-        let numbers: Option<Vec<f64>> = values.iter().map(|text| read(text)).collect();
-        let numbers = numbers?;
-        numbers.iter().all(|number| *number > 0.0).then_some((unit, numbers))
-    })
 }
 
 /// Where two strategies cross; `None` if they cannot be told apart to either side of it, or one
@@ -143,8 +128,10 @@ fn cross(
     }
     let between = [line.places[pair.before - 1].value, line.places[pair.before].value];
     let middle_of = (between[0] * between[1]).sqrt().ln();
-    let of_blocks: Vec<BlockCrossing> =
-        blocks(&ratios).into_iter().map(|block| crossing(&block, middle_of)).collect();
+    let (numbers, of_blocks): (Vec<u32>, Vec<BlockCrossing>) = blocks(&ratios)
+        .into_iter()
+        .map(|(number, block)| (number, crossing(&block, middle_of)))
+        .unzip();
     let logs: Vec<f64> = of_blocks.iter().map(|crossing| crossing.log()).collect();
     let found = middle(&logs)?;
     if !found.median.is_finite() {
@@ -171,6 +158,7 @@ fn cross(
         break_even: (measure == Measure::RequestsPerEvent)
             .then(|| break_even(line, pair, ends))
             .flatten(),
+        load: load(line, pair, &numbers, &logs),
         note: note(found.interval.is_some(), ends.is_some(), without, often.count()),
         sentence: String::new(),
     };
@@ -228,15 +216,17 @@ fn rate(block: &Block, strategy: &StrategyEvidence) -> f64 {
     events / block.workload.window.as_secs_f64()
 }
 
-/// The blocks that have a ratio at every place of the line, each with its places and ratios.
-fn blocks(ratios: &[Vec<(u32, f64, f64)>]) -> Vec<Vec<(f64, f64)>> {
+/// The blocks that have a ratio at every place of the line, each with its number, places and
+/// ratios.
+fn blocks(ratios: &[Vec<(u32, f64, f64)>]) -> Vec<(u32, Vec<(f64, f64)>)> {
     let Some(first) = ratios.first() else { return Vec::new() };
     let whole = first.iter().filter_map(|(number, ..)| {
         let at = |place: &Vec<(u32, f64, f64)>| {
             let found = place.iter().find(|(block, ..)| block == number)?;
             Some((found.1, found.2))
         };
-        ratios.iter().map(at).collect()
+        let places: Option<Vec<(f64, f64)>> = ratios.iter().map(at).collect();
+        Some((*number, places?))
     });
     whole.collect()
 }
@@ -284,6 +274,55 @@ fn crossing(block: &[(f64, f64)], near: f64) -> BlockCrossing {
     }
 }
 
+/// The interval of the polls of one of the two: fixed along the line, or what the line is about.
+enum Period {
+    Fixed(Duration),
+    Swept,
+}
+
+fn period(line: &Line<'_>, pair: Pair) -> Option<Period> {
+    let of = |place: &Place<'_>| {
+        let form = |at: usize| place.planned.strategies[at].theory.as_ref()?.form().period();
+        form(pair.below).or_else(|| form(pair.above))
+    };
+    let [before, after] = [&line.places[pair.before - 1], &line.places[pair.before]];
+    let (first, second) = (of(before)?, of(after)?);
+    let is_swept = |place: &Place<'_>, period: Duration| {
+        line.unit == ParameterUnit::Nanoseconds
+            && (place.value - nanoseconds(period) as f64).abs() < 0.5
+    };
+    if first == second {
+        Some(Period::Fixed(first))
+    } else {
+        (is_swept(before, first) && is_swept(after, second)).then_some(Period::Swept)
+    }
+}
+
+/// Events that were due between two polls where each block crosses; `logs` are the logarithms of
+/// those places.
+fn load(line: &Line<'_>, pair: Pair, numbers: &[u32], logs: &[f64]) -> Option<Load> {
+    let period = period(line, pair)?;
+    let near = &line.places[pair.before].point.strategies[pair.below];
+    let of_block = |(number, log): (&u32, &f64)| {
+        let due = || {
+            let block = near.blocks.iter().find(|block| block.number == *number)?;
+            Some(rate(block, near))
+        };
+        match period {
+            Period::Fixed(period) if line.parameter == RATE => {
+                Some(log.exp() * period.as_secs_f64())
+            }
+            Period::Fixed(period) => Some(due()? * period.as_secs_f64()),
+            Period::Swept => Some(due()? * log.exp() / 1e9),
+        }
+    };
+    let loads: Vec<f64> = numbers.iter().zip(logs).map(of_block).collect::<Option<_>>()?;
+    let found = middle(&loads).filter(|found| found.median.is_finite() && found.median > 0.0)?;
+    let inside = |(low, high, _): &(f64, f64, f64)| *low > 0.0 && high.is_finite();
+    let interval = found.interval.filter(inside).map(|(low, high, _)| [low, high]);
+    Some(Load { value: found.median, interval })
+}
+
 /// Where the closed forms of both expect as many requests for each event.
 fn break_even(line: &Line<'_>, pair: Pair, interval: Option<[f64; 2]>) -> Option<BreakEven> {
     let (value, how) = if line.parameter == RATE {
@@ -308,17 +347,12 @@ fn break_even(line: &Line<'_>, pair: Pair, interval: Option<[f64; 2]>) -> Option
 
 /// What the break-even is as a multiple of the beat of a poll, where one of the two has one.
 fn beat(line: &Line<'_>, pair: Pair, value: f64) -> String {
-    let place = &line.places[pair.before];
-    let period = |at: usize| place.planned.strategies[at].theory.as_ref()?.form().period();
-    let Some(period) = period(pair.below).or_else(|| period(pair.above)) else {
-        return String::new();
-    };
-    let (rate, seconds) = if line.parameter == RATE {
-        (value, period.as_secs_f64())
-    } else if line.unit == ParameterUnit::Nanoseconds {
-        (place.planned.workload.rate.events_per_second(), value / 1e9)
-    } else {
-        return String::new();
+    let asked = line.places[pair.before].planned.workload.rate.events_per_second();
+    let (rate, seconds) = match period(line, pair) {
+        Some(Period::Fixed(period)) if line.parameter == RATE => (value, period.as_secs_f64()),
+        Some(Period::Fixed(period)) => (asked, period.as_secs_f64()),
+        Some(Period::Swept) => (asked, value / 1e9),
+        None => return String::new(),
     };
     format!(
         ": λT = {}, with {} events a second and a poll every {}",
@@ -366,13 +400,14 @@ fn of_forms(line: &Line<'_>, pair: Pair) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BlockCrossing, crossing, crossovers, numbers};
+    use super::{BlockCrossing, crossing, crossovers};
     use crate::analysis::evidence::Evidence;
     use crate::analysis::evidence::tests::evidence_of;
-    use crate::analysis::summary::{Crossover, ParameterUnit};
+    use crate::analysis::summary::Crossover;
     use crate::measure::Measure;
     use crate::record::manifest::PlannedPoint;
     use crate::record::sample::Sample;
+    use crate::units::ParameterUnit;
 
     /// A poll every 250 ms and a webhook, at rates to both sides of four events a second.
     fn swept(blocks: u32, rates: &[u32]) -> (Evidence, Vec<PlannedPoint>) {
@@ -384,7 +419,7 @@ mod tests {
 
     fn found(blocks: u32, rates: &[u32], measure: Measure) -> Vec<Crossover> {
         let (evidence, planned) = swept(blocks, rates);
-        crossovers(measure, &evidence, &planned, None)
+        crossovers(measure, &evidence, &planned.iter().collect::<Vec<_>>(), None)
     }
 
     #[test]
@@ -404,6 +439,9 @@ mod tests {
         assert!(low > 3.6 && high < 4.4, "{crossover:?}");
         let even = crossover.break_even.as_ref().expect("closed forms");
         assert!((even.value / 4.0 - 1.0).abs() < 0.01, "{even:?}");
+        let load = crossover.load.expect("a poll at fixed intervals");
+        assert!((load.value / (crossover.value / 4.0) - 1.0).abs() < 1e-9, "{load:?}");
+        assert!(load.interval.is_some_and(|[low, high]| low > 0.9 && high < 1.1), "{load:?}");
         assert!(even.words.contains("λT = 1.00"), "{even:?}");
     }
 
@@ -436,7 +474,15 @@ mod tests {
             }
             point.strategies[0] = double;
         }
-        assert_eq!(crossovers(Measure::RequestsPerEvent, &evidence, &planned, None), []);
+        assert_eq!(
+            crossovers(
+                Measure::RequestsPerEvent,
+                &evidence,
+                &planned.iter().collect::<Vec<_>>(),
+                None
+            ),
+            []
+        );
     }
 
     #[test]
@@ -448,20 +494,5 @@ mod tests {
         let twice = [(0.0, -1.0), (1.0, 1.0), (2.0, -1.0), (3.0, 1.0)];
         assert_eq!(crossing(&twice, 3.0), at(2.5, 2));
         assert_eq!(crossing(&twice, 0.0), at(0.5, 2));
-    }
-
-    #[test]
-    fn swept_values_are_numbers_of_one_unit() {
-        for (values, unit, numbers_of) in [
-            (&["1/s", "30/min"][..], ParameterUnit::PerSecond, &[1.0, 0.5][..]),
-            (&["250ms", "1s"], ParameterUnit::Nanoseconds, &[250e6, 1e9]),
-            (&["1 KiB", "64 B"], ParameterUnit::Bytes, &[1024.0, 64.0]),
-            (&["1", "2.5"], ParameterUnit::Number, &[1.0, 2.5]),
-        ] {
-            assert_eq!(numbers(values), Some((unit, numbers_of.to_vec())));
-        }
-        assert_eq!(numbers(&["true", "false"]), None);
-        assert_eq!(numbers(&["1/s", "1s"]), None);
-        assert_eq!(numbers(&["0ms", "1s"]), None, "no logarithm");
     }
 }

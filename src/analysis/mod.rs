@@ -10,6 +10,7 @@ pub mod measure;
 pub mod precision;
 pub mod projection;
 pub mod provenance;
+pub mod search;
 pub mod summary;
 
 mod blocks;

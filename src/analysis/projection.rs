@@ -185,7 +185,7 @@ pub fn project(run: &Run, target: &Target) -> Result<Projection, ProjectionError
     let points: Vec<PointProjection> = evidence
         .points
         .iter()
-        .zip(&run.manifest.points)
+        .zip(run.manifest.searched_points().map(|(_, planned)| planned))
         .filter(|(point, _)| asked(&point.parameters))
         .map(|(point, planned)| PointProjection {
             parameters: point.parameters.clone(),

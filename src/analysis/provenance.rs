@@ -45,7 +45,10 @@ impl Provenance {
             seed: manifest.seed,
             scenario: run.scenario.clone(),
             overrides: manifest.overrides.clone(),
-            workloads: manifest.points.iter().map(|point| point.workload.clone()).collect(),
+            workloads: manifest
+                .searched_points()
+                .map(|(_, point)| point.workload.clone())
+                .collect(),
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::network::tier::Tier;
 
 pub use crate::aim::Judgement;
 pub use crate::stopping::StopReason;
+use crate::units::ParameterUnit;
 
 /// The version of [`Summary`].
 pub const SUMMARY_SCHEMA: &str = "pollpush/summary/1";
@@ -632,8 +633,23 @@ pub struct Decision {
     pub points: Vec<PointDecision>,
     /// Where, along a swept parameter, the strategy with the least of `minimise` changes.
     pub crossovers: Vec<Crossover>,
+    /// How it was searched for; `null` if every point of the sweep was to be measured.
+    pub searched: Option<Searched>,
     /// What came out of all points, in one sentence.
     pub sentence: String,
+}
+
+/// A search along a swept parameter, of whose values only those were measured that it needed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Searched {
+    /// The parameter.
+    pub parameter: String,
+    /// Points of the sweep.
+    pub points: u32,
+    /// Points that lay between two at which the same strategy had the least of `minimise`, and
+    /// were left out.
+    pub left_out: u32,
 }
 
 /// What the objective comes to at one point.
@@ -788,24 +804,23 @@ pub struct Crossover {
     pub blocks_without: u32,
     /// What closed forms say of the same two strategies; `null` where they say nothing.
     pub break_even: Option<BreakEven>,
+    /// Events that were due between two polls at the crossover, λT; `null` unless one of the two
+    /// polls at fixed intervals.
+    pub load: Option<Load>,
     /// What else is to be known, if anything.
     pub note: Option<String>,
     /// All of it in one sentence.
     pub sentence: String,
 }
 
-/// What the values of a swept parameter are counted in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum ParameterUnit {
-    /// Events per second.
-    PerSecond,
-    /// A time.
-    Nanoseconds,
-    /// A size.
-    Bytes,
-    /// A plain number.
-    Number,
+/// Events that were due between two polls, from the numbers that chance gave to each block.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Load {
+    /// The median over blocks.
+    pub value: f64,
+    /// From the least to the greatest value that is not ruled out; `null` without six blocks.
+    pub interval: Option<[f64; 2]>,
 }
 
 /// Where closed forms put a crossover.

@@ -47,7 +47,7 @@ impl Check {
 
 /// Title, question and the figures of the run as a whole.
 fn overview(plan: &Plan) -> String {
-    let fewest = plan.estimate_of(plan.fewest_blocks());
+    let fewest = plan.least_estimate();
     let estimate = plan.estimate();
     let layout = match plan.layout {
         Layout::SideBySide => "strategies side by side",
@@ -71,6 +71,9 @@ fn overview(plan: &Plan) -> String {
         .extend(plan.stopping.map(|rule| {
             format!("stops     when {} is known to ±{}", rule.measure, rule.precision)
         }));
+    lines.extend(plan.aims.objective.as_ref().and_then(|wanted| wanted.search.as_ref()).map(
+        |path| format!("searches  along {path}: only points that may hold the change are measured"),
+    ));
     lines.push(format!("seed      {}", plan.seed));
     let mut arrivals: Vec<String> =
         plan.points.iter().map(|point| point.arrivals.to_string()).collect();

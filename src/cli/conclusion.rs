@@ -60,7 +60,7 @@ pub(crate) fn derive(
     let (manifest, first) = (&run.manifest, run.manifest.points.first());
     let strategies: Vec<&str> =
         first.iter().flat_map(|point| &point.strategies).map(|one| one.name.as_str()).collect();
-    let points = manifest.points.iter().map(|point| &point.parameters);
+    let points = manifest.searched_points().map(|(_, point)| &point.parameters);
     expected.check(&strategies, &points, &manifest.aims)?;
     for note in &run.notes {
         terminal.warning(note, "the trials before it are whole and are used");

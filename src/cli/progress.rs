@@ -61,7 +61,7 @@ impl<'a> Progress<'a> {
         }
         let (news, heard) = channel();
         let ticking = bar.clone();
-        let at_most = if plan.stopping.is_some() { "at most " } else { "" };
+        let at_most = if plan.may_end_early() { "at most " } else { "" };
         let ticker = std::thread::Builder::new()
             .name("progress".into())
             .spawn(move || tick(&ticking, total, at_most, &heard))

@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::Args;
 
 use crate::affinity;
+use crate::aim::AimError;
 use crate::cli::check::warn_of_few_events;
 use crate::cli::conclusion::{Conclusion, conclude};
 use crate::cli::enough::Enough;
@@ -95,6 +96,15 @@ impl Run {
             point.iter().flat_map(|point| &point.strategies).map(|one| one.name.as_str()).collect();
         let points = plan.points.iter().map(|point| &point.parameters);
         self.expected.check(&strategies, &points, &plan.aims)?;
+        let searching = plan.aims.objective.iter();
+        for (objective, given) in
+            searching.flat_map(|one| self.expected.expect.iter().map(move |given| (one, given)))
+        {
+            objective.reaches(given).map_err(|AimError { message, remedy }| UsageError {
+                message: format!("--expect \"{given}\": {message}"),
+                hint: remedy,
+            })?;
+        }
         plan.aims.thresholds.extend(self.expected.expect.iter().cloned());
         Ok(plan)
     }

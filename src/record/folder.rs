@@ -207,6 +207,17 @@ impl RunFolder {
         self.manifest.write(&self.root)
     }
 
+    /// Notes points that need not be measured.
+    ///
+    /// # Errors
+    ///
+    /// When the manifest cannot be written; the one before is unharmed.
+    pub fn rule_out(&mut self, points: &[u32]) -> Result<(), RecordError> {
+        self.manifest.ruled_out.extend(points);
+        self.manifest.run_id = self.manifest.identity();
+        self.manifest.write(&self.root)
+    }
+
     /// Writes a derived file, such as `summary.json` or `charts/latency.svg`, replacing an
     /// earlier one. Folders on the way are made.
     ///

@@ -77,6 +77,9 @@ pub struct Manifest {
     /// Where a stopping rule ended the points, as they ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stopped: Vec<StoppedPoint>,
+    /// Points that a search along a swept parameter did not need, as it ruled them out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ruled_out: Vec<u32>,
     /// The machine.
     pub environment: Environment,
     /// How far apart two identical strategies came on it, in the same arrangement and not long
@@ -220,6 +223,7 @@ impl Default for Manifest {
             points: Vec::new(),
             trials: 0,
             stopped: Vec::new(),
+            ruled_out: Vec::new(),
             environment: Environment::default(),
             noise_floor: None,
             files: BTreeMap::new(),
@@ -232,13 +236,14 @@ impl Default for Manifest {
 const NOT_IDENTIFIED: [&str; 2] = ["run_id", "derived"];
 
 /// Members of the manifest that say when the run ran and how it went, not what was planned.
-const OF_THE_MOMENT: [&str; 9] = [
+const OF_THE_MOMENT: [&str; 10] = [
     "run_id",
     "status",
     "started",
     "finished",
     "resumed",
     "stopped",
+    "ruled_out",
     "noise_floor",
     "files",
     "derived",
@@ -322,6 +327,12 @@ impl Manifest {
     #[must_use]
     pub fn stopped_at(&self, point: u32) -> Option<StoppedPoint> {
         self.stopped.iter().find(|stopped| stopped.point == point).copied()
+    }
+
+    /// The points that were to be measured, with their places in the plan: all but those that a
+    /// search ruled out.
+    pub fn searched_points(&self) -> impl Iterator<Item = (u32, &PlannedPoint)> + Clone {
+        (0..).zip(&self.points).filter(|(point, _)| !self.ruled_out.contains(point))
     }
 
     /// Blocks that a point was to have: those it was stopped after, or all that were planned.
@@ -417,11 +428,12 @@ mod tests {
     fn the_identity_covers_how_the_run_went_and_every_digest_of_evidence() {
         let start = manifest();
         assert_eq!(start.identity().len(), 64);
-        let changes: [fn(&mut Manifest); 5] = [
+        let changes: [fn(&mut Manifest); 6] = [
             |end| end.status = RunStatus::Complete,
             |end| end.finished = Some(Timestamp::UNIX_EPOCH),
             |end| _ = end.files.insert("scenario.toml".into(), "00".into()),
             |end| end.seed = 8,
+            |end| end.ruled_out.push(3),
             |end| {
                 let reason = StopReason::Narrow;
                 end.stopped.push(StoppedPoint { point: 0, blocks: 8, looks: 3, reason });

@@ -338,6 +338,7 @@ mod tests {
             require: vec!["latency.p99 < 1s".to_owned()],
             minimise: Some("requests.per_event".to_owned()),
             points: Vec::new(),
+            searched: None,
             crossovers: Vec::new(),
             sentence: "“webhook” meets it.".to_owned(),
         });

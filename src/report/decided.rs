@@ -1,12 +1,13 @@
 //! What the objective, the prices and the thresholds of a scenario come to, in words.
 
 use crate::analysis::summary::{
-    Basis, Bill, Costs, Decision, Judgement, RequirementResult, Standing, Summary, ThresholdResult,
+    Basis, Bill, Costs, Decision, Judgement, RequirementResult, Searched, Standing, Summary,
+    ThresholdResult,
 };
 use crate::measure::{Measure, Unit};
 
 use super::point;
-use super::quantity::{count, ratio};
+use super::quantity::{count, counted, ratio};
 use super::wording::one_line;
 
 /// A judgement in one word.
@@ -41,18 +42,40 @@ pub(super) fn decision_lines(decision: &Decision, currency: Option<&str>) -> Vec
             format!("{}: {}", one_line(&heading), one_line(&point.choice.sentence))
         }));
     }
+    lines.extend(decision.searched.as_ref().map(searched));
     lines.extend(decision.crossovers.iter().map(|crossover| {
         let even =
             crossover.break_even.as_ref().map(|even| format!(" Break-even: {}.", even.words));
+        let load = crossover.load.map(|load| {
+            let interval =
+                load.interval.map(|[low, high]| format!(" ({} to {})", ratio(low), ratio(high)));
+            format!(
+                " Measured: λT = {}{}, by the events that were really due.",
+                ratio(load.value),
+                interval.unwrap_or_default()
+            )
+        });
         let note = crossover.note.as_ref().map(|note| format!(" Note: {note}."));
         one_line(&format!(
-            "{}{}{}",
+            "{}{}{}{}",
             crossover.sentence,
             even.unwrap_or_default(),
+            load.unwrap_or_default(),
             note.unwrap_or_default()
         ))
     }));
     lines
+}
+
+/// What a search left out, and why.
+fn searched(searched: &Searched) -> String {
+    let Searched { parameter, points, left_out } = searched;
+    format!(
+        "Searched along `{parameter}`: {} of {} were left out, because the same strategy has the \
+         least at both of their neighbours that were measured.",
+        count((*left_out).into()),
+        counted((*points).into(), "point")
+    )
 }
 
 /// How a strategy stands: each requirement, and what is minimised.

@@ -154,6 +154,7 @@ fn decision() -> Decision {
                 sentence: sentence.to_owned(),
             },
         }],
+        searched: None,
         crossovers: Vec::new(),
         sentence: sentence.to_owned(),
     }

@@ -54,6 +54,7 @@ pub const BUILT_IN: &[BuiltIn] = &[
     BuiltIn { name: "nagle", text: include_str!("../../scenarios/nagle.toml") },
     BuiltIn { name: "rate-sweep", text: include_str!("../../scenarios/rate-sweep.toml") },
     BuiltIn { name: "crossover", text: include_str!("../../scenarios/crossover.toml") },
+    BuiltIn { name: "break-even", text: include_str!("../../scenarios/break-even.toml") },
     BuiltIn { name: "solo-latency", text: include_str!("../../scenarios/solo-latency.toml") },
     BuiltIn { name: "signed-webhooks", text: include_str!("../../scenarios/signed-webhooks.toml") },
     BuiltIn { name: "tls-webhooks", text: include_str!("../../scenarios/tls-webhooks.toml") },

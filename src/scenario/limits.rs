@@ -12,6 +12,7 @@ use crate::scenario::read::{NamedStrategy, Reading};
 use crate::scenario::sections::{Events, Layout};
 use crate::scenario::sources::Span;
 use crate::schedule::{Arrivals, Impossible};
+use crate::search::{self, FEWEST_VALUES};
 use crate::stopping::{FEWEST_BLOCKS, StoppingRule};
 use crate::units::{Percentage, format_duration};
 use crate::wire::link::CONNECTION_ROUND_TRIPS;
@@ -346,6 +347,48 @@ fn prices(reading: &Reading, document: &Document<'_>, found: &mut Vec<Complaint>
         let remedy = format!("write at most {MOST_SCALES} whole numbers from 1 on");
         found.push(Complaint::at(at("subscribers"), message, remedy));
     }
+}
+
+/// A search that cannot be made; `readings` are those of all points.
+pub(crate) fn searched(
+    readings: &[(BTreeMap<String, String>, Reading)],
+    document: &Document<'_>,
+) -> Option<Complaint> {
+    let (parameters, first) = readings.first()?;
+    let objective = first.wanted.objective.as_ref()?;
+    let path = objective.search.as_ref()?;
+    let refused = |message: String, remedy: &str| {
+        Some(Complaint::at(document.section_span("objective", "search"), message, remedy))
+    };
+    let measure = objective.minimise;
+    if !measure.is_some_and(StoppingRule::can_look_at) && measure != Some(Measure::CostMonth) {
+        let message = "a search needs a measure of every block whose least it follows".to_owned();
+        return refused(message, "add `minimise`, such as `minimise = \"requests.per_event\"`");
+    }
+    if !parameters.contains_key(path) {
+        let message = format!("`{path}` is not swept, so nothing can be searched along it");
+        return refused(
+            message,
+            "name a path that has values below `[sweep]`, written the same way",
+        );
+    }
+    let points: Vec<_> = readings.iter().map(|(parameters, _)| parameters).collect();
+    let Some(lines) = search::lines(path, &points) else {
+        let message = format!("the values of `{path}` cannot be put in order");
+        return refused(message, "search along rates, durations, sizes or numbers above zero");
+    };
+    if lines.iter().any(|line| line.len() < FEWEST_VALUES) {
+        let message = format!("`{path}` has too few values of its own for a search");
+        let remedy = format!("sweep at least {FEWEST_VALUES} values of it, and do not `zip` it");
+        return refused(message, &remedy);
+    }
+    let thresholds = first.wanted.thresholds.iter().enumerate();
+    thresholds
+        .filter_map(|(index, one)| Some((index, objective.reaches(&one.expect).err()?)))
+        .map(|(index, AimError { message, remedy })| {
+            Complaint::at(document.threshold_span(index), message, remedy)
+        })
+        .next()
 }
 
 /// Thresholds of strategies or points that do not exist; `readings` are those of all points.

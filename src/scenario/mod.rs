@@ -172,6 +172,7 @@ fn check<'i>(
     }
     if complaints.is_empty() {
         complaints.extend(limits::expectations(&readings, &document));
+        complaints.extend(limits::searched(&readings, &document));
         complaints.extend(limits::too_long(readings.iter().map(|(_, reading)| reading), &document));
     }
     if complaints.is_empty() { Ok(scenario(readings, overrides)) } else { Err(complaints) }

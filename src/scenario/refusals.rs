@@ -118,6 +118,11 @@ fn what_cannot_be_wanted() {
         "[[threshold]]\nexpect = \"poll: cost < 5\"",
         "[[threshold]]\nexpect = \"poll: loss = 0 at events.rate=5/s\"",
         "[sweep]\n\"objective.minimise\" = [\"loss\"]",
+        "[objective]\nsearch = \"events.rate\"",
+        "[objective]\nminimise = \"requests.per_event\"\nsearch = \"events.rate\"",
+        "[objective]\nminimise = \"requests.per_event\"\nsearch = \"run.pin\"\n[sweep]\n\"run.pin\" = [true, false]",
+        "[objective]\nminimise = \"requests.per_event\"\nsearch = \"events.rate\"\n[sweep]\n\"events.rate\" = [\"1/s\", \"2/s\"]",
+        "[objective]\nminimise = \"requests.per_event\"\nsearch = \"events.rate\"\n[sweep]\n\"events.rate\" = [\"1/s\", \"2/s\", \"4/s\", \"8/s\"]\n[[threshold]]\nexpect = \"poll: loss = 0 at events.rate=2/s\"",
     ];
     let cases: Vec<String> = cases.iter().map(|text| format!("{text}\n\n[[strategy]]")).collect();
     let cases: Vec<(&str, &str)> = cases.iter().map(|to| ("[[strategy]]", to.as_str())).collect();

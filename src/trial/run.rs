@@ -32,12 +32,14 @@ pub trait Observer: Send {
     fn kept(&mut self, record: &TrialRecord);
 }
 
-/// Decides when a point has blocks enough.
+/// Decides when a point has blocks enough, and which points are not needed.
 pub trait Stop: Send {
     /// One of a block's strategies is recorded; a measured one comes with its ledger.
     fn recorded(&mut self, record: &TrialRecord, ledger: Option<&Ledger>);
     /// That many blocks of a point have ended; says how the point ends if they are enough.
     fn look(&mut self, point: u32, blocks: u32) -> Option<StoppedPoint>;
+    /// A point has ended; says which others are ruled out by it.
+    fn point_ended(&mut self, point: u32) -> Vec<u32>;
 }
 
 /// What the manifest of a run of this plan says before anything is measured.
@@ -121,7 +123,8 @@ pub fn bytes_needed(plan: &Plan) -> u64 {
 /// records each as it ends, until interrupted.
 ///
 /// A spoilt trial is recorded and the run goes on. After each block `stop` is asked whether its
-/// point has enough; the point's other trials are then not run.
+/// point has enough; the point's other trials are then not run. After each point it is asked which
+/// others are not needed.
 ///
 /// # Errors
 ///
@@ -143,7 +146,8 @@ pub async fn run(
     let root = std::path::absolute(folder.path()).map_err(RecordError::reading(folder.path()))?;
     for (place, trial) in plan.trials.iter().enumerate() {
         let point = u32::try_from(trial.point).expect("a plan has few points");
-        if folder.manifest().stopped_at(point).is_some() {
+        let measured = folder.manifest();
+        if measured.stopped_at(point).is_some() || measured.ruled_out.contains(&point) {
             continue;
         }
         if interrupt.is_cancelled() {
@@ -186,7 +190,7 @@ fn ended<'r>(run: &'r Run, trial: &Trial) -> Option<(&'r Run, Vec<&'r TrialRecor
     (records.len() == trial.strategies.len()).then_some((run, records))
 }
 
-/// After the last trial of a block: asks whether its point has enough.
+/// After the last trial of a block: asks whether its point has enough, and what else is not needed.
 fn look(
     plan: &Plan,
     place: usize,
@@ -197,10 +201,20 @@ fn look(
     let goes_on = |next: &Trial| (next.point, next.block) == (trial.point, trial.block);
     let block_ended = !plan.trials.get(place + 1).is_some_and(goes_on);
     let point = u32::try_from(trial.point).expect("a plan has few points");
-    if let Some(stop) = stop.as_mut().filter(|_| block_ended)
-        && let Some(stopped) = stop.look(point, trial.block + 1)
-    {
+    let Some(stop) = stop.as_mut().filter(|_| block_ended) else { return Ok(()) };
+    let enough = stop.look(point, trial.block + 1);
+    let point_ended = enough.is_some() || trial.block + 1 == plan.blocks;
+    if let Some(stopped) = enough.filter(|_| folder.manifest().stopped_at(point).is_none()) {
         folder.stop_point(stopped)?;
+    }
+    if point_ended {
+        // A run that goes on may have ruled some out before it was interrupted.
+        let known = &folder.manifest().ruled_out;
+        let new: Vec<u32> =
+            stop.point_ended(point).into_iter().filter(|out| !known.contains(out)).collect();
+        if !new.is_empty() {
+            folder.rule_out(&new)?;
+        }
     }
     Ok(())
 }

@@ -75,3 +75,45 @@ fn a_precision_that_cannot_be_had_runs_to_the_cap() {
     assert_eq!(summary.points[0].stopping.as_ref().unwrap().within, None);
     assert!(stdout.contains("could not be reached"), "{stdout}");
 }
+
+#[test]
+fn a_search_measures_the_ends_and_what_may_hold_the_change() {
+    let place = Place::with(
+        r#"
+title = "Searched"
+[events]
+rate     = "40/s"
+arrivals = "constant"
+[run]
+warm-up  = "0s"
+duration = "500ms"
+[objective]
+minimise = "requests.per_event"
+search   = "events.rate"
+[[strategy]]
+name      = "poll"
+mechanism = "poll"
+every     = "50ms"
+[[strategy]]
+name      = "webhook"
+mechanism = "webhook"
+[sweep]
+"events.rate" = ["4/s", "8/s", "40/s", "80/s", "160/s"]
+"#,
+    );
+    let ended = pollpush(place.run_arguments());
+    ended.expect_code(&[0, 4]);
+    let run = Run::open(&place.only_run()).unwrap();
+    assert_eq!(run.verify().unwrap(), []);
+    // Break-even is 20/s: the ends differ, and beyond the middle everything polls.
+    assert_eq!(run.manifest.ruled_out, [3]);
+    let order: Vec<u32> = run.records.iter().map(|record| record.point).collect();
+    assert_eq!(order, [0, 0, 4, 4, 2, 2, 1, 1]);
+    let text = fs::read_to_string(run.path().join("summary.json")).unwrap();
+    let summary: Summary = serde_json::from_str(&text).unwrap();
+    assert!(summary.complete, "what was not needed is not missed");
+    assert_eq!(summary.points.len(), 4);
+    let searched = summary.decision.unwrap().searched.unwrap();
+    assert_eq!((searched.points, searched.left_out), (5, 1));
+    assert!(ended.stdout.contains("1 of 5 points were left out"), "{}", ended.stdout);
+}

@@ -13,7 +13,7 @@ use super::measure::{estimate, of_block};
 use super::ratios::{difference, holm, signs_test};
 use super::summary::{
     Advantage, Choice, ChoiceStatus, Decision, Difference, Estimate, Judgement, PointDecision,
-    RequirementResult, Standing,
+    RequirementResult, Searched, Standing,
 };
 use crate::aim::{Aims, Objective, Prices, Requirement};
 use crate::measure::Measure;
@@ -46,8 +46,13 @@ impl<'a> Judge<'a> {
     }
 
     /// What the objective comes to at every point, and where that changes between them;
-    /// `planned` are the points, as in the evidence.
-    pub(crate) fn decide(&self, evidence: &Evidence, planned: &[PlannedPoint]) -> Decision {
+    /// `planned` are the points, as in the evidence, `of` how many the sweep has.
+    pub(crate) fn decide(
+        &self,
+        evidence: &Evidence,
+        planned: &[&PlannedPoint],
+        of: usize,
+    ) -> Decision {
         let minimise = self.objective.minimise.filter(|_| self.sound);
         let mut decision = Decision {
             require: self.objective.require.iter().map(ToString::to_string).collect(),
@@ -55,6 +60,11 @@ impl<'a> Judge<'a> {
             points: evidence.points.iter().map(|point| self.at_point(point)).collect(),
             crossovers: minimise.map_or_else(Vec::new, |measure| {
                 crossovers(measure, evidence, planned, self.prices)
+            }),
+            searched: self.objective.search.as_ref().map(|parameter| {
+                let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+                let (points, left_out) = (count(of), count(of.saturating_sub(planned.len())));
+                Searched { parameter: parameter.clone(), points, left_out }
             }),
             sentence: String::new(),
         };

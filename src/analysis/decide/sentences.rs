@@ -2,12 +2,13 @@
 
 use super::super::summary::{
     Advantage, Choice, ChoiceStatus, Crossover, Decision, Difference, Estimate, Judgement,
-    ParameterUnit, RequirementResult, Standing,
+    RequirementResult, Standing,
 };
 use crate::aim::{Objective, Prices};
 use crate::measure::{Measure, Unit};
 use crate::quantity;
 use crate::stopping::FEWEST_BLOCKS;
+use crate::units::ParameterUnit;
 
 /// What is chosen at a point.
 pub(super) fn of_point(

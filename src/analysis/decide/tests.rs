@@ -15,13 +15,14 @@ fn aims(require: &[&str], minimise: Option<&str>) -> Aims {
     let objective = Objective {
         require: require.iter().map(|text| text.parse().expect(text)).collect(),
         minimise: minimise.map(|name| name.parse().expect(name)),
+        search: None,
     };
     Aims { objective: Some(objective), ..Aims::default() }
 }
 
 fn decided(evidence: &Evidence, aims: &Aims, floor: Option<&NoiseFloor>) -> Decision {
     let judge = Judge::of(aims, floor, true).expect("an objective");
-    judge.decide(evidence, &[])
+    judge.decide(evidence, &[], 0)
 }
 
 fn at_one_point(blocks: u32, aims: &Aims) -> PointDecision {
@@ -106,7 +107,7 @@ fn an_invalid_run_decides_nothing() {
     let evidence = evidence_of(&Sample { blocks: 8, ..Sample::default() }, |_| ());
     let aims = aims(&[], Some("requests.per_event"));
     let judge = Judge::of(&aims, None, false).expect("an objective");
-    let decision = judge.decide(&evidence, &[]);
+    let decision = judge.decide(&evidence, &[], 0);
     assert_eq!(decision.points[0].choice.status, ChoiceStatus::Withheld);
     assert_eq!(decision.points[0].choice.strategy, None);
     assert!(decision.sentence.contains("the run is invalid"));

@@ -1,14 +1,10 @@
 //! The report as one page, `report.html`: nothing is loaded from elsewhere, and nothing may be.
 //!
 //! The page works without scripts and in print. With them, points of a sweep are switched,
-//! strategies toggled, and values read off the charts. Every text is escaped by the template;
-//! only charts, style and script, which are made here, go in as they are.
+//! strategies toggled, and values read off the charts.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
+use minijinja::{Value, context};
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 use crate::analysis::Analysis;
 use crate::analysis::summary::{CheckStatus, PointSummary, StrategySummary, Summary};
@@ -19,10 +15,9 @@ use super::plot::{self, CHARTS, SWEEP_CHARTS, SweepView, View};
 use super::{background, compared, constraints, point, wording};
 
 mod aim;
+pub(super) mod frame;
 
 const PAGE: &str = include_str!("page.html");
-const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
 
 /// A table as the page shows it.
 #[derive(Debug, Default, Serialize)]
@@ -90,29 +85,15 @@ struct Section {
 }
 
 /// Writes the page.
-///
-/// # Panics
-///
-/// Never: the template is a part of the program.
 #[must_use]
 pub fn report(analysis: &Analysis) -> String {
-    let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    let page = environment.template_from_named_str("page.html", PAGE);
-    let page = page.expect("the template is well-formed");
-    let style = style();
-    let script = script();
     let (summary, provenance) = (&analysis.summary, &analysis.provenance);
     let status = summary.verdict.status;
     let constraints = checklists(summary);
     let sweep_charts = sweep_charts(analysis);
-    page.render(context! {
-        style_hash => hash(&style),
-        script_hash => hash(script),
-        style => Value::from_safe_string(style),
-        script => Value::from_safe_string(script.to_owned()),
-        title => wording::one_line(&summary.scenario.title),
+    let title = wording::one_line(&summary.scenario.title);
+    let values = context! {
+        title => title,
         question => summary.scenario.question.as_deref().map(wording::one_line),
         answer => answer(summary),
         verdict => context! {
@@ -142,18 +123,9 @@ pub fn report(analysis: &Analysis) -> String {
         version => summary.tool.version,
         commit => summary.tool.commit,
         run_id => summary.run_id,
-    })
-    .expect("the template asks only for what it is given")
-}
-
-/// The style of every page.
-pub(super) fn style() -> String {
-    plot::page_css() + STYLE.trim_end()
-}
-
-/// The script of every page.
-pub(super) fn script() -> &'static str {
-    SCRIPT.trim_end()
+    };
+    let version = &summary.tool.version;
+    frame::page(&format!("{title}: report"), version, frame::fill(PAGE, values))
 }
 
 /// The page's own sections: where they are, and what they are called.
@@ -170,11 +142,6 @@ const CONTENTS: &[(&str, &str)] = &[
     ("cite", "Cite"),
     ("reproduce", "Reproduce"),
 ];
-
-/// What a policy calls a text that may be used.
-pub(super) fn hash(text: &str) -> String {
-    format!("sha256-{}", STANDARD.encode(Sha256::digest(text.as_bytes())))
-}
 
 /// Every strategy once, with its colour.
 fn toggles(summary: &Summary) -> Vec<Value> {
@@ -381,7 +348,7 @@ fn checklists(summary: &Summary) -> Vec<Value> {
 
 #[cfg(test)]
 mod tests {
-    use super::{SCRIPT, hash, report};
+    use super::report;
     use crate::analysis::summary::VerdictStatus;
     use crate::report::plot::CHARTS;
     use crate::report::sample;
@@ -414,7 +381,6 @@ mod tests {
     fn nothing_is_loaded_and_only_its_own_style_and_script_run() {
         let page = report(&sample::analysis());
         assert!(!page.contains("unsafe-inline") && !page.contains(" style=\""));
-        assert!(page.contains(&hash(SCRIPT.trim_end())));
         assert_eq!(page.matches("<script").count(), 1);
         assert_eq!(page.matches("<style").count(), 1);
         let addresses = page.matches("http").count();

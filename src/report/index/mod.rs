@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
+use minijinja::{Value, context};
 
 use crate::analysis::Analysis;
 use crate::analysis::figures::PointFigures;
@@ -16,7 +16,7 @@ use crate::analysis::summary::{
 };
 
 use super::answer::answer;
-use super::html;
+use super::html::frame;
 use super::plot::{self, LATENCY_ECDF, View};
 use super::quantity::{count, counted, nanoseconds, or_absent};
 use super::{machine, wording};
@@ -47,26 +47,12 @@ struct Curve<'a> {
 }
 
 /// Writes the page of some runs, in their order; `version` and `commit` are of this program.
-///
-/// # Panics
-///
-/// Never: the template is a part of the program.
 #[must_use]
 pub fn page(title: &str, runs: &[Listed], version: &str, commit: &str) -> String {
-    let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    let page = environment.template_from_named_str("index.html", PAGE);
-    let page = page.expect("the template is well-formed");
-    let style = html::style();
-    let script = html::script();
+    let title = wording::one_line(title);
     let (curves, left_out) = curves(runs);
-    page.render(context! {
-        style_hash => html::hash(&style),
-        script_hash => html::hash(script),
-        style => Value::from_safe_string(style),
-        script => Value::from_safe_string(script.to_owned()),
-        title => wording::one_line(title),
+    let values = context! {
+        title => title,
         runs => (1..).zip(runs).map(|(number, run)| listed(number, run)).collect::<Vec<_>>(),
         choices => choices(runs, &curves),
         chart => Value::from_safe_string(chart(&curves)),
@@ -75,8 +61,8 @@ pub fn page(title: &str, runs: &[Listed], version: &str, commit: &str) -> String
         left_out => left_out,
         version => version,
         commit => commit,
-    })
-    .expect("the template asks only for what it is given")
+    };
+    frame::page(&title, version, frame::fill(PAGE, values))
 }
 
 fn listed(number: usize, run: &Listed) -> Value {
@@ -288,7 +274,7 @@ mod tests {
             "beside “poll every second”",
             "<strong>caveats</strong>",
             "2026-",
-            "`manifest.json` is of another version",
+            "<code>manifest.json</code> is of another version",
         ] {
             assert!(page.contains(part), "{part} is missing");
         }

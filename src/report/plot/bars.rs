@@ -1,13 +1,16 @@
 //! Stacked horizontal bars, one a strategy, with the figures beside them.
 
+use crate::analysis::summary::StrategySummary;
 use crate::report::quantity::ratio;
 
+use super::Chart;
 use super::axis::{Axis, Unit};
 use super::canvas::{Anchor, Canvas, Text};
 use super::card::{Card, Entry, Frame, Sample};
 use super::curve;
 use super::font::{self, Weight};
 use super::style::{AXIS, Colour, INK, INK_SOFT, PAPER, SMALL_SIZE, TEXT_SIZE, WIDE};
+use super::view::View;
 
 /// Height of a bar.
 const BAR: f32 = 26.0;
@@ -66,6 +69,32 @@ impl Bar {
     /// How far the bar and its mark reach.
     fn reach(&self) -> f64 {
         self.lengths.iter().sum::<f64>().max(self.expected.unwrap_or(0.0))
+    }
+}
+
+/// A chart of bars: what is the same for all its strategies.
+pub(super) struct BarChart {
+    /// What is measured, below the title.
+    pub(super) units: &'static str,
+    /// What bars are stacked of.
+    pub(super) parts: &'static [Part],
+    /// What the axis shows.
+    pub(super) axis: &'static str,
+    pub(super) unit: Unit,
+    /// The bar of a strategy.
+    pub(super) bar: fn(&StrategySummary) -> Bar,
+}
+
+impl BarChart {
+    pub(super) fn draw(&self, view: &View<'_>, chart: &Chart) -> Canvas {
+        let mut card = Card::open(view, chart.name, chart.title, self.units);
+        if view.point.strategies.is_empty() {
+            card.blank("Nothing to show: no strategy was measured at this point.");
+        } else {
+            let bars: Vec<Bar> = view.point.strategies.iter().map(self.bar).collect();
+            draw(&mut card, self.parts, &bars, self.axis, self.unit);
+        }
+        card.finish()
     }
 }
 

@@ -5,31 +5,27 @@ use crate::report::quantity;
 
 use super::Chart;
 use super::axis::Unit;
-use super::bars::{self, Bar, Part};
-use super::canvas::Canvas;
-use super::card::Card;
+use super::bars::{Bar, BarChart, Part};
 use super::style::{PART_DARK, PART_WARM};
-use super::view::View;
 
-pub(super) const CHART: Chart =
-    Chart { name: "bytes-per-event", title: "What an event costs in bytes on the wire", draw };
+pub(super) const CHART: Chart = Chart {
+    name: "bytes-per-event",
+    title: "What an event costs in bytes on the wire",
+    draw: |view| BARS.draw(view, &CHART),
+};
 
 const PARTS: &[Part] = &[
     Part { name: "from the source", colour: PART_DARK },
     Part { name: "to the source", colour: PART_WARM },
 ];
 
-fn draw(view: &View<'_>) -> Canvas {
-    let units = "Bytes on the source’s sockets divided by delivered events";
-    let mut card = Card::open(view, CHART.name, CHART.title, units);
-    if view.point.strategies.is_empty() {
-        card.blank("Nothing to show: no strategy was measured at this point.");
-        return card.finish();
-    }
-    let bars: Vec<Bar> = view.point.strategies.iter().map(bar).collect();
-    bars::draw(&mut card, PARTS, &bars, "bytes per delivered event", Unit::Bytes);
-    card.finish()
-}
+const BARS: BarChart = BarChart {
+    units: "Bytes on the source’s sockets divided by delivered events",
+    parts: PARTS,
+    axis: "bytes per delivered event",
+    unit: Unit::Bytes,
+    bar,
+};
 
 fn bar(strategy: &StrategySummary) -> Bar {
     let (name, bytes) = (strategy.name.clone(), &strategy.bytes);

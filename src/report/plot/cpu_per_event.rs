@@ -5,31 +5,27 @@ use crate::report::quantity;
 
 use super::Chart;
 use super::axis::Unit;
-use super::bars::{self, Bar, Part};
-use super::canvas::Canvas;
-use super::card::Card;
+use super::bars::{Bar, BarChart, Part};
 use super::style::{PART_DARK, PART_WARM};
-use super::view::View;
 
-pub(super) const CHART: Chart =
-    Chart { name: "cpu-per-event", title: "What an event costs in CPU time, on either side", draw };
+pub(super) const CHART: Chart = Chart {
+    name: "cpu-per-event",
+    title: "What an event costs in CPU time, on either side",
+    draw: |view| BARS.draw(view, &CHART),
+};
 
 const PARTS: &[Part] = &[
     Part { name: "source, this strategy’s lane", colour: PART_DARK },
     Part { name: "subscriber", colour: PART_WARM },
 ];
 
-fn draw(view: &View<'_>) -> Canvas {
-    let units = "CPU time inside the window divided by delivered events";
-    let mut card = Card::open(view, CHART.name, CHART.title, units);
-    if view.point.strategies.is_empty() {
-        card.blank("Nothing to show: no strategy was measured at this point.");
-        return card.finish();
-    }
-    let bars: Vec<Bar> = view.point.strategies.iter().map(bar).collect();
-    bars::draw(&mut card, PARTS, &bars, "CPU time per delivered event", Unit::Nanoseconds);
-    card.finish()
-}
+const BARS: BarChart = BarChart {
+    units: "CPU time inside the window divided by delivered events",
+    parts: PARTS,
+    axis: "CPU time per delivered event",
+    unit: Unit::Nanoseconds,
+    bar,
+};
 
 fn bar(strategy: &StrategySummary) -> Bar {
     let (name, cpu) = (strategy.name.clone(), &strategy.cpu);

@@ -5,14 +5,14 @@ use crate::report::quantity;
 
 use super::Chart;
 use super::axis::Unit;
-use super::bars::{self, Bar, Part};
-use super::canvas::Canvas;
-use super::card::Card;
+use super::bars::{Bar, BarChart, Part};
 use super::style::{PART_ALARM, PART_DARK, PART_LIGHT, PART_OTHER};
-use super::view::View;
 
-pub(super) const CHART: Chart =
-    Chart { name: "requests-per-event", title: "What an event costs in requests", draw };
+pub(super) const CHART: Chart = Chart {
+    name: "requests-per-event",
+    title: "What an event costs in requests",
+    draw: |view| BARS.draw(view, &CHART),
+};
 
 /// Requests that brought no event, those answered 304 among them.
 const EMPTY: &str = "empty or not modified";
@@ -27,17 +27,13 @@ const PARTS: &[Part] = &[
     Part { name: "other: hints, streams opened, registrations, tokens", colour: PART_OTHER },
 ];
 
-fn draw(view: &View<'_>) -> Canvas {
-    let units = "Requests divided by delivered events";
-    let mut card = Card::open(view, CHART.name, CHART.title, units);
-    if view.point.strategies.is_empty() {
-        card.blank("Nothing to show: no strategy was measured at this point.");
-        return card.finish();
-    }
-    let bars: Vec<Bar> = view.point.strategies.iter().map(bar).collect();
-    bars::draw(&mut card, PARTS, &bars, "requests per delivered event", Unit::Number);
-    card.finish()
-}
+const BARS: BarChart = BarChart {
+    units: "Requests divided by delivered events",
+    parts: PARTS,
+    axis: "requests per delivered event",
+    unit: Unit::Number,
+    bar,
+};
 
 fn bar(strategy: &StrategySummary) -> Bar {
     let (name, requests) = (strategy.name.clone(), &strategy.requests);
