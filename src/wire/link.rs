@@ -46,8 +46,8 @@ pub struct Link {
     /// Whether a further TLS handshake resumes the session of an earlier one (RFC 8446, 2.2).
     #[serde(default = "yes")]
     pub tls_resume: bool,
-    /// Whether sockets send small pieces at once (`TCP_NODELAY`); without it Nagle's algorithm and
-    /// delayed acknowledgements add waits of about 40 ms.
+    /// Whether sockets send small pieces at once (`TCP_NODELAY`); without it Nagle's algorithm keeps
+    /// one back until the one before it is acknowledged.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub nodelay: bool,
     /// How long a kept connection may be idle until whoever accepted it closes it, from "10ms" to

@@ -15,8 +15,8 @@ use crate::wire::tally::Tally;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SocketOptions {
     /// Whether small pieces are sent at once. Otherwise Nagle's algorithm keeps one back while an
-    /// earlier one is unacknowledged (RFC 896), and a receiver that delays its acknowledgement
-    /// adds up to 40 ms, the least Linux delays one (`TCP_DELACK_MIN`).
+    /// earlier one is unacknowledged (RFC 896): for a round trip, and where both sides write in
+    /// turns for 40 ms besides, by which Linux then delays acknowledgements (`TCP_DELACK_MIN`).
     pub nodelay: bool,
     /// How it finds its speed, if not as the machine is set.
     pub congestion: Option<Congestion>,
