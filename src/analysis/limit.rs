@@ -127,6 +127,11 @@ pub(crate) fn summarise(
 ) -> Option<Limit> {
     let calibrated: Vec<(&Block, &limit::Limit)> = blocks
         .iter()
+        // A large message waits for TCP to find its speed, which busy connections have found.
+        .filter(|block| {
+            let Workload { network, payload, .. } = &block.workload;
+            network.as_ref().is_none_or(|network| network.takes_at_once(*payload))
+        })
         .filter_map(|block| Some((block, block.measured.limit.as_ref()?.limit()?)))
         .collect();
     let (first, typical) = *calibrated.first()?;

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::network::profile::Profile;
 use crate::network::tier::Tier;
 use crate::units::{
-    BitRate, BitRateText, DurationText, Percentage, PercentageText, duration_text, format_duration,
-    some_duration_text,
+    BitRate, BitRateText, Bytes, DurationText, Percentage, PercentageText, duration_text,
+    format_duration, some_duration_text,
 };
 
 /// The keys of `[network]`: what lies between the source and its subscribers.
@@ -138,7 +138,18 @@ impl Default for Network {
     }
 }
 
+/// What a connection may send before it has heard of the other side: ten segments (RFC 6928), each
+/// of what an MTU of 1500 leaves beside headers. A larger message takes further round trips.
+const INITIAL_WINDOW: Bytes = Bytes(10 * 1_448);
+
 impl Network {
+    /// Whether a message of this size crosses the path as a whole, however long its connection was
+    /// idle: over a path of packets TCP holds a larger one back until it has found its speed.
+    #[must_use]
+    pub fn takes_at_once(&self, message: Bytes) -> bool {
+        !self.carries_packets() || message <= INITIAL_WINDOW
+    }
+
     /// The round trip, if there is one.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
@@ -236,6 +247,8 @@ impl fmt::Display for Congestion {
 mod tests {
     use super::{Network, Written};
     use crate::network::profile::Profile;
+    use crate::network::tier::Tier;
+    use crate::units::Bytes;
     use std::time::Duration;
 
     #[test]
@@ -256,6 +269,14 @@ mod tests {
         assert_eq!((each.rate, each.rate_up), (slow, slower));
         let mobile = Written { profile: Some(Profile::Mobile3g), rate: slow, ..Written::default() };
         assert_eq!(mobile.resolve().rate_up, slow);
+    }
+
+    #[test]
+    fn only_packets_know_of_an_initial_window() {
+        let packets = Network { tier: Some(Tier::Router), ..Network::default() };
+        assert!(packets.takes_at_once(Bytes(1024)));
+        assert!(!packets.takes_at_once(Bytes(100 << 10)));
+        assert!(Network::default().takes_at_once(Bytes(100 << 10)));
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub(super) fn raw_round_trip(evidence: &Evidence) -> Finding {
     let findings = blocks(evidence).map(|(place, _, block)| {
         let network = crossed(block)?;
         let limit = block.measured.limit.as_ref().and_then(Calibration::limit)?;
+        // A larger one takes further round trips, as it should.
+        network.takes_at_once(limit.message).then_some(())?;
         let sending = |rate: Option<BitRate>, bytes: usize| {
             rate.map_or(0, |rate| nanoseconds(rate.time_of(bytes + HEADERS)))
         };
