@@ -166,7 +166,8 @@ fn a_new_connection_costs_the_round_trips_that_it_should() {
     let median = |name: &str| strategy(name).latency.p50.unwrap();
     assert!(median("kept") < median("new") && median("new") < median("new, TLS"));
     let opened = |name: &str| strategy(name).connections.opened;
-    assert!(opened("kept") <= 8, "{}", opened("kept"));
+    // One for each courier, and the one of the registration.
+    assert!(opened("kept") <= 8 + 1, "{}", opened("kept"));
     assert!(opened("new") >= strategy("new").events.delivered, "one for each");
 }
 
