@@ -171,6 +171,61 @@ fn a_new_connection_costs_the_round_trips_that_it_should() {
     assert!(opened("new") >= strategy("new").events.delivered, "one for each");
 }
 
+/// Subscribers that are killed while webhooks are on their way to them.
+const KILL: &str = r#"
+title = "A kill at a distance"
+
+[network]
+rtt  = "20ms"
+tier = "router"
+
+[events]
+rate     = "40/s"
+arrivals = "constant"
+
+[run]
+warm-up  = "500ms"
+duration = "3s"
+drain    = "5s"
+repeats  = 1
+
+[[fault]]
+at   = "1s"
+for  = "300ms"
+who  = "subscriber"
+what = "crash"
+
+[[strategy]]
+name      = "webhook"
+mechanism = "webhook"
+sign      = "standard-webhooks"
+retries   = ["100ms", "200ms", "400ms", "800ms", "1600ms"]
+"#;
+
+#[test]
+fn subscribers_that_are_started_again_are_at_the_same_distance() {
+    if !is_privileged() {
+        return;
+    }
+    let place = Place::with(KILL);
+    pollpush(place.run_arguments()).expect_code(&[0, 4]);
+    let run = Run::open(&place.only_run()).unwrap();
+    let [record] = &run.records[..] else { panic!("{:?}", run.records) };
+    let measured = record.measured.as_ref().unwrap_or_else(|| panic!("{:?}", record.outcome));
+    assert_eq!(measured.subscriber.lives.len(), 1);
+    let machine = measured.machine.as_ref().unwrap();
+    assert!(machine.connections_dialled.is_some(), "the counters outlive a process");
+    let until = measured.subscriber.lives[0].ready;
+    let ledger = run.ledger(record).unwrap().unwrap();
+    let way = nanoseconds(Duration::from_millis(10));
+    let due_again = ledger.due.iter().filter(|due| **due > until).count();
+    assert!(due_again > 0, "events are due in the second life");
+    for ((due, emitted), arrived) in ledger.due.iter().zip(&ledger.emitted).zip(&ledger.arrived) {
+        assert!(arrived.is_some_and(|arrived| arrived >= emitted + way), "the event due at {due}");
+    }
+    assert_eq!(measured.events.lost, 0);
+}
+
 #[test]
 fn nothing_is_left_of_a_path_when_the_coordinator_is_killed() {
     if !is_privileged() {
