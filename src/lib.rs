@@ -31,6 +31,7 @@ pub mod timer;
 
 pub mod machine;
 pub mod meter;
+pub mod network;
 pub mod wire;
 
 pub mod source;

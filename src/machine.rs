@@ -4,7 +4,8 @@
 //! counter that this kernel does not keep is absent, never zero.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{Read, Seek};
 use std::path::Path;
 
 use procfs::CurrentSI;
@@ -20,14 +21,14 @@ pub struct Reading {
     pub pressure_ns: Option<u64>,
     /// Time the control group was throttled, in nanoseconds.
     pub throttled_ns: Option<u64>,
-    /// Connections dialled by anybody in this network namespace.
+    /// Connections dialled by anybody in the network namespaces.
     pub connections_dialled: Option<u64>,
     /// TCP segments sent again.
     pub retransmitted: Option<u64>,
     /// Connections that a full listener or SYN cookies turned away.
     pub overflows: Option<u64>,
-    /// Bytes and packets over the loopback interface.
-    pub loopback: Option<(u64, u64)>,
+    /// Bytes and packets that the devices received, which is all that crosses them one way.
+    pub received: Option<(u64, u64)>,
     /// Pages read from swap.
     pub swapped_in: Option<u64>,
     /// Processes ended for want of memory.
@@ -36,25 +37,75 @@ pub struct Reading {
     pub wall_offset_ns: i128,
 }
 
+/// The network namespaces whose counters are read.
+#[derive(Debug)]
+pub struct Namespaces {
+    /// The kernel's counters of each.
+    places: Vec<Counters>,
+    /// The device that everything measured crosses.
+    device: &'static str,
+}
+
+impl Namespaces {
+    /// The one of this process, where everything crosses loopback.
+    #[must_use]
+    pub fn own() -> Namespaces {
+        Namespaces { places: vec![Counters::of(Path::new("/proc/net"))], device: "lo" }
+    }
+
+    /// Those of these processes, each in one of its own, where everything crosses this device.
+    #[must_use]
+    pub fn of(processes: &[u32], device: &'static str) -> Namespaces {
+        let place = |process| Counters::of(Path::new(&format!("/proc/{process}/net")));
+        Namespaces { places: processes.iter().map(place).collect(), device }
+    }
+
+    /// The sum over all of them of what a file says.
+    fn sum(&self, file: &str, counter: impl Fn(&str) -> Option<u64>) -> Option<u64> {
+        self.places.iter().map(|place| counter(&place.read(file)?)).sum()
+    }
+}
+
+/// The files of the kernel's counters of one namespace, those that there are.
+///
+/// They stay open, and keep the namespace: a process may be killed and started again meanwhile.
+#[derive(Debug)]
+struct Counters(Vec<(&'static str, File)>);
+
+impl Counters {
+    fn of(folder: &Path) -> Counters {
+        let opened = |name| Some((name, File::open(folder.join(name)).ok()?));
+        Counters(["snmp", "netstat", "dev"].into_iter().filter_map(opened).collect())
+    }
+
+    fn read(&self, name: &str) -> Option<String> {
+        let mut file = self.0.iter().find_map(|(known, file)| (*known == name).then_some(file))?;
+        let mut text = String::new();
+        file.rewind().ok()?;
+        file.read_to_string(&mut text).ok()?;
+        Some(text)
+    }
+}
+
 impl Reading {
     /// Reads every counter.
     #[must_use]
-    pub fn now() -> Reading {
-        let netstat = fs::read_to_string("/proc/net/netstat").unwrap_or_default();
-        let snmp = fs::read_to_string("/proc/net/snmp").unwrap_or_default();
+    pub fn now(namespaces: &Namespaces) -> Reading {
+        let protocol = |file: &str, protocol: &str, name: &str| {
+            namespaces.sum(file, |text| protocol_counter(text, protocol, name))
+        };
+        let received =
+            |place| namespaces.sum("dev", |text| received(text, namespaces.device, place));
         let vmstat = fs::read_to_string("/proc/vmstat").unwrap_or_default();
         let overflows = [("TcpExt", "ListenOverflows"), ("TcpExt", "SyncookiesSent")];
         Reading {
             cpu_ticks: cpu_ticks(),
             pressure_ns: pressure(&fs::read_to_string("/proc/pressure/cpu").unwrap_or_default()),
             throttled_ns: throttled(),
-            connections_dialled: protocol_counter(&snmp, "Tcp", "ActiveOpens"),
-            retransmitted: protocol_counter(&snmp, "Tcp", "RetransSegs"),
-            overflows: overflows
-                .into_iter()
-                .map(|(protocol, name)| protocol_counter(&netstat, protocol, name))
-                .sum(),
-            loopback: loopback(&fs::read_to_string("/proc/net/dev").unwrap_or_default()),
+            connections_dialled: protocol("snmp", "Tcp", "ActiveOpens"),
+            retransmitted: protocol("snmp", "Tcp", "RetransSegs"),
+            overflows: overflows.into_iter().map(|(of, name)| protocol("netstat", of, name)).sum(),
+            received: received(0).zip(received(1)),
             swapped_in: counter(&vmstat, "pswpin"),
             out_of_memory: counter(&vmstat, "oom_kill"),
             wall_offset_ns: clock::wall_offset(),
@@ -115,11 +166,17 @@ fn counter(text: &str, name: &str) -> Option<u64> {
     })
 }
 
-/// Bytes and packets received over `lo`, which are those sent over it.
-fn loopback(text: &str) -> Option<(u64, u64)> {
-    let line = text.lines().find_map(|line| line.trim_start().strip_prefix("lo:"))?;
-    let mut numbers = line.split_whitespace().map_while(|number| number.parse().ok());
-    Some((numbers.next()?, numbers.next()?))
+/// What a device has received, of `/proc/net/dev`: bytes first, then packets.
+fn received(text: &str, device: &str, place: usize) -> Option<u64> {
+    let of_device = text.lines().filter_map(|line| {
+        // One device, or several that are told apart by a number.
+        let (name, counters) = line.trim_start().split_once(':')?;
+        let number = name.strip_prefix(device)?;
+        number.chars().all(|digit| digit.is_ascii_digit()).then_some(counters)
+    });
+    let counters = of_device.map(|counters| counters.split_whitespace().nth(place)?.parse().ok());
+    let counters: Vec<u64> = counters.collect::<Option<_>>()?;
+    (!counters.is_empty()).then(|| counters.iter().sum())
 }
 
 /// Rounds of the fixed piece of work.
@@ -190,7 +247,9 @@ pub fn conditions(program: &Path) -> BTreeMap<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Reading, conditions, counter, fixed_work, loopback, pressure, protocol_counter};
+    use super::{
+        Namespaces, Reading, conditions, counter, fixed_work, pressure, protocol_counter, received,
+    };
     use std::path::Path;
 
     #[test]
@@ -201,7 +260,11 @@ mod tests {
         assert_eq!(protocol_counter("", "Tcp", "ActiveOpens"), None);
         assert_eq!(counter("pswpin 7\noom_kill 1\n", "oom_kill"), Some(1));
         let device = "Inter-|  R\n face |b\n    lo:    3193      29    0\n  eth0: 1 2 3\n";
-        assert_eq!(loopback(device), Some((3193, 29)));
+        assert_eq!(received(device, "lo", 0), Some(3193));
+        assert_eq!(received(device, "lo", 1), Some(29));
+        assert_eq!(received(device, "path", 0), None);
+        let several = "  lo: 5 1\n path0: 30 2\n path1: 12 1\npathway: 7 7\n";
+        assert_eq!(received(several, "path", 0), Some(42));
         let stalls = "some avg10=0.27 avg60=1.85 avg300=2.57 total=16042830\nfull total=1\n";
         assert_eq!(pressure(stalls), Some(16_042_830_000));
         assert_eq!(pressure(""), None);
@@ -209,10 +272,15 @@ mod tests {
 
     #[test]
     fn totals_do_not_fall() {
-        let (before, after) = (Reading::now(), Reading::now());
+        let own = Namespaces::own();
+        let (before, after) = (Reading::now(&own), Reading::now(&own));
         assert!(before.connections_dialled <= after.connections_dialled);
-        assert!(before.loopback <= after.loopback);
-        assert!(before.loopback.is_some());
+        assert!(before.received <= after.received);
+        assert!(before.received.is_some());
+        // A process in the same namespace counts the same.
+        let same = Reading::now(&Namespaces::of(&[std::process::id()], "lo"));
+        assert!(after.received <= same.received);
+        assert!(after.connections_dialled <= same.connections_dialled);
     }
 
     #[test]

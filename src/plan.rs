@@ -12,6 +12,8 @@ use crate::aim::Aims;
 use crate::delivery::contract::Strategy;
 use crate::fault::Fault;
 use crate::incident::{Incident, Who};
+use crate::network::asked::Network;
+use crate::network::tier::{Choice, NoTier, Offer};
 use crate::promise::Promise;
 use crate::scenario::{NamedStrategy, Scenario, ScenarioPoint, TRIAL_OVERHEAD, TraceFile};
 use crate::schedule::{Arrivals, random_stream};
@@ -85,8 +87,9 @@ pub struct Point {
     pub placement: Option<Placement>,
     /// How long before each event the pacer spins.
     pub spin: Duration,
-    /// The round trip injected into every connection, if one is.
-    pub rtt: Option<Duration>,
+    /// What lies between source and subscribers; its tier is the one that is taken, once that is
+    /// known, see [`Plan::make_paths`].
+    pub network: Network,
     /// What goes wrong, and when.
     pub incidents: Vec<Incident>,
     /// The strategies compared, in the scenario's order.
@@ -248,7 +251,7 @@ fn resolved(point: &ScenarioPoint) -> Point {
         pin: point.pin,
         placement: None,
         spin: point.spin,
-        rtt: point.rtt,
+        network: point.network.clone(),
         incidents: point.incidents.clone(),
         strategies: point.strategies.iter().map(strategy).collect(),
     }
@@ -256,10 +259,17 @@ fn resolved(point: &ScenarioPoint) -> Point {
 
 /// The closed form that describes a strategy and what goes wrong for it.
 ///
-/// A client that is told to wait keeps no beat of its own, so there is none under a rate limit;
-/// and forms know of one outage in which nothing gets through, not of anything subtler.
-fn theory(strategy: &dyn Strategy, link: &Link, incidents: &[Incident]) -> Option<Theory> {
-    if link.rate_limit.is_some() {
+/// A client that is told to wait keeps no beat of its own, so there is none under a rate limit; nor
+/// over a path that does more than delay, where some packets take longer than others; nor on
+/// connections that do not behave as usual. And forms know of one outage in which nothing gets
+/// through, not of anything subtler.
+fn theory(
+    strategy: &dyn Strategy,
+    link: &Link,
+    network: &Network,
+    incidents: &[Incident],
+) -> Option<Theory> {
+    if link.rate_limit.is_some() || !link.is_usual() || !network.only_delays() {
         return None;
     }
     match incidents {
@@ -277,7 +287,8 @@ fn theory(strategy: &dyn Strategy, link: &Link, incidents: &[Incident]) -> Optio
 
 /// What a strategy's closed form expects of one window.
 fn predicted(point: &ScenarioPoint, named: &NamedStrategy) -> Option<Prediction> {
-    let theory = theory(&*named.strategy, &named.link, &point.befalling(named))?;
+    let incidents = point.befalling(named);
+    let theory = theory(&*named.strategy, &named.link, &point.network, &incidents)?;
     Some(theory.form().predict(&Conditions {
         rate: point.events.rate,
         arrivals: point.events.arrivals.clone(),
@@ -286,7 +297,7 @@ fn predicted(point: &ScenarioPoint, named: &NamedStrategy) -> Option<Prediction>
         drain: point.drain,
         subscribers: named.subscribers,
         exchange: ASSUMED_EXCHANGE,
-        rtt: point.rtt,
+        rtt: point.network.round_trip(),
         server: Duration::ZERO,
         set_up: named.link.set_up(),
         request_way: None,
@@ -301,10 +312,10 @@ impl PlannedStrategy {
         Arc::clone(&self.strategy).in_process().is_some()
     }
 
-    /// The closed form that describes it, with what goes wrong for it.
+    /// The closed form that describes it over a path, with what goes wrong for it.
     #[must_use]
-    pub fn theory(&self) -> Option<Theory> {
-        theory(&*self.strategy, &self.link, &self.incidents)
+    pub fn theory(&self, network: &Network) -> Option<Theory> {
+        theory(&*self.strategy, &self.link, network, &self.incidents)
     }
 
     /// What it promises of its deliveries, with what goes wrong for it: where nothing brings what
@@ -340,6 +351,24 @@ impl Plan {
             point.placement = Placement::over(cpus, strategies, at_once);
             point.placement.is_some()
         })
+    }
+
+    /// Chooses how the path of every distant point is made, of what this machine offers; returns
+    /// the choices, each once.
+    ///
+    /// # Errors
+    ///
+    /// When a point's path cannot be made here.
+    pub fn make_paths(&mut self, offer: &Offer) -> Result<Vec<Choice>, NoTier> {
+        let mut choices: Vec<Choice> = Vec::new();
+        for point in self.points.iter_mut().filter(|point| point.network.is_distant()) {
+            let choice = offer.choose(&point.network)?;
+            point.network.tier = Some(choice.tier);
+            if !choices.contains(&choice) {
+                choices.push(choice);
+            }
+        }
+        Ok(choices)
     }
 
     /// The fewest blocks at each point.
@@ -403,6 +432,12 @@ impl Plan {
     }
 }
 
+/// Round trips that measuring raw sockets over a path takes.
+const CALIBRATION_ROUND_TRIPS: u32 = 60;
+
+/// The longest that it takes beyond what it takes on loopback.
+const LONGEST_CALIBRATION: Duration = Duration::from_secs(7);
+
 /// The exchange assumed where none was measured yet: loopback takes about this long.
 const ASSUMED_EXCHANGE: Duration = Duration::from_micros(100);
 
@@ -423,7 +458,9 @@ impl Point {
     /// What a trial of these strategies is expected to take, start and end included.
     fn wall_time(&self, strategies: &[usize]) -> Duration {
         let drains = strategies.iter().map(|strategy| self.expected_drain(*strategy));
-        TRIAL_OVERHEAD + self.warm_up + self.window + drains.max().unwrap_or_default()
+        // Raw sockets are measured over the path too: twenty round trips, and as many of two.
+        let calibrating = (CALIBRATION_ROUND_TRIPS * self.network.rtt).min(LONGEST_CALIBRATION);
+        TRIAL_OVERHEAD + calibrating + self.warm_up + self.window + drains.max().unwrap_or_default()
     }
 
     /// How long the last event of a window is expected to be under way.

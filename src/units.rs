@@ -31,6 +31,15 @@ pub enum UnitError {
     /// The text is not a precision.
     #[error("`{0}` is not a precision; write a percentage above 0 and at most 100, such as `5%`")]
     NotAPrecision(String),
+    /// The text is not a percentage.
+    #[error("`{0}` is not a percentage from 0 to 100; write a number and `%`, such as `0.5%`")]
+    NotAPercentage(String),
+    /// The text is not a bit rate, or not a possible one.
+    #[error(
+        "`{0}` is not a bit rate; write a number and a unit from `8 kbit/s` to `100 Gbit/s`, such \
+         as `12 Mbit/s`"
+    )]
+    NotABitRate(String),
     /// The duration is longer than any scenario may ask for.
     #[error("`{0}` is too long; a duration is at most 7 days (`168h`)")]
     DurationTooLong(String),
@@ -234,6 +243,102 @@ pub fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// A share of a whole, in percent: from 0 to 100.
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
+pub struct Percentage(f64);
+
+impl Percentage {
+    /// The percentage as a share of one.
+    #[must_use]
+    pub fn share(self) -> f64 {
+        self.0 / 100.0
+    }
+
+    /// Whether it is nothing.
+    #[must_use]
+    pub fn is_zero(&self) -> bool {
+        self.0 == 0.0
+    }
+
+    /// A percentage that is known to be one.
+    pub(crate) const fn of(percent: f64) -> Percentage {
+        Percentage(percent)
+    }
+}
+
+impl FromStr for Percentage {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Percentage, UnitError> {
+        let unknown = || UnitError::NotAPercentage(text.to_owned());
+        let number = text.trim().strip_suffix('%').ok_or_else(unknown)?;
+        let percent: f64 = number.trim().parse().map_err(|_| unknown())?;
+        if (0.0..=100.0).contains(&percent) { Ok(Percentage(percent)) } else { Err(unknown()) }
+    }
+}
+
+impl fmt::Display for Percentage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", self.0)
+    }
+}
+
+/// Bits a second that a path carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BitRate(u64);
+
+/// Units a bit rate may be given in.
+const BIT_RATE_UNITS: &[(&str, f64)] = &[("Gbit/s", 1e9), ("Mbit/s", 1e6), ("kbit/s", 1e3)];
+
+impl BitRate {
+    /// A bit rate that is known to be possible.
+    pub(crate) const fn of(bits_per_second: u64) -> BitRate {
+        BitRate(bits_per_second)
+    }
+
+    /// Bytes a second.
+    #[must_use]
+    pub fn bytes_per_second(self) -> u64 {
+        self.0 / 8
+    }
+
+    /// How long so many bytes take.
+    #[must_use]
+    pub fn time_of(self, bytes: usize) -> Duration {
+        Duration::from_secs_f64(bytes as f64 * 8.0 / self.0 as f64)
+    }
+}
+
+impl FromStr for BitRate {
+    type Err = UnitError;
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it was found to lie between two positive whole numbers"
+    )]
+    fn from_str(text: &str) -> Result<BitRate, UnitError> {
+        let unknown = || UnitError::NotABitRate(text.to_owned());
+        let trimmed = text.trim();
+        let mut units = BIT_RATE_UNITS.iter();
+        let (number, unit) = units
+            .find_map(|(name, bits)| Some((trimmed.strip_suffix(name)?, bits)))
+            .ok_or_else(unknown)?;
+        let bits = number.trim().parse::<f64>().map_err(|_| unknown())? * unit;
+        if (8e3..=1e11).contains(&bits) { Ok(BitRate(bits.round() as u64)) } else { Err(unknown()) }
+    }
+}
+
+impl fmt::Display for BitRate {
+    /// In the largest unit of which it is at least one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bits = self.0 as f64;
+        let unit = BIT_RATE_UNITS.iter().find(|(_, unit)| bits >= *unit);
+        let (name, unit) = unit.unwrap_or(&("kbit/s", 1e3));
+        write!(f, "{} {name}", bits / unit)
+    }
+}
+
 /// Deserialises any quantity from its text, or says what was expected instead.
 struct TextVisitor<T> {
     expected: &'static str,
@@ -292,6 +397,36 @@ impl<'de> Deserialize<'de> for Precision {
 }
 
 impl Serialize for Precision {
+    fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
+        output.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Percentage {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Percentage, D::Error> {
+        input.deserialize_str(TextVisitor {
+            expected: "a percentage as text, such as \"0.5%\"",
+            parse: str::parse,
+        })
+    }
+}
+
+impl Serialize for Percentage {
+    fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
+        output.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for BitRate {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<BitRate, D::Error> {
+        input.deserialize_str(TextVisitor {
+            expected: "a bit rate as text, such as \"12 Mbit/s\"",
+            parse: str::parse,
+        })
+    }
+}
+
+impl Serialize for BitRate {
     fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
         output.collect_str(self)
     }
@@ -396,6 +531,16 @@ text_schema!(
     "A precision: a percentage above 0 and at most 100, such as `5%`."
 );
 text_schema!(
+    PercentageText,
+    r"^\s*[0-9.eE+-]+\s*%\s*$",
+    "A percentage from 0 to 100, such as `0.5%`."
+);
+text_schema!(
+    BitRateText,
+    r"^\s*[0-9.eE+]+\s*(kbit/s|Mbit/s|Gbit/s)\s*$",
+    "A bit rate: a number and a unit, such as `768 kbit/s` or `12 Mbit/s`."
+);
+text_schema!(
     DurationText,
     r"^\s*[0-9].*[a-zµ]\s*$",
     "A duration: a number and a unit, such as `250ms`, `8s` or `1h 30m`."
@@ -435,8 +580,8 @@ pub fn on_one_scale(values: &[&str]) -> Option<(ParameterUnit, Vec<f64>)> {
 #[cfg(test)]
 mod tests {
     use super::{
-        Bytes, ParameterUnit, Precision, Rate, UnitError, format_duration, on_one_scale,
-        parse_duration,
+        BitRate, Bytes, ParameterUnit, Percentage, Precision, Rate, UnitError, format_duration,
+        on_one_scale, parse_duration,
     };
     use std::time::Duration;
 
@@ -488,6 +633,38 @@ mod tests {
         for text in ["5", "0%", "-5%", "101%", "NaN%", "inf%", "%", ""] {
             assert_eq!(text.parse::<Precision>(), Err(UnitError::NotAPrecision(text.into())));
         }
+    }
+
+    #[test]
+    fn percentages_reach_from_nothing_to_all() {
+        for (text, share, shown) in [("0%", 0.0, "0%"), ("0.01 %", 1e-4, "0.01%")] {
+            let percentage: Percentage = text.parse().expect(text);
+            assert!((percentage.share() - share).abs() < 1e-15, "{text}");
+            assert_eq!(percentage.to_string(), shown);
+        }
+        for text in ["5", "-1%", "100.1%", "NaN%", "%", ""] {
+            let refused = text.parse::<Percentage>();
+            assert_eq!(refused, Err(UnitError::NotAPercentage(text.into())), "{text}");
+        }
+    }
+
+    #[test]
+    fn bit_rates_read_and_write_in_their_natural_unit() {
+        for (text, bytes, shown) in [
+            ("1 Gbit/s", 125_000_000, "1 Gbit/s"),
+            ("1.6 Mbit/s", 200_000, "1.6 Mbit/s"),
+            ("768kbit/s", 96_000, "768 kbit/s"),
+            ("0.768 Mbit/s", 96_000, "768 kbit/s"),
+        ] {
+            let rate: BitRate = text.parse().expect(text);
+            assert_eq!((rate.bytes_per_second(), rate.to_string().as_str()), (bytes, shown));
+        }
+        for text in ["1", "1 kbit/s", "1 Tbit/s", "0 Mbit/s", "NaN Mbit/s", "12 MB/s", "-1 Mbit/s"]
+        {
+            assert_eq!(text.parse::<BitRate>(), Err(UnitError::NotABitRate(text.into())), "{text}");
+        }
+        let kilobyte = "8 Mbit/s".parse::<BitRate>().expect("a rate").time_of(1_000);
+        assert_eq!(kilobyte, Duration::from_millis(1));
     }
 
     #[test]

@@ -221,7 +221,8 @@ fn difference(point: &PlannedPoint, record: &TrialRecord) -> Option<&'static str
         && planned.payload == run.payload
         && planned.warm_up == run.warm_up
         && planned.window == run.window
-        && planned.rtt == run.rtt;
+        && planned.rtt == run.rtt
+        && planned.network == run.network;
     if !point.strategies.contains(&record.strategy) {
         Some("the point has no such strategy, or with other settings")
     } else if !same_workload {

@@ -475,6 +475,7 @@ pub(crate) fn block(
         window: workload.window,
         drain: Duration::ZERO,
         rtt: workload.rtt,
+        network: workload.network.clone(),
     };
     let mut curves = Curves::new(&planned, false);
     let reading = read_ledger(record, measured, ledger, trace, &mut curves);

@@ -12,6 +12,7 @@ use super::blocks::{Middle, median, middle};
 use super::evidence::Block;
 use super::latency::Quantile;
 use super::summary::Limit;
+use crate::network::asked::Network;
 use crate::record::ledger::Ledger;
 use crate::record::limit::{self, Calibration};
 use crate::record::trial::{StrategyRecord, Workload};
@@ -76,10 +77,11 @@ impl Raw {
         }
     }
 
-    /// The conditions of a strategy whose exchanges are raw transfers. Injected distance is added:
-    /// raw sockets did not travel it.
+    /// The conditions of a strategy whose exchanges are raw transfers. A distance that is made
+    /// inside the program is added: raw sockets did not travel it, as they do a path of packets.
     fn conditions(self, strategy: &StrategyRecord, workload: &Workload) -> Conditions {
-        let rtt = workload.rtt.unwrap_or_default();
+        let travelled = workload.network.as_ref().is_some_and(Network::carries_packets);
+        let rtt = workload.rtt.filter(|_| !travelled).unwrap_or_default();
         let one_way = Duration::from_nanos(self.one_way) + rtt / 2;
         let round_trip = Duration::from_nanos(self.round_trip) + rtt;
         let there = match strategy.set_up.checked_sub(1) {
@@ -125,6 +127,11 @@ pub(crate) fn summarise(
 ) -> Option<Limit> {
     let calibrated: Vec<(&Block, &limit::Limit)> = blocks
         .iter()
+        // A large message waits for TCP to find its speed, which busy connections have found.
+        .filter(|block| {
+            let Workload { network, payload, .. } = &block.workload;
+            network.as_ref().is_none_or(|network| network.takes_at_once(*payload))
+        })
         .filter_map(|block| Some((block, block.measured.limit.as_ref()?.limit()?)))
         .collect();
     let (first, typical) = *calibrated.first()?;

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::network::tier::Tier;
+
 pub use crate::aim::Judgement;
 pub use crate::stopping::StopReason;
 use crate::units::ParameterUnit;
@@ -157,6 +159,27 @@ pub struct Conditions {
     pub pacer_cpu: u64,
     /// The part of it that the pacer spun for.
     pub pacer_spin: u64,
+    /// The path between source and subscribers; `null` on bare loopback.
+    pub path: Option<PathSummary>,
+}
+
+/// The path between source and subscribers, and what crossed it in all blocks and for all
+/// strategies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PathSummary {
+    /// What was asked for, in words, and the tier it was made with.
+    pub asked: String,
+    /// How it was made: "netem", "router" or "sockets".
+    pub tier: Tier,
+    /// Packets that entered it; zero where it carries no packets, as in all that follows.
+    pub packets: u64,
+    /// Packets that were lost on the way.
+    pub lost: u64,
+    /// Packets that found the buffer before it full.
+    pub dropped: u64,
+    /// CPU time inside the windows of what carried them, in nanoseconds.
+    pub cpu: u64,
 }
 
 /// How a stopping rule ended a point.

@@ -7,10 +7,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::aim::Aims;
+use crate::network::asked::Network;
 use crate::plan::{Layout, Plan, PlannedStrategy, Point, Trial};
 use crate::schedule::Arrivals;
 use crate::stopping::StoppingRule;
-use crate::units::{Bytes, Rate, duration_text, nanoseconds, some_duration_text};
+use crate::units::{Bytes, Rate, duration_text, nanoseconds};
 
 /// What `pollpush check --format json` prints.
 #[derive(Debug, Serialize)]
@@ -54,8 +55,8 @@ struct PointOutline<'p> {
     pin: bool,
     #[serde(with = "duration_text")]
     spin: Duration,
-    #[serde(with = "some_duration_text", skip_serializing_if = "Option::is_none")]
-    rtt: Option<Duration>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    network: Option<&'p Network>,
     strategies: Vec<StrategyOutline<'p>>,
 }
 
@@ -121,7 +122,7 @@ fn point(point: &Point) -> PointOutline<'_> {
         drain: point.drain,
         pin: point.pin,
         spin: point.spin,
-        rtt: point.rtt,
+        network: Some(&point.network).filter(|network| network.is_distant()),
         strategies: point.strategies.iter().map(|planned| strategy(point, planned)).collect(),
     }
 }

@@ -20,6 +20,7 @@ use crate::cli::terminal::Terminal;
 use crate::clock;
 use crate::fault::Fault;
 use crate::meter;
+use crate::network::tier::{Choice, Offer, Tier};
 use crate::plan::{Plan, expand};
 use crate::record;
 use crate::record::folder::{MANIFEST_FILE, RunFolder, SCENARIO_FILE};
@@ -145,6 +146,7 @@ pub(crate) fn record(
 /// A new run.
 fn begun(mut plan: Plan, out: &Path, terminal: &mut Terminal) -> anyhow::Result<Prepared> {
     place(&mut plan)?;
+    make_paths(&mut plan, terminal)?;
     warn_of_few_events(&plan, terminal);
     require_sockets(&plan)?;
     let mut manifest = manifest(&plan);
@@ -165,6 +167,7 @@ fn resumed(path: &Path, terminal: &mut Terminal) -> anyhow::Result<Prepared> {
     // Those that were given beside the scenario are in no scenario.
     plan.aims.thresholds.clone_from(&earlier.aims.thresholds);
     place(&mut plan)?;
+    make_paths(&mut plan, terminal)?;
     require_sockets(&plan)?;
     if let Some(differs) = earlier.first_difference(&manifest(&plan)) {
         return Err(UsageError {
@@ -226,6 +229,37 @@ fn place(plan: &mut Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Chooses how the paths of distant points are made, and says what could not be had.
+fn make_paths(plan: &mut Plan, terminal: &mut Terminal) -> anyhow::Result<()> {
+    if plan.points.iter().all(|point| !point.network.is_distant()) {
+        return Ok(());
+    }
+    let offer = Offer::of_this_machine();
+    let choices = plan.make_paths(&offer).map_err(|error| UsageError {
+        message: error.to_string(),
+        hint: "run as root, or ask less of `[network]`; METHODOLOGY.md says what each tier can do"
+            .into(),
+    })?;
+    for Choice { tier, passed } in choices {
+        if tier != Tier::Sockets {
+            terminal.note(&format!("the path is made by tier `{tier}`"));
+            continue;
+        }
+        let passed: Vec<String> =
+            passed.iter().map(|(better, why)| format!("`{better}`: {why}")).collect();
+        terminal.warning(
+            "the path is made inside the program (tier `sockets`): it delays bytes and TCP does \
+             not notice, so nothing that it shows of connections holds over a network",
+            &if passed.is_empty() {
+                "the scenario forces this tier; leave `network.tier` out".to_owned()
+            } else {
+                format!("better tiers are not to be had here; {}", passed.join("; "))
+            },
+        );
+    }
+    Ok(())
+}
+
 /// The fault of a name.
 fn fault(name: &str) -> Result<Fault, String> {
     let named = Fault::ALL.iter().find(|fault| fault.name() == name);
@@ -264,7 +298,7 @@ fn require_sockets(plan: &Plan) -> anyhow::Result<()> {
     let allowed = meter::raise_file_limit().context("the limit of open files cannot be read")?;
     // A poller has a connection and a timer; the source of a side-by-side trial serves them all,
     // with a timer in each direction where a round trip is injected.
-    let delayed = plan.points.iter().any(|point| point.rtt.is_some());
+    let delayed = plan.points.iter().any(|point| point.network.tier == Some(Tier::Sockets));
     let each = if delayed { 3 } else { 2 };
     let needed = each * plan.estimate().connections + FILES_BESIDE_CONNECTIONS;
     if needed > allowed {

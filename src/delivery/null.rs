@@ -46,12 +46,15 @@ impl Strategy for Null {
     }
 
     fn check(&self, link: &Link) -> Result<(), SettingsError> {
-        let Link { keep_alive, tls, tls_resume, http, auth, rate_limit } = link;
+        let Link { keep_alive, tls, tls_resume, nodelay, idle_timeout, http, auth, rate_limit } =
+            link;
         let plain = Link::default();
         let set = [
             ("keep-alive", *keep_alive != plain.keep_alive),
             ("tls", *tls != plain.tls),
             ("tls-resume", *tls_resume != plain.tls_resume),
+            ("nodelay", *nodelay != plain.nodelay),
+            ("idle-timeout", *idle_timeout != plain.idle_timeout),
             ("http", *http != plain.http),
             ("auth", *auth != plain.auth),
             ("rate-limit", *rate_limit != plain.rate_limit),

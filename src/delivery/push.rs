@@ -22,7 +22,7 @@ use crate::units::nanoseconds;
 use crate::wire::client::{Client, ClientKind, Dial};
 use crate::wire::retry::{Anchor, Jitter, RetryPolicy, Schedule, TimeScale};
 use crate::wire::signature::{Scheme, SigningKey, Verifier};
-use crate::wire::socket::{bind_again, bind_loopback};
+use crate::wire::socket::{bind, bind_again};
 use crate::wire::tally::Outcome;
 
 /// The most connections a subscriber's webhooks may use.
@@ -276,7 +276,7 @@ impl Pushing {
         let socket = |source| DeliveryError::Socket { doing: "listening for webhooks", source };
         let listener = match post.life.endpoint {
             Some(endpoint) => bind_again(endpoint).await,
-            None => bind_loopback().await,
+            None => bind(post.line.address).await,
         };
         let listener = listener.map_err(socket)?;
         let address = listener.local_addr().map_err(socket)?;

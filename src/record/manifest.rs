@@ -22,6 +22,7 @@ use crate::affinity::Placement;
 use crate::aim::Aims;
 use crate::digest::sha256;
 use crate::fault::Fault;
+use crate::network::asked::Network;
 use crate::schedule::Arrivals;
 use crate::stopping::{StopReason, StoppingRule};
 use crate::units::{Bytes, Rate, duration_text, some_duration_text};
@@ -190,9 +191,13 @@ pub struct PlannedWorkload {
     /// How long after the window outstanding events are waited for, at most.
     #[serde(with = "duration_text")]
     pub drain: Duration,
-    /// The round trip injected into every connection; absent when there is none.
+    /// The round trip of the path; absent when there is none.
     #[serde(default, with = "some_duration_text", skip_serializing_if = "Option::is_none")]
     pub rtt: Option<Duration>,
+    /// Everything about the path, and the tier it was made with; absent on bare loopback, and in
+    /// records from before this was kept, whose paths were delays inside the program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
 }
 
 impl Default for Manifest {

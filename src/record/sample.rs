@@ -155,6 +155,7 @@ fn point(sample: &Sample, rate: u32) -> PlannedPoint {
             window: sample.window,
             drain: DRAIN,
             rtt: None,
+            network: None,
         },
         placement: None,
         spin: None,
@@ -207,6 +208,7 @@ fn workload(planned: &PlannedWorkload, seed: u64) -> Workload {
         warm_up: planned.warm_up,
         window: planned.window,
         rtt: planned.rtt,
+        network: planned.network.clone(),
     }
 }
 
@@ -375,6 +377,7 @@ fn measured(exchanges: &[Exchange], workload: &Workload, polls: bool) -> Measure
     };
     Measured {
         tls: None,
+        network: None,
         machine: None,
         // Replaced by what the ledger says when the record is written.
         events: EventCounts::default(),

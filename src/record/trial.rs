@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::counts::{Counts, TlsSession};
 use crate::incident::Incident;
+use crate::network::asked::Network;
+use crate::network::traffic::Traffic;
 use crate::promise::Promise;
 use crate::record::limit::Calibration;
 use crate::schedule::Arrivals;
@@ -84,9 +86,13 @@ pub struct Workload {
     /// Length of the measured window.
     #[serde(with = "duration_text")]
     pub window: Duration,
-    /// The round trip injected into every connection; absent when there is none.
+    /// The round trip of the path; absent when there is none.
     #[serde(default, with = "some_duration_text", skip_serializing_if = "Option::is_none")]
     pub rtt: Option<Duration>,
+    /// Everything about the path, and the tier it was made with; absent on bare loopback, and in
+    /// records from before this was kept, whose paths were delays inside the program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
 }
 
 /// How a trial ended.
@@ -120,6 +126,9 @@ pub struct Measured {
     /// What the machine did meanwhile; the same for all strategies of a trial.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<MachineUse>,
+    /// What crossed the strategy's path; absent unless packets did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkUse>,
     /// What raw sockets took between the trial's processes; the same for all its strategies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<Calibration>,
@@ -128,6 +137,17 @@ pub struct Measured {
     pub ledger: Option<String>,
     /// Where the histogram log is, relative to the run folder.
     pub histogram: String,
+}
+
+/// What the path of a strategy carried, and what carrying it took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkUse {
+    /// What crossed it, from the first packet of the trial to the last.
+    pub traffic: Traffic,
+    /// CPU time inside the window of the process that makes the paths of the trial, in
+    /// nanoseconds; part of no strategy.
+    pub cpu_ns: u64,
 }
 
 /// What became of the events due inside the window, summed over the subscribers.
@@ -290,13 +310,14 @@ pub struct MachineUse {
     pub pressure: Option<f64>,
     /// Time the control group was throttled, in nanoseconds.
     pub throttled_ns: Option<u64>,
-    /// Connections dialled by anybody in this network namespace.
+    /// Connections dialled by anybody in the network namespaces of the trial.
     pub connections_dialled: Option<u64>,
     /// TCP segments sent again.
     pub retransmitted: Option<u64>,
     /// Connections that a full listener or SYN cookies turned away.
     pub overflows: Option<u64>,
-    /// Bytes over the loopback interface, without headers of TCP and IP.
+    /// Bytes over the loopback interface, or over the devices of the paths, without headers of
+    /// TCP and IP.
     pub loopback_bytes: Option<u64>,
     /// Pages read from swap.
     pub swapped_in: Option<u64>,

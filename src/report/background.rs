@@ -12,11 +12,12 @@ use super::wording;
 
 /// What was offered at a point, in one sentence.
 pub(super) fn workload(workload: &PlannedWorkload) -> String {
-    let PlannedWorkload { rate, arrivals, payload, warm_up, window, rtt, .. } = workload;
-    let path = rtt.map_or_else(
-        || "no injected distance".to_owned(),
-        |rtt| format!("an injected round trip of {}", format_duration(rtt)),
-    );
+    let PlannedWorkload { rate, arrivals, payload, warm_up, window, rtt, network, .. } = workload;
+    let path = match (network, rtt) {
+        (Some(network), _) => format!("path: {network}"),
+        (None, Some(rtt)) => format!("an injected round trip of {}", format_duration(*rtt)),
+        (None, None) => "no injected distance".to_owned(),
+    };
     format!(
         "{rate} events ({arrivals}) of {payload}, measured for {} after a warm-up of {}; {path}.",
         format_duration(*window),

@@ -50,6 +50,7 @@ fn provenance(points: usize) -> Provenance {
         window: Duration::from_secs(8),
         drain: Duration::from_secs(2),
         rtt: None,
+        network: None,
     };
     Provenance {
         started: Timestamp::constant(1_795_430_712, 0),

@@ -1,8 +1,8 @@
 //! Sentences that the terminal and the written report share.
 
 use crate::analysis::summary::{
-    Check, CheckStatus, Conditions, Events, Model, ModelClaim, PointSummary, StopReason, Stopping,
-    StrategySummary, Summary, VerdictStatus,
+    Check, CheckStatus, Conditions, Events, Model, ModelClaim, PathSummary, PointSummary,
+    StopReason, Stopping, StrategySummary, Summary, VerdictStatus,
 };
 
 use super::quantity::{
@@ -277,9 +277,11 @@ pub(super) fn stopped(stopping: &Stopping) -> String {
     )
 }
 
-/// What the harness did to itself; `None` if it neither pinned nor spun.
+/// What the harness did to itself, and the path; `None` if it neither pinned nor spun over bare
+/// loopback.
 pub(super) fn conditions(point: &PointSummary) -> Option<String> {
-    let Conditions { source_cpu, subscriber_cpus, spin, pacer_cpu, pacer_spin } = &point.conditions;
+    let Conditions { source_cpu, subscriber_cpus, spin, pacer_cpu, pacer_spin, path } =
+        &point.conditions;
     let mut said = Vec::new();
     if let Some(source) = source_cpu {
         let of = |(strategy, cpu): (&StrategySummary, &u32)| {
@@ -298,7 +300,27 @@ pub(super) fn conditions(point: &PointSummary) -> Option<String> {
             nanoseconds(*pacer_cpu)
         ));
     }
+    said.extend(path.as_ref().map(path_words));
     (!said.is_empty()).then(|| said.join(" "))
+}
+
+/// What lay between source and subscribers, and what that means.
+fn path_words(path: &PathSummary) -> String {
+    let PathSummary { asked, tier, packets, lost, dropped, cpu } = path;
+    if !tier.carries_packets() {
+        return format!(
+            "Path: {asked}. It delays bytes inside the program and TCP does not notice: nothing \
+             here holds of connections over a network."
+        );
+    }
+    format!(
+        "Path: {asked}. {} crossed it, {} were lost and {} found its buffer full; carrying them \
+         took {} of CPU time, in no strategy's.",
+        counted(*packets, "packet"),
+        count(*lost),
+        count(*dropped),
+        nanoseconds(*cpu)
+    )
 }
 
 /// One plain sentence of what was measured of a strategy.
@@ -346,6 +368,7 @@ mod tests {
             spin: 100_000,
             pacer_cpu: 2_000_000,
             pacer_spin: 1_500_000,
+            path: None,
         };
         assert_eq!(
             conditions(&point).as_deref(),

@@ -15,7 +15,7 @@ use crate::scenario::sources::Span;
 use crate::schedule::{Arrivals, Impossible};
 use crate::search::{self, FEWEST_VALUES};
 use crate::stopping::{FEWEST_BLOCKS, StoppingRule};
-use crate::units::format_duration;
+use crate::units::{Percentage, format_duration};
 use crate::wire::link::CONNECTION_ROUND_TRIPS;
 
 /// The longest measured window.
@@ -45,7 +45,11 @@ pub const LONGEST_RUN: Duration = Duration::from_hours(7 * 24);
 /// What a drain waits beyond the longest an event can be under way.
 pub const DRAIN_MARGIN: Duration = Duration::from_secs(2);
 
-/// The longest injected round trip: beyond it are only links to other planets.
+/// What a drain waits beyond that where packets are lost: one that opens a connection is sent again
+/// after a second, and after two more.
+const SENT_AGAIN: Duration = Duration::from_secs(4);
+
+/// The longest round trip: beyond it are only links to other planets.
 pub const LONGEST_RTT: Duration = Duration::from_secs(1);
 
 /// The longest a pacer spins before an event: longer than a sleeping thread of an idle machine
@@ -59,7 +63,9 @@ pub const TRIAL_OVERHEAD: Duration = Duration::from_millis(2_600);
 /// How long after the window outstanding events are waited for, at most.
 pub(crate) fn drain(reading: &Reading) -> Duration {
     let patience = reading.strategies.iter().map(|named| named.strategy.patience()).max();
-    let margin = DRAIN_MARGIN + reading.network.rtt.min(LONGEST_RTT) * CONNECTION_ROUND_TRIPS;
+    let network = &reading.network;
+    let again = if network.only_delays() { Duration::ZERO } else { SENT_AGAIN };
+    let margin = DRAIN_MARGIN + again + network.rtt.min(LONGEST_RTT) * CONNECTION_ROUND_TRIPS;
     let drain = patience.unwrap_or_default().saturating_add(margin).min(LONGEST_MARGIN);
     reading.run.drain.unwrap_or(drain)
 }
@@ -237,13 +243,49 @@ fn outlasts(reading: &Reading, document: &Document<'_>, found: &mut Vec<Complain
     found.push(Complaint::at(document.section_span("run", "duration"), message, remedy));
 }
 
+/// The most packets that may be lost: beyond it TCP makes no progress within a trial.
+const MOST_LOSS: Percentage = Percentage::of(50.0);
+
+/// The most packets that may be lost in a row, on average.
+const LONGEST_BURST: u32 = 100;
+
 fn network(reading: &Reading, document: &Document<'_>, found: &mut Vec<Complaint>) {
-    let rtt = reading.network.rtt;
-    if rtt > LONGEST_RTT {
-        let span = document.section_span("network", "rtt");
-        let message = format!("a round trip of {} is too long", format_duration(rtt));
-        let remedy = format!("write at most {}", format_duration(LONGEST_RTT));
-        found.push(Complaint::at(span, message, remedy));
+    let network = &reading.network;
+    let mut complain = |key: &str, message: String, remedy: String| {
+        found.push(Complaint::at(document.section_span("network", key), message, remedy));
+    };
+    if network.rtt > LONGEST_RTT {
+        let message = format!("a round trip of {} is too long", format_duration(network.rtt));
+        complain("rtt", message, format!("write at most {}", format_duration(LONGEST_RTT)));
+    }
+    if network.jitter > network.rtt / 4 {
+        let message = format!(
+            "a jitter of {} is too much for a round trip of {}",
+            format_duration(network.jitter),
+            format_duration(network.rtt)
+        );
+        let most = format_duration(network.rtt / 4);
+        complain("jitter", message, format!("write at most {most}, a quarter of the round trip"));
+    }
+    if network.loss > MOST_LOSS {
+        let message = format!("a loss of {} leaves nothing to measure", network.loss);
+        complain("loss", message, format!("write at most {MOST_LOSS}"));
+    }
+    if !(1..=LONGEST_BURST).contains(&network.loss_burst) {
+        let message = format!("packets cannot be lost {} in a row", network.loss_burst);
+        complain("loss-burst", message, format!("write a whole number from 1 to {LONGEST_BURST}"));
+    }
+    if network.loss_burst > 1 && network.loss.is_zero() {
+        let message = "nothing is lost, so no burst has a length".to_owned();
+        complain("loss-burst", message, "write a `loss` too, or leave `loss-burst` out".into());
+    }
+    if network.reorder && network.jitter.is_zero() {
+        let message = "without jitter no packet overtakes another".to_owned();
+        complain("reorder", message, "write a `jitter` too, or leave `reorder` out".into());
+    }
+    if let Some((tier, why)) = network.tier.and_then(|tier| Some((tier, tier.cannot(network)?))) {
+        let remedy = "leave `tier` out: the best one that can is taken".to_owned();
+        complain("tier", format!("`{tier}` cannot make this path: {why}"), remedy);
     }
 }
 

@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use crate::aim::Aims;
 use crate::incident::Incident;
+use crate::network::asked::Network;
 use crate::scenario::complaint::Complaint;
 use crate::scenario::document::Document;
 use crate::scenario::path::{Path, written};
@@ -97,8 +98,8 @@ pub struct ScenarioPoint {
     pub pin: bool,
     /// How long before each event the pacer spins.
     pub spin: Duration,
-    /// The round trip injected into every connection, if one is.
-    pub rtt: Option<Duration>,
+    /// What lies between source and subscribers.
+    pub network: Network,
     /// What goes wrong, in the order of the file.
     pub incidents: Vec<Incident>,
     /// The strategies, in the order of the file.
@@ -243,7 +244,7 @@ fn scenario(
     let point = |(parameters, reading): (BTreeMap<String, String>, Reading)| ScenarioPoint {
         parameters,
         drain: limits::drain(&reading),
-        rtt: reading.network.round_trip(),
+        network: reading.network,
         events: reading.events,
         warm_up: reading.run.warm_up,
         window: reading.run.duration,

@@ -10,6 +10,7 @@ use toml::de::{DeValue, Error, ValueDeserializer};
 use crate::delivery::MECHANISMS;
 use crate::delivery::contract::Strategy;
 use crate::incident::Incident;
+use crate::network::asked::{Network, Written as WrittenNetwork};
 use crate::scenario::MOST_COMPLAINTS;
 use crate::scenario::arrivals::{SHAPES, Shape, TRACE, TraceSettings, Written, shape};
 use crate::scenario::complaint::Complaint;
@@ -17,7 +18,7 @@ use crate::scenario::document::{Document, Node, Table};
 use crate::scenario::keys::{Keys, listed, nearest, remedy};
 use crate::scenario::limits::MOST_STRATEGIES;
 use crate::scenario::sections::{
-    Events, EventsHead, Heading, Network, Run, StrategyHead, Wanted, default_arrivals,
+    Events, EventsHead, Heading, Run, StrategyHead, Wanted, default_arrivals,
 };
 use crate::scenario::shelf::Shelf;
 use crate::scenario::vocabulary::{TABLES, Vocabulary, mechanism, text};
@@ -74,7 +75,9 @@ impl<'v> Reader<'v> {
         let run = self.section(document, "run", &vocabulary.run, "duration = \"60s\"");
         // A scenario without the table runs over the bare loopback.
         let network = match document.entry("network") {
-            Some(_) => self.section(document, "network", &vocabulary.network, "rtt = \"50ms\""),
+            Some(_) => self
+                .section(document, "network", &vocabulary.network, "rtt = \"50ms\"")
+                .map(|written: WrittenNetwork| written.resolve()),
             None => Some(Network::default()),
         };
         let incidents = self.list(document, "fault", &vocabulary.fault, "at = \"10s\"");

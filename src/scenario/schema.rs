@@ -8,11 +8,12 @@ use crate::aim::{Objective, Prices};
 use crate::delivery::MECHANISMS;
 use crate::delivery::contract::Mechanism;
 use crate::incident::Incident;
+use crate::network::asked::Written as WrittenNetwork;
 use crate::scenario::arrivals::{SHAPES, Shape, TRACE};
 use crate::scenario::faults::MOST_FAULTS;
 use crate::scenario::limits::MOST_STRATEGIES;
 use crate::scenario::sections::{
-    EventsHead, Heading, Network, Run, StrategyHead, Threshold, default_arrivals,
+    EventsHead, Heading, Run, StrategyHead, Threshold, default_arrivals,
 };
 use crate::wire::link::Link;
 
@@ -60,7 +61,7 @@ pub fn schema() -> Schema {
             "type": "object",
             "oneOf": events,
         },
-        "network": generator.subschema_for::<Network>(),
+        "network": generator.subschema_for::<WrittenNetwork>(),
         "run": generator.subschema_for::<Run>(),
         "fault": {
             "description": "What goes wrong, for a while.",

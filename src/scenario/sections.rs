@@ -167,24 +167,6 @@ fn default_seed() -> u64 {
     1
 }
 
-/// What lies between the source and its subscribers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct Network {
-    /// A round trip injected into every connection inside the program, at most "1s": each byte
-    /// arrives half of it later, and a new connection costs a further one. "0ms" is none.
-    #[serde(default, with = "duration_text")]
-    #[schemars(with = "DurationText")]
-    pub(crate) rtt: Duration,
-}
-
-impl Network {
-    /// The injected round trip, if there is one.
-    pub(crate) fn round_trip(&self) -> Option<Duration> {
-        Some(self.rtt).filter(|rtt| !rtt.is_zero())
-    }
-}
-
 /// What the strategies are for, and what they cost; none of it changes what is measured.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wanted {

@@ -6,12 +6,13 @@ use crate::aim::{Objective, Prices};
 use crate::delivery::MECHANISMS;
 use crate::delivery::contract::Mechanism;
 use crate::incident::Incident;
+use crate::network::asked::Written as WrittenNetwork;
 use crate::scenario::arrivals::{SHAPES, TRACE};
 use crate::scenario::complaint::Complaint;
 use crate::scenario::document::{Document, Node};
 use crate::scenario::keys::{Keys, listed, remedy};
 use crate::scenario::path::{Path, written};
-use crate::scenario::sections::{EventsHead, Heading, Network, Run, StrategyHead, Threshold};
+use crate::scenario::sections::{EventsHead, Heading, Run, StrategyHead, Threshold};
 use crate::scenario::sources::Span;
 use crate::wire::link::Link;
 
@@ -59,7 +60,7 @@ impl Vocabulary {
         Vocabulary {
             heading: Keys::of::<Heading>(),
             events: Keys::of::<EventsHead>(),
-            network: Keys::of::<Network>(),
+            network: Keys::of::<WrittenNetwork>(),
             run: Keys::of::<Run>(),
             objective: Keys::of::<Objective>(),
             prices: Keys::of::<Prices>(),

@@ -11,7 +11,7 @@
 //! spoils nothing: the record says why there is none.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -41,8 +41,15 @@ const MOST: usize = 400;
 /// Random stream of a trial's seed that calibrations draw from.
 const STREAM: u64 = 6 << 32;
 
-/// How long either side waits for the other: longer than any pause within a spell.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long either side waits for the other: longer than any pause within a spell, in which a
+/// lost packet may be sent again after one second and after two more.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a spell goes on for the fewest messages there must be, where each takes long.
+const LONGEST_SPELL: Duration = Duration::from_secs(4);
+
+/// The fewest messages of such a spell: a median of them still lies between two others.
+const LEAST_FAR: usize = 5;
 
 /// How long a worker may take to open a socket.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(10);
@@ -110,24 +117,32 @@ impl Drop for Calibrating {
     }
 }
 
-/// Does what a worker is asked to for the calibration, and hears what comes after it. A source
-/// gives its assignment, which says what is sent and when.
+/// What a worker does in a calibration.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Role<'a> {
+    /// It sends: its assignment says what and when.
+    Source(&'a SourceAssignment),
+    /// It answers at this address.
+    Subscriber(IpAddr),
+}
+
+/// Does what a worker is asked to for the calibration, and hears what comes after it.
 pub(crate) async fn hear_after_calibration(
     control: &mut Control,
-    source: Option<&SourceAssignment>,
+    role: Role<'_>,
 ) -> Result<(ToWorker, Option<Calibrating>), WorkerError> {
     let mut calibrating = None;
     loop {
-        match (control.hear().await?, source) {
-            (ToWorker::Echo { message }, None) => {
-                let (at, thread) = start_echo(message).map_or_else(
+        match (control.hear().await?, role) {
+            (ToWorker::Echo { message }, Role::Subscriber(address)) => {
+                let (at, thread) = start_echo(address, message).map_or_else(
                     |error| (Err(error.to_string()), None),
                     |(at, thread)| (Ok(at), Some(thread)),
                 );
                 calibrating = thread;
                 control.say(&FromWorker::Echoing { at }).await?;
             }
-            (ToWorker::Calibrate { echo }, Some(source)) => {
+            (ToWorker::Calibrate { echo }, Role::Source(source)) => {
                 let (tell, told) = oneshot::channel();
                 let sending = Sending::new(source, echo);
                 let started = Calibrating::start(move || {
@@ -154,8 +169,8 @@ fn failed(error: impl std::fmt::Display) -> Calibration {
 }
 
 /// Starts a thread that answers messages, and says where.
-fn start_echo(message: Bytes) -> io::Result<(SocketAddr, Calibrating)> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+fn start_echo(address: IpAddr, message: Bytes) -> io::Result<(SocketAddr, Calibrating)> {
+    let listener = TcpListener::bind((address, 0))?;
     set_socket_timeout(&listener, Timeout::Recv, Some(PATIENCE))?;
     let at = listener.local_addr()?;
     let mut buffer = blank(message);
@@ -292,10 +307,12 @@ impl Sending {
         // The first one touches pages and code for the first time, and counts for nothing.
         exchange(self, clock::now())?;
         let start = clock::now();
-        let end = start.after(SPELL);
+        let (end, last) = (start.after(SPELL), start.after(LONGEST_SPELL));
         let mut exchanges = Vec::new();
         for offset in self.moments.offsets.clone() {
-            if exchanges.len() >= LEAST as usize && clock::now() > end {
+            let now = clock::now();
+            let enough = if now > last { LEAST_FAR } else { LEAST as usize };
+            if now > end && exchanges.len() >= enough {
                 break;
             }
             clock::sleep_until(start.after(Duration::from_nanos(offset)));
@@ -339,6 +356,7 @@ mod tests {
     use super::{LEAST, MOST, Moments, SPELL, Sending, echo, start_echo};
     use crate::schedule::Arrivals;
     use crate::units::{Bytes, Rate, nanoseconds};
+    use crate::wire::socket::LOOPBACK;
     use std::io::{Read, Write};
     use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
@@ -409,7 +427,7 @@ mod tests {
 
     #[test]
     fn a_thread_stays_until_it_is_dropped() {
-        let (at, thread) = start_echo(Bytes(1)).expect("a socket");
+        let (at, thread) = start_echo(LOOPBACK, Bytes(1)).expect("a socket");
         sending(at, 16).measure().expect("measured");
         assert!(!thread.thread.as_ref().expect("started").is_finished());
         drop(thread);

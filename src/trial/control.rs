@@ -14,6 +14,9 @@ use crate::clock::Moment;
 use crate::counts::{Counts, TlsSession};
 use crate::fault::Fault;
 use crate::incident::Incident;
+use crate::network::asked::Network;
+use crate::network::namespace::End;
+use crate::network::traffic::Traffic;
 use crate::promise::Promise;
 use crate::record::limit::Calibration;
 use crate::record::trial::WindowUse;
@@ -26,7 +29,7 @@ use crate::wire::link::Link;
 use crate::wire::tls::Credentials;
 
 /// The version of this conversation; both ends must speak the same.
-pub const PROTOCOL: u32 = 5;
+pub const PROTOCOL: u32 = 6;
 
 /// The longest message, in bytes.
 pub const LONGEST_MESSAGE: usize = 1 << 20;
@@ -39,6 +42,8 @@ pub enum ToWorker {
     Source(SourceAssignment),
     /// Be the subscribers of one strategy.
     Subscriber(Box<SubscriberAssignment>),
+    /// Be the paths between them.
+    Network(NetworkAssignment),
     /// Answer messages of this size that the source sends over raw sockets, until it has sent
     /// the last one.
     Echo {
@@ -95,6 +100,9 @@ pub struct SourceAssignment {
     pub spin: Duration,
     /// One lane for each.
     pub strategies: Vec<StrategyAssignment>,
+    /// The end of the paths to enter; the process stays where it is, if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<End>,
     /// The CPU to stay on; any, if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu: Option<u32>,
@@ -117,8 +125,8 @@ pub struct StrategyAssignment {
     pub place: Place,
     /// How both sides converse.
     pub link: Link,
-    /// The round trip injected into every connection.
-    pub rtt: Option<Duration>,
+    /// What lies between the two sides.
+    pub network: Network,
     /// What this worker shows and whom it trusts; there if exchanges go over TLS.
     pub credentials: Option<Credentials>,
     /// The secrets that both sides of the strategy share.
@@ -137,6 +145,9 @@ pub struct SubscriberAssignment {
     pub strategy: StrategyAssignment,
     /// Where the strategy's lane listens.
     pub source: SocketAddr,
+    /// The end of the path to enter; the process stays where it is, if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<End>,
     /// Seed of everything random about the subscribers.
     pub seed: u64,
     /// What outlives the process, where it is to be killed.
@@ -152,6 +163,17 @@ pub struct SubscriberAssignment {
     pub fault: Option<Fault>,
 }
 
+/// What the process that makes the paths needs to know.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct NetworkAssignment {
+    /// What is asked of every path, and the tier to make it with.
+    pub network: Network,
+    /// How many there are: one for each strategy of the trial.
+    pub paths: u8,
+    /// Seed of jitter and losses.
+    pub seed: u64,
+}
+
 /// What a worker says.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "kebab-case")]
@@ -162,6 +184,18 @@ pub enum FromWorker {
     Ready {
         /// Where the lanes listen; empty from subscribers.
         lanes: Vec<SocketAddr>,
+    },
+    /// The paths are made: where their ends are.
+    Paths {
+        /// The source's end of all of them.
+        source: End,
+        /// The subscribers' end of each.
+        subscribers: Vec<End>,
+    },
+    /// What crossed the paths.
+    Traffic {
+        /// One for each path.
+        paths: Vec<Traffic>,
     },
     /// Messages over raw sockets are answered here, or cannot be, for this reason.
     Echoing {

@@ -14,13 +14,15 @@ use crate::clock::{self, Moment};
 use crate::fault::Fault;
 use crate::incident::Who;
 use crate::meter::{self, Scheduled};
+use crate::network::asked::Network;
+use crate::network::namespace::End;
 use crate::plan::{Plan, PlannedStrategy, Point, Trial};
 use crate::record::join::{Arrival, Emission};
 use crate::record::ledger::Ledger;
 use crate::record::limit::Calibration;
 use crate::record::trial::{
-    EndedLife, EventCounts, MachineUse, Measured, Outcome, ProcessUse, SourceSide, StrategyRecord,
-    SubscriberSide, TRIAL_SCHEMA, TrialRecord, WindowUse, Workload,
+    EndedLife, EventCounts, MachineUse, Measured, NetworkUse, Outcome, ProcessUse, SourceSide,
+    StrategyRecord, SubscriberSide, TRIAL_SCHEMA, TrialRecord, WindowUse, Workload,
 };
 use crate::subscriber::harm::Place;
 use crate::subscriber::inbox::Delivery;
@@ -34,10 +36,13 @@ use crate::trial::crew::{Crew, Launcher, Trouble, Worker};
 use crate::trial::machine_watch::{self, MachineWatch};
 use crate::trial::mischief::{self, BusyMachine};
 use crate::trial::ordeal::{Afterlife, Ordeal, Rebirth, Times, endure};
+use crate::trial::paths::{self, Paths};
 use crate::trial::rows;
+use crate::trial::run::network_record;
 use crate::units::nanoseconds;
 use crate::wire::auth::Keyring;
 use crate::wire::link::CONNECTION_ROUND_TRIPS;
+use crate::wire::socket::LOOPBACK;
 use crate::wire::tls::Authority;
 
 /// Time between the decision to start and the epoch, for the word to reach every worker and for
@@ -128,6 +133,8 @@ struct Collected {
     machine: MachineUse,
     fault: Option<Fault>,
     limit: Option<Calibration>,
+    /// What each strategy's path carried; empty unless packets crossed it.
+    network: Vec<NetworkUse>,
     emissions: Vec<rows::Emission>,
     source: SourceReport,
     source_process: ProcessUse,
@@ -157,19 +164,11 @@ async fn conduct(
     }
     let machine = MachineWatch::begin(launcher.program());
     let busy = BusyMachine::if_asked(fault);
-    // Its key stays in this process and ends with the trial.
-    let secured = strategies.iter().any(|strategy| strategy.link.tls);
-    let authority = secured.then(Authority::new).transpose()?;
-    let keyrings: Vec<Keyring> =
-        strategies.iter().map(|strategy| Keyring::random(&strategy.name)).collect();
-    let assign = || assigned(plan, trial, &keyrings, authority.as_ref());
-    let lanes = launch_source(plan, trial, assign()?, folder, launcher, crew).await?;
-    // Before anything is launched that is to be killed; gone when the trial has been collected.
     let ordeals = [Who::Source, Who::Subscriber].map(|who| Ordeal::of(&point.incidents, who));
+    // Before anything is launched that is to be killed; gone when the trial has been collected.
     let afterlife = ordeals[1].kills().then(Afterlife::prepare).transpose();
     let mut afterlife = afterlife.map_err(Trouble::Timing)?;
-    let launched = (&mut *crew, afterlife.as_mut());
-    let rebirths = launch_subscribers(plan, trial, assign()?, &lanes, launcher, launched).await?;
+    let rebirths = launch(plan, trial, folder, launcher, (&mut *crew, afterlife.as_mut())).await?;
     watch(Phase::Calibrating);
     let limit = Some(calibrate(crew, point.payload).await?);
 
@@ -181,11 +180,12 @@ async fn conduct(
     }
     watch(Phase::WarmUp);
     let processes = (crew.worker(0).pid(), crew.workers().get(1).map(Worker::pid));
-    let (closed, readings) = {
+    let (namespaces, network) = paths::watched(crew);
+    let (closed, edges) = {
         let times = Times { epoch, from, until };
         let closing = close_all(crew, &ordeals, &rebirths, launcher, times);
         let measuring = async {
-            let reading = machine_watch::at_edges(from, until);
+            let reading = machine_watch::at_edges((from, until), &namespaces, network);
             let meddling = mischief::in_the_middle(fault, trial.index, (from, until), processes);
             let announcing = async {
                 tokio::time::sleep(from.since(clock::now())).await;
@@ -193,7 +193,7 @@ async fn conduct(
                 Ok(())
             };
             let done = tokio::try_join!(reading, meddling, announcing);
-            done.map(|(readings, (), ())| readings).map_err(Trouble::Timing)
+            done.map(|(edges, (), ())| edges).map_err(Trouble::Timing)
         };
         tokio::try_join!(closing, measuring)?
     };
@@ -203,17 +203,43 @@ async fn conduct(
     drain(crew, &closed, point.drain).await?;
     watch(Phase::Collecting);
     let mut collected = collect(crew, strategies, epoch, &closed).await?;
+    collected.network = paths::finish(crew, edges.network_cpu_ns).await?;
     let window = nanoseconds(point.window);
-    collected.machine = machine.end(&readings, (window, trial.index), fault);
+    collected.machine = machine.end(&edges.readings, (window, trial.index), fault);
     collected.fault = fault;
     collected.limit = limit;
     Ok(collected)
 }
 
+/// Launches the paths, the source and its subscribers, and waits until all are ready.
+async fn launch(
+    plan: &Plan,
+    trial: &Trial,
+    folder: &Path,
+    launcher: &Launcher,
+    (crew, afterlife): (&mut Crew, Option<&mut Afterlife>),
+) -> Result<Vec<Rebirth>, Trouble> {
+    let point = &plan.points[trial.point];
+    let strategies = || trial.strategies.iter().map(|index| &point.strategies[*index]);
+    // Its key stays in this process and ends with the trial.
+    let secured = strategies().any(|strategy| strategy.link.tls);
+    let authority = secured.then(Authority::new).transpose()?;
+    let keyrings: Vec<Keyring> =
+        strategies().map(|strategy| Keyring::random(&strategy.name)).collect();
+    let paths = paths::make(plan, trial, launcher, crew).await?;
+    let at_source = |_| paths.source();
+    let source = assigned(plan, trial, &keyrings, authority.as_ref(), at_source)?;
+    let lanes = launch_source(plan, trial, (source, &paths), folder, launcher, crew).await?;
+    let at_subscribers = |position| paths.subscribers(position);
+    let subscribers = assigned(plan, trial, &keyrings, authority.as_ref(), at_subscribers)?;
+    let crew = (crew, afterlife);
+    launch_subscribers(plan, trial, (subscribers, &paths), &lanes, launcher, crew).await
+}
+
 async fn launch_source(
     plan: &Plan,
     trial: &Trial,
-    strategies: Vec<StrategyAssignment>,
+    (strategies, paths): (Vec<StrategyAssignment>, &Paths),
     folder: &Path,
     launcher: &Launcher,
     crew: &mut Crew,
@@ -230,6 +256,7 @@ async fn launch_source(
         emit_for: point.warm_up + point.window,
         spin: point.spin,
         strategies,
+        end: paths.source().cloned(),
         cpu: point.placement.as_ref().map(|placement| placement.source),
         fault: plan.fault,
     };
@@ -243,14 +270,16 @@ async fn launch_source(
 async fn launch_subscribers(
     plan: &Plan,
     trial: &Trial,
-    assigned: Vec<StrategyAssignment>,
+    (assigned, paths): (Vec<StrategyAssignment>, &Paths),
     lanes: &[SocketAddr],
     launcher: &Launcher,
     (crew, mut afterlife): (&mut Crew, Option<&mut Afterlife>),
 ) -> Result<Vec<Rebirth>, Trouble> {
     let point = &plan.points[trial.point];
     let (mut waiting, mut rebirths) = (Vec::new(), Vec::new());
-    for ((index, assigned), lane) in trial.strategies.iter().zip(assigned).zip(lanes) {
+    for (position, ((index, assigned), lane)) in
+        trial.strategies.iter().zip(assigned).zip(lanes).enumerate()
+    {
         let strategy = &point.strategies[*index];
         if strategy.is_in_process() {
             continue;
@@ -260,6 +289,7 @@ async fn launch_subscribers(
         let assignment = SubscriberAssignment {
             strategy: assigned,
             source: *lane,
+            end: paths.subscribers(position).cloned(),
             seed: trial.seed,
             cpu: point.placement.as_ref().map(|placement| placement.subscribers[*index]),
             fault: plan.fault,
@@ -288,21 +318,25 @@ async fn launch_subscribers(
 /// How long the subscribers of a strategy may take to get ready: they register one by one, and
 /// each may need a new connection.
 fn ready_timeout(point: &Point, strategy: &PlannedStrategy) -> Duration {
-    let each = READY_PER_SUBSCRIBER + point.rtt.unwrap_or_default() * CONNECTION_ROUND_TRIPS;
+    let each = READY_PER_SUBSCRIBER + point.network.rtt * CONNECTION_ROUND_TRIPS;
     READY_TIMEOUT + each * strategy.subscribers
 }
 
-/// The strategies as a worker is told of them, with credentials of its own for each.
-fn assigned(
+/// The strategies as a worker is told of them, with credentials of its own for each; `end` is
+/// where that side of a strategy lives, by its position in the trial.
+fn assigned<'p>(
     plan: &Plan,
     trial: &Trial,
     keyrings: &[Keyring],
     authority: Option<&Authority>,
+    end: impl Fn(usize) -> Option<&'p End>,
 ) -> Result<Vec<StrategyAssignment>, Trouble> {
     let point = &plan.points[trial.point];
-    let assigned = |(index, keyring): (&usize, &Keyring)| {
+    let assigned = |(position, (index, keyring)): (usize, (&usize, &Keyring))| {
         let strategy = &point.strategies[*index];
         let authority = authority.filter(|_| strategy.link.tls);
+        let address = end(position).map_or(LOOPBACK, |end| end.address);
+        let credentials = authority.map(|authority| authority.credentials_for(address));
         Ok(StrategyAssignment {
             name: strategy.name.clone(),
             mechanism: strategy.mechanism.to_owned(),
@@ -314,14 +348,14 @@ fn assigned(
                 strategy: u32::try_from(*index).expect("a scenario has few strategies"),
             },
             link: strategy.link.clone(),
-            rtt: point.rtt,
-            credentials: authority.map(Authority::credentials).transpose()?,
+            network: point.network.clone(),
+            credentials: credentials.transpose()?,
             keyring: keyring.clone(),
             promise: strategy.promise(),
             incidents: point.incidents.clone(),
         })
     };
-    trial.strategies.iter().zip(keyrings).map(assigned).collect()
+    trial.strategies.iter().zip(keyrings).enumerate().map(assigned).collect()
 }
 
 /// A worker at the end of the window.
@@ -425,8 +459,18 @@ async fn collect(
         });
     }
     let source_process = process_use(&closed[0], source.memory_peak, source.suffered.clone());
-    let (machine, fault, limit) = (MachineUse::default(), None, None);
-    Ok(Collected { epoch, machine, fault, limit, emissions, source, source_process, subscribers })
+    let (machine, fault, limit, network) = (MachineUse::default(), None, None, Vec::new());
+    Ok(Collected {
+        epoch,
+        machine,
+        fault,
+        limit,
+        network,
+        emissions,
+        source,
+        source_process,
+        subscribers,
+    })
 }
 
 /// Hears what the subscribers of one strategy report.
@@ -472,7 +516,7 @@ fn blank_record(
         point: u32::try_from(trial.point).expect("a plan has few points"),
         parameters: point.parameters.clone(),
         block: trial.block,
-        strategy: strategy_record(strategy),
+        strategy: strategy_record(strategy, &point.network),
         workload: Workload {
             rate: point.rate,
             arrivals: point.arrivals.clone(),
@@ -480,7 +524,8 @@ fn blank_record(
             seed: trial.seed,
             warm_up: point.warm_up,
             window: point.window,
-            rtt: point.rtt,
+            rtt: point.network.round_trip(),
+            network: network_record(point),
         },
         started: started.to_owned(),
         outcome: outcome.clone(),
@@ -490,7 +535,7 @@ fn blank_record(
 
 /// A strategy as records keep it.
 #[must_use]
-pub fn strategy_record(strategy: &PlannedStrategy) -> StrategyRecord {
+pub fn strategy_record(strategy: &PlannedStrategy, network: &Network) -> StrategyRecord {
     StrategyRecord {
         name: strategy.name.clone(),
         mechanism: strategy.mechanism.to_owned(),
@@ -498,7 +543,7 @@ pub fn strategy_record(strategy: &PlannedStrategy) -> StrategyRecord {
         settings: strategy.settings(),
         set_up: strategy.link.set_up(),
         promise: strategy.promise(),
-        theory: strategy.theory(),
+        theory: strategy.theory(network),
         incidents: strategy.incidents.clone(),
     }
 }
@@ -516,18 +561,9 @@ fn assemble(
         .collect();
     let lanes = u32::try_from(collected.source.lanes.len()).expect("a scenario has few strategies");
     let reports = collected.source.lanes.into_iter().zip(collected.subscribers);
-    let results = records.into_iter().zip(reports).map(|(mut record, (lane, subscriber))| {
-        let mut arrivals: Vec<Arrival> = subscriber
-            .deliveries
-            .iter()
-            .map(|delivery| Arrival {
-                subscriber: delivery.subscriber,
-                sequence: delivery.sequence,
-                arrived: after_epoch(delivery.arrived),
-                usable: after_epoch(delivery.usable),
-                copies: delivery.copies,
-            })
-            .collect();
+    let reports = records.into_iter().zip(reports).enumerate();
+    let results = reports.map(|(position, (mut record, (lane, subscriber)))| {
+        let mut arrivals = arrivals(&subscriber.deliveries, after_epoch);
         if collected.fault == Some(Fault::OutrunLight) {
             mischief::outrun(&mut arrivals, &emissions);
         }
@@ -560,6 +596,7 @@ fn assemble(
                 lives: subscriber.lives,
                 over_time: subscriber.report.over_time,
             },
+            network: collected.network.get(position).copied(),
             limit: collected.limit.clone(),
             ledger: None,
             histogram: String::new(),
@@ -567,4 +604,16 @@ fn assemble(
         Ok(StrategyResult { record, ledger: Some(ledger) })
     });
     results.collect()
+}
+
+/// What arrived when, counted from the start of the schedule.
+fn arrivals(deliveries: &[Delivery], after_epoch: impl Fn(Moment) -> u64) -> Vec<Arrival> {
+    let arrival = |delivery: &Delivery| Arrival {
+        subscriber: delivery.subscriber,
+        sequence: delivery.sequence,
+        arrived: after_epoch(delivery.arrived),
+        usable: after_epoch(delivery.usable),
+        copies: delivery.copies,
+    };
+    deliveries.iter().map(arrival).collect()
 }

@@ -30,6 +30,9 @@ const MOST_GREETINGS: usize = 16;
 /// How long the end of a worker may take to be noticed once its channel is closed.
 const DEATH_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// What the worker that makes the paths is called on the control channel: beyond any other.
+const NETWORK_INDEX: usize = 1_000;
+
 /// The most of a worker's last words that is kept, in bytes.
 const LAST_WORDS: usize = 4096;
 
@@ -150,6 +153,19 @@ impl Launcher {
         self.welcome(worker).await
     }
 
+    /// Starts the worker that makes the paths between the others, and waits until it has said
+    /// hello.
+    ///
+    /// # Errors
+    ///
+    /// As [`Launcher::launch`].
+    pub(crate) async fn launch_network(&self, crew: &mut Crew) -> Result<(), Trouble> {
+        let mut worker = self.spawn(NETWORK_INDEX, "network".to_owned())?;
+        let hello = self.welcome(&mut worker).await;
+        crew.network = Some(worker);
+        hello
+    }
+
     fn spawn(&self, index: usize, who: String) -> Result<Worker, Trouble> {
         let not_started = |who: &str, source| Trouble::NotStarted { who: who.to_owned(), source };
         let mut child = Command::new(&self.program)
@@ -237,6 +253,8 @@ fn check(hello: &Hello) -> Result<(), String> {
 #[derive(Debug, Default)]
 pub struct Crew {
     workers: Vec<Worker>,
+    /// What makes the paths between them, if there are any; it measures nothing.
+    network: Option<Worker>,
 }
 
 impl Crew {
@@ -245,19 +263,24 @@ impl Crew {
         &mut self.workers[index]
     }
 
-    /// All workers.
+    /// What makes the paths between the workers.
+    pub(crate) fn network(&mut self) -> Option<&mut Worker> {
+        self.network.as_mut()
+    }
+
+    /// All workers that measure.
     pub(crate) fn workers(&mut self) -> &mut [Worker] {
         &mut self.workers
     }
 
     /// Ends every worker and waits until it is gone.
     pub async fn dismiss(mut self) {
-        for worker in &mut self.workers {
+        for worker in self.workers.iter_mut().chain(&mut self.network) {
             // Hanging up ends a healthy worker; the signal ends any other.
             worker.control = None;
             let _ = worker.child.start_kill();
         }
-        for worker in &mut self.workers {
+        for worker in self.workers.iter_mut().chain(&mut self.network) {
             // The kernel cannot refuse to end a process that is not in an uninterruptible call.
             let _ = tokio::time::timeout(DEATH_TIMEOUT, worker.child.wait()).await;
         }

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use crate::clock::Moment;
 use crate::fault::Fault;
-use crate::machine::{self, Reading};
+use crate::machine::{self, Namespaces, Reading};
+use crate::meter;
 use crate::record::trial::MachineUse;
 use crate::timer::Timer;
 
@@ -47,7 +48,7 @@ impl MachineWatch {
             connections_dialled: difference(before.connections_dialled, after.connections_dialled),
             retransmitted: difference(before.retransmitted, after.retransmitted),
             overflows: difference(before.overflows, after.overflows),
-            loopback_bytes: before.loopback.zip(after.loopback).map(|(before, after)| {
+            loopback_bytes: before.received.zip(after.received).map(|(before, after)| {
                 let bytes = after.0.saturating_sub(before.0);
                 bytes.saturating_sub(HEADERS * after.1.saturating_sub(before.1))
             }),
@@ -87,11 +88,29 @@ fn harmed(used: MachineUse, fault: Option<Fault>, trial: u32) -> MachineUse {
     }
 }
 
-/// Reads the machine's counters at both edges of a window.
-pub(crate) async fn at_edges(from: Moment, until: Moment) -> io::Result<(Reading, Reading)> {
+/// The machine at both edges of a window.
+#[derive(Debug)]
+pub(crate) struct Edges {
+    /// Its counters.
+    pub(crate) readings: (Reading, Reading),
+    /// CPU time in the window of the process that makes the paths, if there is one.
+    pub(crate) network_cpu_ns: Option<u64>,
+}
+
+/// Reads the machine's counters at both edges of a window, and what the process that makes the
+/// paths has used.
+pub(crate) async fn at_edges(
+    (from, until): (Moment, Moment),
+    namespaces: &Namespaces,
+    network: Option<u32>,
+) -> io::Result<Edges> {
     let mut timer = Timer::new()?;
+    let used = || network.map(meter::scheduled).transpose();
     timer.sleep_until(from).await?;
-    let before = Reading::now();
+    let (before, cpu_before) = (Reading::now(namespaces), used()?);
     timer.sleep_until(until).await?;
-    Ok((before, Reading::now()))
+    let (after, cpu_after) = (Reading::now(namespaces), used()?);
+    let network_cpu_ns =
+        cpu_before.zip(cpu_after).map(|(before, after)| after.cpu_ns.saturating_sub(before.cpu_ns));
+    Ok(Edges { readings: (before, after), network_cpu_ns })
 }

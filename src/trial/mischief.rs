@@ -11,9 +11,10 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::clock::Moment;
 use crate::fault::Fault;
+use crate::network::asked::Network;
 use crate::record::join::{Arrival, Emission};
 use crate::timer::Timer;
-use crate::units::nanoseconds;
+use crate::units::{Percentage, nanoseconds};
 
 /// How long a stopped source stands still.
 const STALL: Duration = Duration::from_millis(200);
@@ -84,6 +85,17 @@ pub(crate) async fn in_the_middle(
         },
         Fault::OverflowListener => crowd().await,
         _ => Ok(()),
+    }
+}
+
+/// A path that is not what was asked for, if the fault says so.
+pub(crate) fn harmed(network: Network, fault: Option<Fault>) -> Network {
+    match fault {
+        Some(Fault::ShortRoundTrip) => Network { rtt: network.rtt.mul_f64(0.8), ..network },
+        Some(Fault::LoseMore) => {
+            Network { loss: Percentage::of(2.0 * network.loss.share() * 100.0), ..network }
+        }
+        _ => network,
     }
 }
 

@@ -2,6 +2,7 @@
 //! again.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::trial::control::{FromWorker, SubscriberAssignment, ToWorker};
 use crate::trial::crew::{Launcher, Trouble, Worker};
 use crate::trial::mischief::signal;
 use crate::units::nanoseconds;
-use crate::wire::socket::reserve_port;
+use crate::wire::socket::{LOOPBACK, reserve_port};
 
 /// What befalls one process, the first first.
 #[derive(Clone, Debug, Default)]
@@ -133,8 +134,11 @@ impl Afterlife {
         place: usize,
         assignment: SubscriberAssignment,
     ) -> io::Result<SubscriberAssignment> {
-        let (port, endpoint) = reserve_port()?;
+        let (port, reserved) = reserve_port()?;
         self.ports.push(port);
+        // At the end of a path the subscribers are alone: there the port is free if nobody takes it.
+        let address = assignment.end.as_ref().map_or(LOOPBACK, |end| end.address);
+        let endpoint = SocketAddr::new(address, reserved.port());
         let journal = self.folder.join(format!("journal-{place}"));
         let secret = Some(assignment.strategy.keyring.client_secret.clone());
         let life = Life { endpoint: Some(endpoint), secret, known: false };

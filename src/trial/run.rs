@@ -3,6 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
+use crate::network::asked::Network;
 use crate::plan::{Layout, Plan, Point, Trial};
 use crate::record::environment::Environment;
 use crate::record::error::RecordError;
@@ -66,6 +67,11 @@ pub fn manifest(plan: &Plan) -> Manifest {
     }
 }
 
+/// The path of a point as records keep it.
+pub(crate) fn network_record(point: &Point) -> Option<Network> {
+    Some(point.network.clone()).filter(Network::is_distant)
+}
+
 fn planned_point(point: &Point) -> PlannedPoint {
     PlannedPoint {
         parameters: point.parameters.clone(),
@@ -76,9 +82,14 @@ fn planned_point(point: &Point) -> PlannedPoint {
             warm_up: point.warm_up,
             window: point.window,
             drain: point.drain,
-            rtt: point.rtt,
+            rtt: point.network.round_trip(),
+            network: network_record(point),
         },
-        strategies: point.strategies.iter().map(strategy_record).collect(),
+        strategies: point
+            .strategies
+            .iter()
+            .map(|strategy| strategy_record(strategy, &point.network))
+            .collect(),
         placement: point.placement.clone(),
         spin: Some(point.spin).filter(|spin| !spin.is_zero()),
     }

@@ -20,7 +20,7 @@ use crate::source::lane::{self, Contents, LaneThread, LaneUse, SourceHalf, Windo
 use crate::source::log::{LogReader, event_log};
 use crate::source::pacer::Pacer;
 use crate::subscriber::inbox::Inbox;
-use crate::trial::calibration::hear_after_calibration;
+use crate::trial::calibration::{Role, hear_after_calibration};
 use crate::trial::control::{
     Control, FromWorker, LaneReport, SourceAssignment, SourceReport, StrategyAssignment,
     SubscriberReport, ToWorker,
@@ -32,7 +32,7 @@ use crate::trial::worker::{
     Timetable, WorkerError, attending, line, out_of_turn, restore, send_rows,
 };
 use crate::wire::routes::Routes;
-use crate::wire::socket::bind_loopback;
+use crate::wire::socket::bind;
 use crate::wire::trouble::Side;
 
 type Lane = LaneThread<DeliveryError>;
@@ -59,7 +59,7 @@ pub(crate) async fn run(
     let addresses = lanes.iter().map(|lane| lane.address).collect();
     control.say(&FromWorker::Ready { lanes: addresses }).await?;
 
-    let (heard, _calibrating) = hear_after_calibration(control, Some(&assignment)).await?;
+    let (heard, _calibrating) = hear_after_calibration(control, Role::Source(&assignment)).await?;
     let times = match heard {
         ToWorker::Start { epoch, from, until } => {
             pacer.start(epoch);
@@ -180,12 +180,13 @@ async fn start_lanes(
     let (mut lanes, mut in_process) = (Vec::new(), Vec::new());
     for assigned in &assignment.strategies {
         let strategy = restore(assigned)?;
-        let end = (Side::Source, assignment.seed);
-        let line = line(assigned, &*strategy, end, assignment.fault)?.guarded(&assigned.keyring);
+        let side = (Side::Source, assignment.end.as_ref());
+        let line = line(assigned, &*strategy, side, assignment.seed, assignment.fault)?;
+        let line = line.guarded(&assigned.keyring);
         let (doing, subscribers) = doing(strategy, assigned, assignment);
         in_process.extend(subscribers);
         let writer = EventWriter::new(Encoder::new(assignment.payload), wall);
-        let listener = bind_loopback().await.map_err(WorkerError::system("binding a lane"))?;
+        let listener = bind(line.address).await.map_err(WorkerError::system("binding a lane"))?;
         let contents = Contents { log: log.clone(), writer, seed: assignment.seed };
         let lane = LaneThread::start(&assigned.name, listener, contents, line, doing)
             .map_err(WorkerError::system("starting a lane"))?;

@@ -1,6 +1,7 @@
 //! The worker that is the subscribers of one strategy.
 
 use std::io;
+use std::net::IpAddr;
 
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
@@ -18,7 +19,7 @@ use crate::source::lane::Window;
 use crate::subscriber::inbox::Inbox;
 use crate::subscriber::post::{Epoch, Post, Readiness};
 use crate::timer::Timer;
-use crate::trial::calibration::hear_after_calibration;
+use crate::trial::calibration::{Role, hear_after_calibration};
 use crate::trial::control::{
     Control, FromWorker, SubscriberAssignment, SubscriberReport, ToWorker,
 };
@@ -45,12 +46,12 @@ pub(crate) async fn run(
 ) -> Result<(), WorkerError> {
     let (fault, seed, again) = (assignment.fault, assignment.seed, assignment.life.known);
     let disturbed = !assignment.strategy.incidents.is_empty();
-    let Started { mut running, inbox, tally, trouble, promise, epoch_known, readied } =
+    let Started { mut running, inbox, tally, trouble, address, promise, epoch_known, readied } =
         start(assignment)?;
     await_readiness(control, &mut running, readied).await?;
     control.say(&FromWorker::Ready { lanes: Vec::new() }).await?;
 
-    let (heard, _calibrating) = hear_after_calibration(control, None).await?;
+    let (heard, _calibrating) = hear_after_calibration(control, Role::Subscriber(address)).await?;
     let times = match heard {
         ToWorker::Start { epoch, from, until } => {
             // A half that has ended already is noticed by `running` just below.
@@ -114,22 +115,24 @@ struct Started {
     inbox: Inbox,
     tally: Tally,
     trouble: Option<Trouble>,
+    address: IpAddr,
     promise: Promise,
     epoch_known: watch::Sender<Option<Moment>>,
     readied: oneshot::Receiver<()>,
 }
 
 fn start(assignment: SubscriberAssignment) -> Result<Started, WorkerError> {
-    let SubscriberAssignment { strategy: assigned, source, fault, seed, life, journal, .. } =
-        assignment;
+    let SubscriberAssignment {
+        strategy: assigned, source, end, fault, seed, life, journal, ..
+    } = assignment;
     let inbox = Inbox::harmed(assigned.subscribers, fault, assigned.place, seed);
     if let Some(journal) = journal {
         inbox.keep(&journal).map_err(WorkerError::system("opening the journal"))?;
     }
     let strategy = restore(&assigned)?;
-    let line = line(&assigned, &*strategy, (Side::Subscriber, seed), fault)?;
+    let line = line(&assigned, &*strategy, (Side::Subscriber, end.as_ref()), seed, fault)?;
     let line = line.presenting(&assigned.keyring);
-    let (tally, trouble) = (line.tally.clone(), line.trouble.clone());
+    let (tally, trouble, address) = (line.tally.clone(), line.trouble.clone(), line.address);
     let (epoch_known, epoch) = Epoch::channel();
     let (ready, readied) = Readiness::channel();
     let stop = CancellationToken::new();
@@ -148,7 +151,7 @@ fn start(assignment: SubscriberAssignment) -> Result<Started, WorkerError> {
     let mut half = JoinSet::new();
     half.spawn(troubled(strategy.subscriber(post), trouble.clone()));
     let running = Running { name: assigned.name, half, stop };
-    Ok(Started { running, inbox, tally, trouble, promise, epoch_known, readied })
+    Ok(Started { running, inbox, tally, trouble, address, promise, epoch_known, readied })
 }
 
 /// Runs the half, and beside it what incidents do to its connections.

@@ -14,17 +14,24 @@ use crate::delivery::MECHANISMS;
 use crate::delivery::contract::{DeliveryError, Strategy};
 use crate::fault::Fault;
 use crate::meter;
+use crate::network::namespace::{End, PREFIX, enter};
+use crate::network::tier::Tier;
+use crate::network::way::Direction;
 use crate::record::trial::WindowUse;
 use crate::source::lane::{LaneError, Window};
 use crate::timer::Timer;
 use crate::trial::control::{
     Control, ControlError, FromWorker, Hello, PROTOCOL, StrategyAssignment, ToWorker,
 };
+use crate::trial::mischief::harmed;
 use crate::trial::rows::{Row, pieces};
 use crate::trial::witness::Witness;
-use crate::trial::{source_worker, subscriber_worker};
+use crate::trial::{network_worker, source_worker, subscriber_worker};
 use crate::units::nanoseconds;
+use crate::wire::delay::Delay;
+use crate::wire::destination::{Destinations, Network};
 use crate::wire::link::Line;
+use crate::wire::socket::LOOPBACK;
 use crate::wire::tls::TlsError;
 use crate::wire::trouble::{Side, Trouble};
 
@@ -133,11 +140,14 @@ async fn serve(control: &mut Control, token: String, index: u32) -> Result<(), W
     let hello = Hello { protocol: PROTOCOL, token, index, time_namespace };
     control.say(&FromWorker::Hello(hello)).await?;
     match control.hear().await? {
+        ToWorker::Network(assignment) => network_worker::run(control, assignment).await?,
         ToWorker::Source(assignment) => {
+            go_to(assignment.end.as_ref())?;
             stay_on(assignment.cpu)?;
             source_worker::run(control, assignment).await?;
         }
         ToWorker::Subscriber(assignment) => {
+            go_to(assignment.end.as_ref())?;
             stay_on(assignment.cpu)?;
             subscriber_worker::run(control, *assignment).await?;
         }
@@ -149,6 +159,13 @@ async fn serve(control: &mut Control, token: String, index: u32) -> Result<(), W
         Err(error) => Err(error.into()),
         Ok(other) => Err(out_of_turn(&other)),
     }
+}
+
+/// Moves the process to an end of a path, if there is one; before it starts any thread. The
+/// control channel stays open: a socket keeps its namespace.
+fn go_to(end: Option<&End>) -> Result<(), WorkerError> {
+    let Some(end) = end else { return Ok(()) };
+    enter(&end.namespace).map_err(WorkerError::system("entering the network namespace of a path"))
 }
 
 /// Keeps the process on a CPU, if one is named; before it starts any thread.
@@ -188,18 +205,42 @@ pub(crate) fn restore(
     })
 }
 
-/// This worker's end of the link of a strategy, with the incidents that befall it.
+/// This worker's end of the link of a strategy, with the incidents that befall it; `end` is the one
+/// of a path that it lives at.
 pub(crate) fn line(
     assignment: &StrategyAssignment,
     strategy: &dyn Strategy,
-    (side, seed): (Side, u64),
+    (side, end): (Side, Option<&End>),
+    seed: u64,
     fault: Option<Fault>,
 ) -> Result<Line, WorkerError> {
-    let short = fault == Some(Fault::ShortRoundTrip);
-    let rtt = assignment.rtt.map(|rtt| if short { rtt.mul_f64(0.8) } else { rtt });
+    let network = &assignment.network;
+    // Where bytes come from that this end receives.
+    let inward = match side {
+        Side::Source => Direction::Up,
+        Side::Subscriber => Direction::Down,
+    };
+    let in_program = network.tier == Some(Tier::Sockets);
+    let delay = in_program.then(|| Delay { network: harmed(network.clone(), fault), inward });
     let trouble = Trouble::of(&assignment.incidents, side, strategy.target(), seed);
-    let line = Line { fault, ..Line::new(assignment.link.clone()).delayed(rtt).troubled(trouble) };
+    let line = Line {
+        fault,
+        address: end.map_or(LOOPBACK, |end| end.address),
+        congestion: network.congestion,
+        ..Line::new(assignment.link.clone()).delayed(delay).troubled(trouble).reaching(near(end))
+    };
+    line.options().check().map_err(WorkerError::system("preparing sockets"))?;
     Ok(line.secured(assignment.credentials.as_ref())?)
+}
+
+/// Where an end may be asked to send requests to: this machine, and from an end of a path the
+/// other ends.
+fn near(end: Option<&End>) -> Destinations {
+    let here = Destinations::default();
+    match end {
+        Some(end) => here.with_network(Network::new(end.address, PREFIX.into())),
+        None => here,
+    }
 }
 
 /// When a worker measures what.

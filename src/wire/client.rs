@@ -23,7 +23,7 @@ use crate::wire::connection::Connection;
 use crate::wire::integrator::Integrator;
 use crate::wire::link::HttpVersion;
 use crate::wire::pacing::Advice;
-use crate::wire::socket::CountedStream;
+use crate::wire::socket::{CountedStream, SocketOptions};
 use crate::wire::tally::{Outcome, Tally};
 use crate::wire::tls::Dialler;
 use crate::wire::trouble::Trouble;
@@ -58,6 +58,8 @@ pub struct Dial {
     pub timeout: Duration,
     /// The longest response body that is taken, in bytes.
     pub longest_response: usize,
+    /// How TCP behaves.
+    pub options: SocketOptions,
     /// What counts connections, bytes and time.
     pub tally: Tally,
     /// The incidents that befall whoever dials.
@@ -79,7 +81,8 @@ impl Dial {
             return Err(unreachable(io::ErrorKind::NetworkDown.into()));
         }
         let stream = TcpStream::connect(self.peer).await.map_err(unreachable)?;
-        let stream = CountedStream::new(stream, self.tally.clone(), self.trouble.as_ref());
+        let (tally, trouble) = (self.tally.clone(), self.trouble.as_ref());
+        let stream = CountedStream::new(stream, tally, self.options, trouble);
         let stream = stream.map_err(unreachable)?;
         match &self.tls {
             None => Ok(Either::Left(stream)),

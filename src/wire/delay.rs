@@ -1,19 +1,21 @@
-//! An injected round trip: a delay line between a socket and whoever reads and writes it.
+//! A path without packets: a delay line between a socket and whoever reads and writes it.
 //!
 //! The line is built where a connection is accepted and delays both directions there, so that it
-//! covers every client alike, also one whose sockets are out of reach. It models a path with a
-//! fixed propagation delay: nothing is lost, reordered or held back by a limited bandwidth. It
-//! does not model slow start, congestion or loss.
+//! covers every client alike, also one whose sockets are out of reach. It needs no privilege. It
+//! models propagation, jitter and, for each connection by itself, a limited rate; nothing is lost
+//! or changes its order, and TCP notices none of it: slow start, congestion control and
+//! retransmission are those of loopback.
 
 use std::collections::VecDeque;
 use std::future::pending;
 use std::io;
-use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex, split};
 
 use crate::clock::{self, Moment};
+use crate::network::asked::Network;
+use crate::network::way::{Direction, Way};
 use crate::timer::Timer;
 
 /// The most bytes under way in one direction; whoever writes more has to wait.
@@ -24,28 +26,38 @@ const MOST_UNDER_WAY: usize = 4 << 20;
 /// The most taken from the socket at once.
 const PIECE: usize = 16 << 10;
 
+/// What delays the connections that one end accepts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delay {
+    /// The path.
+    pub network: Network,
+    /// Where bytes come from that this end receives.
+    pub inward: Direction,
+}
+
 /// The path a connection takes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Path {
-    /// How long a byte is under way.
-    latency: Duration,
+    inward: Way,
+    outward: Way,
     /// When the handshake of TCP would be over on such a path: the client has its answer and
     /// may send.
     connected: Moment,
 }
 
 impl Path {
-    /// The path of a connection that was made at `opened`.
+    /// The path of a connection that was made at `opened`; `number` tells connections apart.
     ///
     /// On loopback a client may send as soon as it has asked for a connection; on a real path it
     /// learns one round trip later that there is one.
-    pub(crate) fn new(rtt: Duration, opened: Moment) -> Path {
-        Path { latency: rtt / 2, connected: opened.after(rtt) }
-    }
-
-    /// When what is sent at `sent` arrives.
-    fn arrival(&self, sent: Moment) -> Moment {
-        sent.max(self.connected).after(self.latency)
+    pub(crate) fn new(delay: &Delay, opened: Moment, number: u32) -> Path {
+        let way = |direction| Way::new(&delay.network, direction, 0, number);
+        let outward = match delay.inward {
+            Direction::Down => Direction::Up,
+            Direction::Up => Direction::Down,
+        };
+        let connected = opened.after(delay.network.rtt);
+        Path { inward: way(delay.inward), outward: way(outward), connected }
     }
 }
 
@@ -70,11 +82,12 @@ where
         let (from_near, to_near) = split(middle);
         let inward = async {
             // When the client has closed its end, answers still go out to it.
-            let _ = carry(from_far, to_near, path, inward_timer).await;
+            let _ = carry(from_far, to_near, path.inward, path.connected, inward_timer).await;
             pending::<()>().await;
         };
+        let outward = carry(from_near, to_far, path.outward, path.connected, outward_timer);
         tokio::select! {
-            delivered = carry(from_near, to_far, path, outward_timer) => delivered,
+            delivered = outward => delivered,
             () = inward => Ok(()),
         }
     };
@@ -89,7 +102,13 @@ struct UnderWay {
 }
 
 /// Carries what one end sends to the other until its end has arrived there.
-async fn carry<R, W>(mut from: R, mut to: W, path: Path, mut timer: Timer) -> io::Result<()>
+async fn carry<R, W>(
+    mut from: R,
+    mut to: W,
+    mut way: Way,
+    connected: Moment,
+    mut timer: Timer,
+) -> io::Result<()>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
@@ -107,7 +126,8 @@ where
                 let sent = if read.is_ok() { piece.split().freeze() } else { Bytes::new() };
                 open = !sent.is_empty();
                 under_way.bytes += sent.len();
-                under_way.pieces.push_back((path.arrival(clock::now()), sent));
+                let arrival = way.carry(clock::now().max(connected), sent.len());
+                under_way.pieces.push_back((arrival, sent));
             }
             ended = under_way.deliver(&mut timer, &mut to), if !under_way.pieces.is_empty() => {
                 if ended? {
@@ -142,17 +162,24 @@ impl UnderWay {
 
 #[cfg(test)]
 mod tests {
-    use super::{MOST_UNDER_WAY, PIECE, Path, delayed};
-    use crate::clock;
+    use super::{Delay, MOST_UNDER_WAY, PIECE, Path, delayed};
+    use crate::clock::{self, Moment};
+    use crate::network::asked::Network;
+    use crate::network::way::Direction;
     use std::time::Duration;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     const RTT: Duration = Duration::from_millis(60);
     const DEADLINE: Duration = Duration::from_secs(20);
 
+    fn path_opened(opened: Moment) -> Path {
+        let network = Network { rtt: RTT, ..Network::default() };
+        Path::new(&Delay { network, inward: Direction::Up }, opened, 0)
+    }
+
     /// A path whose connection was made long ago.
     fn path() -> Path {
-        Path { latency: RTT / 2, connected: clock::now() }
+        path_opened(clock::now().before(RTT))
     }
 
     async fn in_time<T>(work: impl Future<Output = T>) -> T {
@@ -191,7 +218,7 @@ mod tests {
     async fn a_new_connection_costs_a_further_round_trip() {
         let (mut client, far) = duplex(1 << 10);
         let began = clock::now();
-        let (mut near, work) = delayed(far, Path::new(RTT, began)).expect("timers");
+        let (mut near, work) = delayed(far, path_opened(began)).expect("timers");
         in_time(async {
             client.write_all(b"!").await.expect("sent");
             tokio::select! {

@@ -111,7 +111,7 @@ fn client(dial: &Dial) -> Result<reqwest::Client, ExchangeError> {
         .no_proxy()
         .redirect(Policy::none())
         .retry(reqwest::retry::never())
-        .tcp_nodelay(true)
+        .tcp_nodelay(dial.options.nodelay)
         .tcp_keepalive(None)
         .pool_idle_timeout(None)
         .pool_max_idle_per_host(usize::from(dial.keep_alive))

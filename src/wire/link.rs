@@ -4,7 +4,8 @@
 //! poll and a webhook can be compared over equal links.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,14 +15,18 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::fault::Fault;
+use crate::network::asked::Congestion;
+use crate::units::{DurationText, duration_text};
 use crate::wire::auth::{Auth, Keyring, Presenter};
-use crate::wire::bounds::MESSAGE_LIMIT;
+use crate::wire::bounds::{HEADER_TIMEOUT, MESSAGE_LIMIT};
 use crate::wire::client::Dial;
+use crate::wire::delay::Delay;
 use crate::wire::destination::Destinations;
 use crate::wire::guard::Guard;
 use crate::wire::limit::RateLimit;
 use crate::wire::routes::Routes;
 use crate::wire::server::serve;
+use crate::wire::socket::{LOOPBACK, SocketOptions};
 use crate::wire::tally::Tally;
 use crate::wire::tls::{Credentials, Tls, TlsError};
 use crate::wire::trouble::Trouble;
@@ -33,6 +38,7 @@ pub const CONNECTION_ROUND_TRIPS: u32 = 4;
 /// Settings of the link: keys that every `[[strategy]]` has beside its mechanism's own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "they are keys of a scenario, each by itself")]
 pub struct Link {
     /// Whether connections are kept open for further exchanges.
     #[serde(default = "yes")]
@@ -43,6 +49,16 @@ pub struct Link {
     /// Whether a further TLS handshake resumes the session of an earlier one (RFC 8446, 2.2).
     #[serde(default = "yes")]
     pub tls_resume: bool,
+    /// Whether sockets send small pieces at once (`TCP_NODELAY`); without it Nagle's algorithm keeps
+    /// one back until the one before it is acknowledged.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub nodelay: bool,
+    /// How long a kept connection may be idle until whoever accepted it closes it, from "10ms" to
+    /// "1h"; "75s", as nginx ships, without it. Of HTTP/1.1 only.
+    #[serde(default = "usual_idle_timeout", with = "duration_text")]
+    #[serde(skip_serializing_if = "is_usual_idle_timeout")]
+    #[schemars(with = "DurationText")]
+    pub idle_timeout: Duration,
     /// The version of HTTP: "1.1" or "2".
     #[serde(default)]
     pub http: HttpVersion,
@@ -60,12 +76,33 @@ fn yes() -> bool {
     true
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_yes(value: &bool) -> bool {
+    *value
+}
+
+/// As long as for any header.
+const IDLE_TIMEOUT: Duration = HEADER_TIMEOUT;
+
+/// How long a connection may be allowed to be idle.
+const IDLE_TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_hours(1);
+
+fn usual_idle_timeout() -> Duration {
+    IDLE_TIMEOUT
+}
+
+fn is_usual_idle_timeout(timeout: &Duration) -> bool {
+    *timeout == IDLE_TIMEOUT
+}
+
 impl Default for Link {
     fn default() -> Link {
         Link {
             keep_alive: true,
             tls: false,
             tls_resume: true,
+            nodelay: true,
+            idle_timeout: IDLE_TIMEOUT,
             http: HttpVersion::default(),
             auth: Auth::default(),
             rate_limit: None,
@@ -86,6 +123,21 @@ impl Link {
                 key: "tls-resume",
                 message: "without TLS there is no session to resume",
                 remedy: "write `tls = true` too, or leave `tls-resume` out",
+            });
+        }
+        let expires = !is_usual_idle_timeout(&self.idle_timeout);
+        if expires && (!self.keep_alive || self.http == HttpVersion::Two) {
+            return Err(IdleSetting {
+                key: "idle-timeout",
+                message: "only connections of HTTP/1.1 that are kept are closed for being idle",
+                remedy: "leave `idle-timeout` out, or `keep-alive` and `http`",
+            });
+        }
+        if !IDLE_TIMEOUTS.contains(&self.idle_timeout) {
+            return Err(IdleSetting {
+                key: "idle-timeout",
+                message: "a connection cannot be closed after that long",
+                remedy: "write a duration from `10ms` to `1h`",
             });
         }
         if self.rate_limit.is_some_and(|limit| limit.burst == 0) {
@@ -134,6 +186,13 @@ impl HttpVersion {
 }
 
 impl Link {
+    /// Whether its connections behave as closed forms take them to: small pieces are sent at once,
+    /// and a connection that is kept is not closed for being idle within a trial.
+    #[must_use]
+    pub fn is_usual(&self) -> bool {
+        self.nodelay && is_usual_idle_timeout(&self.idle_timeout)
+    }
+
     /// Round trips that set a connection up where one is opened: that of TCP and that of TLS
     /// 1.3, resumed or not (RFC 8446, 2).
     #[must_use]
@@ -149,12 +208,16 @@ impl Link {
 }
 
 /// One side's end of the link: what a half dials and listens with.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Line {
     /// The strategy's settings.
     pub link: Link,
-    /// The round trip injected into every connection this end accepts, if one is.
-    pub rtt: Option<Duration>,
+    /// Where this end listens.
+    pub address: IpAddr,
+    /// What delays every connection this end accepts, if something does.
+    pub delay: Option<Delay>,
+    /// How TCP finds its speed, if not as the machine is set.
+    pub congestion: Option<Congestion>,
     /// What it shows and whom it trusts, if exchanges go over TLS.
     pub tls: Option<Tls>,
     /// What proves who this end is, where it asks.
@@ -169,6 +232,25 @@ pub struct Line {
     pub fault: Option<Fault>,
     /// The incidents that befall this end, as the scenario has it.
     pub trouble: Option<Trouble>,
+}
+
+impl Default for Line {
+    /// An end on loopback.
+    fn default() -> Line {
+        Line {
+            link: Link::default(),
+            address: LOOPBACK,
+            delay: None,
+            congestion: None,
+            tls: None,
+            presenter: Presenter::default(),
+            guard: None,
+            destinations: Arc::default(),
+            tally: Tally::default(),
+            fault: None,
+            trouble: None,
+        }
+    }
 }
 
 impl Line {
@@ -214,13 +296,19 @@ impl Line {
         if self.tls.is_some() { "https" } else { "http" }
     }
 
-    /// The same end with a round trip injected into every connection it accepts.
+    /// The same end with a delay line before every connection it accepts.
     ///
-    /// Both directions are delayed where the connection is accepted, by half of it each, and a
-    /// new connection costs a further round trip. The other end needs no setting for it.
+    /// Both directions are delayed where the connection is accepted, by half of the round trip
+    /// each, and a new connection costs a further round trip. The other end needs no setting.
     #[must_use]
-    pub fn delayed(self, rtt: Option<Duration>) -> Line {
-        Line { rtt, ..self }
+    pub fn delayed(self, delay: Option<Delay>) -> Line {
+        Line { delay, ..self }
+    }
+
+    /// How TCP behaves on its connections.
+    #[must_use]
+    pub fn options(&self) -> SocketOptions {
+        SocketOptions { nodelay: self.link.nodelay, congestion: self.congestion }
     }
 
     /// How to dial a peer; an exchange may take `timeout`, dialling included.
@@ -238,6 +326,7 @@ impl Line {
             presenter: self.presenter.clone(),
             timeout,
             longest_response: MESSAGE_LIMIT,
+            options: self.options(),
             tally: self.tally.clone(),
             trouble: self.trouble.clone(),
         }

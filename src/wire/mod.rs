@@ -10,7 +10,7 @@ pub mod body;
 pub mod bounds;
 pub mod client;
 pub mod connection;
-mod delay;
+pub mod delay;
 pub mod destination;
 pub mod event_stream;
 pub mod guard;

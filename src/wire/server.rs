@@ -70,6 +70,7 @@ async fn serve_at_most(
     stop: CancellationToken,
 ) -> io::Result<()> {
     let mut open = JoinSet::new();
+    let mut number = 0;
     let mut paused = pin!(tokio::time::sleep(Duration::ZERO));
     loop {
         tokio::select! {
@@ -88,7 +89,10 @@ async fn serve_at_most(
                     let _ = stream.set_zero_linger();
                 }
                 Ok((stream, _peer)) => {
-                    open.spawn(attend(stream, routes.clone(), line.clone(), stop.clone()));
+                    let attended =
+                        attend(stream, number, routes.clone(), line.clone(), stop.clone());
+                    open.spawn(attended);
+                    number += 1;
                 }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) if is_for_want_of_room(&error) => {
@@ -121,20 +125,28 @@ fn is_for_want_of_room(error: &io::Error) -> bool {
     Errno::from_io_error(error).is_some_and(|error| room.contains(&error))
 }
 
-/// Attends to one connection, over the injected round trip if there is one.
-async fn attend(stream: TcpStream, routes: Routes, line: Line, stop: CancellationToken) {
+/// Attends to one connection, over a delay line if there is one.
+async fn attend(
+    stream: TcpStream,
+    number: u32,
+    routes: Routes,
+    line: Line,
+    stop: CancellationToken,
+) {
     let trouble = line.trouble.as_ref();
     if trouble.and_then(Trouble::door) == Some(incident::Connections::Reset) {
         // However it ends, it ends with a reset.
         let _ = stream.set_zero_linger();
     }
-    let Ok(stream) = CountedStream::new(stream, line.tally.clone(), trouble) else {
+    let counted = CountedStream::new(stream, line.tally.clone(), line.options(), trouble);
+    let Ok(stream) = counted else {
         return;
     };
-    match line.rtt {
+    match &line.delay {
         None => secure(stream, routes, line, stop).await,
-        Some(rtt) => {
-            let Ok((near, carrying)) = delayed(stream, Path::new(rtt, clock::now())) else {
+        Some(delay) => {
+            let path = Path::new(delay, clock::now(), number);
+            let Ok((near, carrying)) = delayed(stream, path) else {
                 return;
             };
             // A client that is gone is noticed by whoever answers it.
@@ -192,7 +204,8 @@ where
             let connection = http1::Builder::new()
                 // Without a timer the time-out is silently none.
                 .timer(TokioTimer::new())
-                .header_read_timeout(HEADER_TIMEOUT)
+                // So long may a connection take to send a request's header, waiting for it included.
+                .header_read_timeout(line.link.idle_timeout)
                 .max_header_size(HEADER_LIMIT as usize)
                 .serve_connection(stream, service)
                 .with_upgrades();

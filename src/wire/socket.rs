@@ -1,7 +1,7 @@
 //! TCP sockets that count what passes through them.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -10,9 +10,60 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::Sleep;
 
 use crate::incident::Connections;
+use crate::network::asked::Congestion;
 use crate::wire::bounds::STALL_TIMEOUT;
 use crate::wire::tally::Tally;
 use crate::wire::trouble::{Trouble, Watch};
+
+/// How TCP behaves on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketOptions {
+    /// Whether small pieces are sent at once. Otherwise Nagle's algorithm keeps one back while an
+    /// earlier one is unacknowledged (RFC 896): for a round trip, and where both sides write in
+    /// turns for 40 ms besides, by which Linux then delays acknowledgements (`TCP_DELACK_MIN`).
+    pub nodelay: bool,
+    /// How it finds its speed, if not as the machine is set.
+    pub congestion: Option<Congestion>,
+}
+
+impl Default for SocketOptions {
+    fn default() -> SocketOptions {
+        SocketOptions { nodelay: true, congestion: None }
+    }
+}
+
+impl SocketOptions {
+    /// Sets the options of a connection.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not know the congestion control, or this process may not use it.
+    fn apply(self, stream: &TcpStream) -> io::Result<()> {
+        // Always said: hyper never turns Nagle's algorithm off itself.
+        stream.set_nodelay(self.nodelay)?;
+        if let Some(congestion) = self.congestion {
+            rustix::net::sockopt::set_tcp_congestion(stream, congestion.name())?;
+        }
+        Ok(())
+    }
+
+    /// Whether a connection could have the options.
+    ///
+    /// # Errors
+    ///
+    /// As on a connection.
+    pub fn check(self) -> io::Result<()> {
+        let Some(congestion) = self.congestion else { return Ok(()) };
+        let socket = TcpSocket::new_v4()?;
+        rustix::net::sockopt::set_tcp_congestion(&socket, congestion.name()).map_err(|error| {
+            let name = congestion.name();
+            io::Error::new(error.kind(), format!("congestion control `{name}` is refused: {error}"))
+        })
+    }
+}
+
+/// Where everything listens that is not at the end of a path.
+pub const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 /// A connection whose bytes are added to a tally, exactly as they enter and leave the socket.
 #[derive(Debug)]
@@ -27,15 +78,13 @@ pub struct CountedStream {
 
 impl CountedStream {
     /// Counts the connection, and from now on its bytes.
-    ///
-    /// Turns Nagle's algorithm off: hyper never does so itself, and a delayed
-    /// acknowledgement would otherwise add up to 40 ms that look like the mechanism's.
     pub(crate) fn new(
         stream: TcpStream,
         tally: Tally,
+        options: SocketOptions,
         trouble: Option<&Trouble>,
     ) -> io::Result<CountedStream> {
-        stream.set_nodelay(true)?;
+        options.apply(&stream)?;
         tally.connected();
         Ok(CountedStream { stream, tally, watch: trouble.map(Trouble::watch), stalled: None })
     }
@@ -66,13 +115,22 @@ impl CountedStream {
     }
 }
 
-/// Binds a port of the system's choice on loopback.
+/// Binds a port of the system's choice.
 ///
 /// # Errors
 ///
 /// When the system has no port or no file descriptor left.
+pub async fn bind(address: IpAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(SocketAddr::from((address, 0))).await
+}
+
+/// Binds a port of the system's choice on loopback.
+///
+/// # Errors
+///
+/// As [`bind`].
 pub async fn bind_loopback() -> io::Result<TcpListener> {
-    TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await
+    bind(LOOPBACK).await
 }
 
 /// Binds a port that was reserved, once whoever had it is gone.
@@ -94,7 +152,7 @@ pub fn reserve_port() -> io::Result<(TcpSocket, SocketAddr)> {
     let socket = TcpSocket::new_v4()?;
     // Two sockets may share a port if both allow it and one of them does not listen (socket(7)).
     socket.set_reuseaddr(true)?;
-    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    socket.bind(SocketAddr::from((LOOPBACK, 0)))?;
     let address = socket.local_addr()?;
     Ok((socket, address))
 }

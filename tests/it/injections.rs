@@ -10,6 +10,7 @@ use pollpush::analysis::summary::{CheckStatus, Summary};
 use pollpush::analysis::validity::{CHECKS, CheckEntry, Proof};
 use pollpush::fault::Fault;
 
+use crate::network::is_privileged;
 use crate::program::{Place, pollpush};
 
 /// A poll and a webhook in their usual state: enough events for every statistic of one block.
@@ -36,6 +37,8 @@ concurrency = 1
 fn scenario(check: &str) -> String {
     match check {
         "equal-conditions" => format!("{USUAL}tls = true\n"),
+        // One connection would spend its time waiting for packets to be sent again.
+        "loss" => USUAL.replace("concurrency = 1", "concurrency = 16"),
         "phase-lock" => USUAL.replace("100ms", "1s"),
         "a-a" => USUAL
             .replace(
@@ -108,12 +111,19 @@ fn least(check: &str) -> CheckStatus {
 }
 
 /// Checks whose proof cannot be had from a short run on any machine.
-const BY_UNIT_TEST: &[&str] = &["recorder"];
+const BY_UNIT_TEST: &[&str] = &["recorder", "path-keeps-up"];
+
+/// Checks of paths of packets, which not everybody may make.
+const BY_PRIVILEGE: &[&str] = &["raw-round-trip", "loss"];
 
 #[test]
 fn every_fault_trips_the_check_that_is_for_it() {
     let mut asleep = Vec::new();
+    let is_privileged = is_privileged();
     for CheckEntry { id, proof, .. } in CHECKS {
+        if !is_privileged && BY_PRIVILEGE.contains(id) {
+            continue;
+        }
         let (fault, with): (_, &[&str]) = match proof {
             Proof::Fault { fault, with } => (Some(*fault), with),
             Proof::Otherwise(_) if BY_UNIT_TEST.contains(id) => continue,

@@ -92,7 +92,7 @@ fn a_trial_measures_raw_sockets_and_every_mechanism_has_its_limit() {
 #[test]
 fn injected_distance_is_part_of_the_limit_and_not_of_the_raw_transfer() {
     const RTT: Duration = Duration::from_millis(100);
-    let (raw, summary) = run_with(&["network.rtt=100ms"]);
+    let (raw, summary) = run_with(&["network.rtt=100ms", "network.tier=sockets"]);
     // However slow the machine: no raw socket waits for the injected distance.
     assert!(raw.one_way.min < nanoseconds(RTT) / 2, "{raw:?}");
     let expected = raw.one_way.p50 + nanoseconds(RTT) / 2;

@@ -38,6 +38,8 @@ mod layers;
 mod limit;
 /// Scenario files that are wrong on purpose.
 mod malformed;
+/// Paths of packets between source and subscribers.
+mod network;
 /// What a run keeps, read by the tools that its readers have.
 mod open_data;
 /// Processes on CPUs of their own.

@@ -185,6 +185,13 @@ impl Program {
         self.processes().into_iter().filter_map(Worker::recognise).collect()
     }
 
+    /// The ids of all its processes but itself.
+    pub(crate) fn worker_pids(&self) -> Vec<i32> {
+        let own = self.pid().as_raw_pid();
+        let processes = self.processes().into_iter().map(|process| process.pid());
+        processes.filter(|pid| *pid != own).collect()
+    }
+
     /// Asserts that it has left no process behind, or that they are gone within the deadline.
     #[track_caller]
     pub(crate) fn expect_nothing_left(&self) {

@@ -1,4 +1,4 @@
-//! What lies between a client and a server: an injected round trip, TLS, HTTP/2, limits.
+//! What lies between a client and a server: a delay line, TLS, HTTP/2, limits.
 
 use std::time::Duration;
 
@@ -6,8 +6,11 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, StatusCode};
 use pollpush::clock;
+use pollpush::network::asked::Network;
+use pollpush::network::way::Direction;
 use pollpush::wire::body::receive_within;
 use pollpush::wire::client::{Client, ClientKind};
+use pollpush::wire::delay::Delay;
 use pollpush::wire::link::{Line, Link};
 use pollpush::wire::reply::Reply;
 use pollpush::wire::routes::Routes;
@@ -90,12 +93,17 @@ async fn fetch(client: &mut Client) -> Duration {
     received.arrived.since(began)
 }
 
+/// A path of this round trip.
+fn delay(rtt: Duration) -> Delay {
+    Delay { network: Network { rtt, ..Network::default() }, inward: Direction::Up }
+}
+
 #[tokio::test]
 async fn an_injected_round_trip_delays_every_client_alike() {
     const RTT: Duration = Duration::from_millis(60);
     /// What a loaded machine may add.
     const LATE: Duration = Duration::from_secs(5);
-    let server = Server::start(Line::default().delayed(Some(RTT))).await;
+    let server = Server::start(Line::default().delayed(Some(delay(RTT)))).await;
     for kind in [ClientKind::Reqwest, ClientKind::Hyper] {
         let line = Line::default();
         let mut client = server.client(kind, &line);
@@ -115,7 +123,7 @@ async fn an_injected_round_trip_delays_every_client_alike() {
 async fn without_keep_alive_every_exchange_pays_for_a_connection() {
     const RTT: Duration = Duration::from_millis(20);
     let line = Line::new(Link { keep_alive: false, ..Link::default() });
-    let server = Server::start(line.clone().delayed(Some(RTT))).await;
+    let server = Server::start(line.clone().delayed(Some(delay(RTT)))).await;
     for kind in [ClientKind::Reqwest, ClientKind::Hyper] {
         let mut client = server.client(kind, &line);
         for _ in 0..3 {
@@ -134,7 +142,7 @@ async fn a_tls_handshake_over_an_injected_round_trip_costs_one_more() {
         let credentials = authority.credentials().unwrap();
         Line::new(link.clone()).secured(Some(&credentials)).unwrap()
     };
-    let server = Server::start(end().delayed(Some(RTT))).await;
+    let server = Server::start(end().delayed(Some(delay(RTT)))).await;
     for kind in [ClientKind::Reqwest, ClientKind::Hyper] {
         let line = end();
         let mut client = server.client(kind, &line);

@@ -55,6 +55,7 @@ impl Case {
             window: asked.window,
             drain: Duration::ZERO,
             rtt: asked.rtt,
+            network: asked.network,
         };
         Case { strategy, workload, theory }
     }

@@ -403,13 +403,51 @@ pub const MEMORY_PRESSURE: Limit = Limit {
              a machine without memory",
 };
 
-/// The time of an exchange over an injected round trip, as a share of it.
+/// The time of an exchange over a distant path, as a share of its round trip.
 pub const ROUND_TRIP: Limit = Limit {
-    figure: "mean exchange short of the injected round trips, as a share of them",
+    figure: "mean exchange short of the round trip of the path, as a share of it",
     tell: NEVER,
     warn: NEVER,
     fail: 0.02,
     reason: "nothing arrives before its round trip; what is missing was never injected",
+};
+
+/// The round trip of raw sockets over a path of packets.
+pub const RAW_ROUND_TRIP: Limit = Limit {
+    figure: "median round trip of raw sockets off the one that was asked for, as a share of it, \
+             where it is off by a millisecond or more",
+    tell: NEVER,
+    warn: NEVER,
+    fail: 0.02,
+    reason: "results over another distance than the one that is stated are results of that one",
+};
+
+/// The same, where it is off by less than a wake-up of the router takes each way.
+pub const NEAR_ROUND_TRIP: Limit = Limit {
+    figure: "median round trip of raw sockets off the one that was asked for, as a share of it, \
+             where it is off by less than a millisecond",
+    tell: 0.02,
+    warn: NEVER,
+    fail: NEVER,
+    reason: "the router wakes up twice in a round trip; over a short distance that is much of it",
+};
+
+/// Packets lost on the way.
+pub const LOST_ON_THE_WAY: Limit = Limit {
+    figure: "packets lost off what was asked for, in standard deviations",
+    tell: NEVER,
+    warn: NEVER,
+    fail: 5.0,
+    reason: "chance alone differs as much less than once in a million runs",
+};
+
+/// Packets that the router was too busy to take.
+pub const OVERRUN: Limit = Limit {
+    figure: "packets that never entered the path in a trial",
+    tell: NEVER,
+    warn: 0.0,
+    fail: NEVER,
+    reason: "they are lost without being asked for, and each waits for at least 200 ms",
 };
 
 /// The certainty that two identical strategies differ.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::limits::{
     BYTES, BYTES_SLACK, CONNECTIONS, IN_FLIGHT, LOST_ROWS, TIMER_ERROR, WALL_CLOCK,
 };
-use super::{CheckStatus, Finding, blocks, strategies, unless_planned, worst};
+use super::{CheckStatus, Finding, blocks, unless_planned, worst};
 use crate::analysis::evidence::{Block, Evidence, PointEvidence};
 use crate::analysis::words;
 use crate::counts::Counts;
@@ -207,25 +207,6 @@ pub(super) fn no_middleman(evidence: &Evidence) -> Finding {
     worst(findings, "nobody stood between source and subscribers")
 }
 
-/// Every strategy, for checks that need no block.
-pub(super) fn network_path(evidence: &Evidence) -> Finding {
-    let rtt = strategies(evidence)
-        .flat_map(|(_, strategy)| &strategy.blocks)
-        .find_map(|block| block.workload.rtt);
-    let distance = match rtt {
-        None => "no wire, no distance".to_owned(),
-        Some(rtt) => {
-            let nanoseconds = crate::units::nanoseconds(rtt) as f64;
-            format!("no wire; a round trip of {} injected in the program", words::time(nanoseconds))
-        }
-    };
-    let message = format!(
-        "loopback only: {distance}, MTU 65536, and the receiver's kernel work is billed to the \
-         sender; use these numbers to compare strategies, not as latencies of a production network"
-    );
-    Finding::new(CheckStatus::Info, message)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::Finding;
@@ -338,10 +319,5 @@ mod tests {
         let finding = super::equal_conditions(&unequal);
         assert_eq!(finding.status, CheckStatus::Info);
         assert!(finding.message.contains("`tls`"), "{}", finding.message);
-    }
-
-    #[test]
-    fn the_path_is_always_told() {
-        assert_eq!(super::network_path(&evidence()).status, CheckStatus::Info);
     }
 }

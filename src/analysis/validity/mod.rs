@@ -12,6 +12,7 @@ mod floor;
 pub mod limits;
 mod machine;
 mod meters;
+mod paths;
 mod samples;
 mod schedule;
 mod steadiness;
@@ -248,7 +249,7 @@ pub const CHECKS: &[CheckEntry] = &[
         demand: "always told: what lies between source and subscribers",
         limits: &[],
         proof: Proof::Otherwise("any run"),
-        check: meters::network_path,
+        check: paths::network_path,
     },
     CheckEntry {
         code: "V17",
@@ -398,10 +399,37 @@ pub const CHECKS: &[CheckEntry] = &[
     CheckEntry {
         code: "V29",
         id: "round-trip",
-        demand: "no exchange is quicker than the injected round trip",
+        demand: "no exchange is quicker than the round trip of the path",
         limits: &[limits::ROUND_TRIP],
         proof: Proof::Fault { fault: Fault::ShortRoundTrip, with: &["network.rtt=40ms"] },
-        check: machine::round_trip,
+        check: paths::round_trip,
+    },
+    CheckEntry {
+        code: "V29",
+        id: "raw-round-trip",
+        demand: "raw sockets over a path of packets take the round trip that was asked for",
+        limits: &[limits::RAW_ROUND_TRIP, limits::NEAR_ROUND_TRIP],
+        proof: Proof::Fault { fault: Fault::ShortRoundTrip, with: &["network.rtt=40ms"] },
+        check: paths::raw_round_trip,
+    },
+    CheckEntry {
+        code: "V29",
+        id: "loss",
+        demand: "as many packets are lost on the way as were asked for",
+        limits: &[limits::LOST_ON_THE_WAY],
+        proof: Proof::Fault {
+            fault: Fault::LoseMore,
+            with: &["network.rtt=4ms", "network.loss=5%"],
+        },
+        check: paths::lost_on_the_way,
+    },
+    CheckEntry {
+        code: "V29",
+        id: "path-keeps-up",
+        demand: "every packet enters its path",
+        limits: &[limits::OVERRUN],
+        proof: Proof::Otherwise("a router that is slower than its packets; a unit test"),
+        check: paths::overrun,
     },
     CheckEntry {
         code: "V30",

@@ -106,6 +106,12 @@ const QUESTIONS: &[Question] = &[
         },
     },
     Question {
+        id: "paths",
+        spoils: "`[network]`: without packets on the path nothing holds of connections or losses",
+        remedy: "run as root, or with CAP_SYS_ADMIN and CAP_NET_ADMIN",
+        judge: paths,
+    },
+    Question {
         id: "run-queue",
         spoils: "the tail: ready threads wait for a CPU",
         remedy: "stop other work on this machine",
@@ -232,6 +238,15 @@ fn clock_source(machine: &Machine) -> Option<(Severity, String)> {
     Some((if well { Severity::Well } else { Severity::Mind }, source))
 }
 
+fn paths(machine: &Machine) -> Option<(Severity, String)> {
+    let offer = machine.paths.as_ref()?;
+    Some(match (&offer.netem, &offer.router) {
+        (None, _) => (Severity::Well, "netem and the router".to_owned()),
+        (Some(_), None) => (Severity::Well, "the router; the kernel has no netem".to_owned()),
+        (Some(_), Some(why)) => (Severity::Mind, format!("sockets only: {why}")),
+    })
+}
+
 fn run_queue(machine: &Machine) -> Option<(Severity, String)> {
     let share = machine.run_queue?;
     let severity = match share {
@@ -251,6 +266,7 @@ fn percent(share: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Machine, QUESTIONS, Severity, findings};
+    use crate::network::tier::Offer;
     use std::collections::BTreeSet;
 
     fn severity(machine: &Machine, id: &str) -> Severity {
@@ -281,7 +297,13 @@ mod tests {
             change(&mut machine);
             machine
         };
-        let cases: [Case; 10] = [
+        let refused = |machine: &mut Machine| {
+            let why = || Some("not permitted".to_owned());
+            machine.paths = Some(Offer { netem: why(), router: why() });
+        };
+        let cases: [Case; 12] = [
+            ("paths", |machine| machine.paths = Some(Offer::default()), Severity::Well),
+            ("paths", refused, Severity::Mind),
             ("timer", |machine| machine.overshoot = Some((20_000, 90_000)), Severity::Well),
             ("timer", |machine| machine.overshoot = Some((1_000_000, 6_000_000)), Severity::Spoils),
             ("steal", |machine| machine.steal = Some(0.0), Severity::Well),

@@ -10,6 +10,7 @@ use procfs::Current;
 use crate::clock;
 use crate::machine;
 use crate::meter;
+use crate::network::tier::Offer;
 use crate::record::environment::Environment;
 use crate::units::nanoseconds;
 
@@ -41,6 +42,8 @@ pub(super) struct Machine {
     pub(super) disk: Option<u64>,
     /// Time that the control group was throttled so far, in nanoseconds.
     pub(super) throttled: Option<u64>,
+    /// What `[network]` can make a path of.
+    pub(super) paths: Option<Offer>,
 }
 
 /// Variables that make HTTP clients use a proxy.
@@ -70,6 +73,7 @@ impl Machine {
                 .collect(),
             disk: free_bytes(results).ok(),
             throttled: machine::throttled(),
+            paths: Some(Offer::of_this_machine()),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The authority of a run, and the credentials it gives out.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -12,6 +12,7 @@ use rcgen::{
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 
+use crate::wire::socket::LOOPBACK;
 use crate::wire::tls::TlsError;
 
 /// An authority that both ends of a run trust. Its key never leaves the process.
@@ -61,7 +62,16 @@ impl Authority {
     ///
     /// As [`Authority::new`].
     pub fn credentials(&self) -> Result<Credentials, TlsError> {
-        self.issue(&loopback())
+        self.credentials_for(LOOPBACK)
+    }
+
+    /// Credentials for an end that listens at this address.
+    ///
+    /// # Errors
+    ///
+    /// As [`Authority::new`].
+    pub fn credentials_for(&self, address: IpAddr) -> Result<Credentials, TlsError> {
+        self.issue(&server(address))
     }
 
     /// Credentials with a certificate of these properties.
@@ -72,11 +82,11 @@ impl Authority {
     }
 }
 
-/// What the certificate of a server on loopback says.
-pub(super) fn loopback() -> CertificateParams {
+/// What the certificate of a server at this address says.
+pub(super) fn server(address: IpAddr) -> CertificateParams {
     let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, "pollpush, on loopback");
-    params.subject_alt_names = vec![SanType::IpAddress(Ipv4Addr::LOCALHOST.into())];
+    params.distinguished_name.push(DnType::CommonName, "pollpush");
+    params.subject_alt_names = vec![SanType::IpAddress(address)];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params
 }

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::authority::loopback;
+use super::authority::server;
 use super::{Authority, Credentials};
 use crate::clock;
 use crate::counts::Counts;
@@ -21,7 +21,7 @@ use crate::wire::client::{Client, ClientKind, ExchangeError, Received};
 use crate::wire::link::{HttpVersion, Line, Link};
 use crate::wire::reply::Reply;
 use crate::wire::routes::Routes;
-use crate::wire::socket::bind_loopback;
+use crate::wire::socket::{LOOPBACK, bind_loopback};
 use crate::wire::tally::Outcome;
 
 const KINDS: [ClientKind; 2] = [ClientKind::Reqwest, ClientKind::Hyper];
@@ -33,6 +33,8 @@ const SECURE: Link = Link {
     keep_alive: true,
     tls: true,
     tls_resume: true,
+    nodelay: true,
+    idle_timeout: Duration::from_secs(75),
     http: HttpVersion::One,
     auth: Auth::None,
     rate_limit: None,
@@ -163,7 +165,7 @@ async fn dials_do_not_share_sessions() {
 /// Credentials that nobody should trust, and why.
 fn distrusted(authority: &Authority) -> Vec<(&'static str, Credentials)> {
     let issue = |change: fn(&mut CertificateParams)| {
-        let mut params = loopback();
+        let mut params = server(LOOPBACK);
         change(&mut params);
         authority.issue(&params).expect("credentials")
     };
@@ -178,7 +180,7 @@ fn distrusted(authority: &Authority) -> Vec<(&'static str, Credentials)> {
         ("another address", issue(another_address)),
         ("no address", issue(|params| params.subject_alt_names.clear())),
         ("unknown authority", unknown),
-        ("self-signed", Credentials::self_signed(&loopback()).expect("credentials")),
+        ("self-signed", Credentials::self_signed(&server(LOOPBACK)).expect("credentials")),
     ]
 }
 
