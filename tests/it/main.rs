@@ -50,6 +50,8 @@ mod program;
 mod push;
 /// The webhook receiver alone.
 mod receive;
+/// The reference record of the repository.
+mod reference;
 /// Rebuilding what is derived from a record.
 mod report;
 /// What a run leaves on disk.
