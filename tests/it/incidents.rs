@@ -26,9 +26,14 @@ fn in_the_middle(who: &str, what: &str) -> Incident {
     incident("60ms", "70ms", who, what)
 }
 
+/// Retries soon, and then for so long that a loaded machine gives up nothing.
+fn patience() -> Value {
+    [vec!["15ms"; 20], vec!["250ms"; 40]].concat().into()
+}
+
 /// Every mechanism with settings under which it brings what it missed, and soon.
 fn recovering() -> Vec<(&'static str, Value)> {
-    let retries: Value = vec!["15ms"; 60].into();
+    let retries = patience();
     vec![
         ("poll", json!({ "every": "20ms" })),
         ("poll", json!({ "every": "20ms", "client": "hyper" })),
@@ -87,10 +92,9 @@ async fn an_outage_is_one_over_tls_and_over_http_2_too() {
         Link { keep_alive: false, ..Link::default() },
     ];
     for link in links {
-        for (mechanism, settings) in [
-            ("poll", json!({ "every": "20ms" })),
-            ("webhook", json!({ "retries": vec!["15ms"; 60] })),
-        ] {
+        for (mechanism, settings) in
+            [("poll", json!({ "every": "20ms" })), ("webhook", json!({ "retries": patience() }))]
+        {
             let tried = endure(mechanism, &settings, link.clone(), &incidents).await;
             assert_complete(&tried, &format!("{mechanism} {link:?}"));
         }
@@ -123,7 +127,7 @@ async fn what_recovers_brings_everything_through_errors_resets_and_lost_answers(
 #[tokio::test]
 async fn a_webhook_whose_answer_is_lost_comes_twice_and_a_page_does_not() {
     let lost = |who| [in_the_middle(who, "{ lose-ack = '100%' }")];
-    let settings = json!({ "retries": vec!["15ms"; 60] });
+    let settings = json!({ "retries": patience() });
     let pushed = endure("webhook", &settings, Link::default(), &lost("subscriber")).await;
     let copies = |tried: &Tried| tried.deliveries.iter().filter(|one| one.copies > 1).count();
     assert!(copies(&pushed) > 0);
@@ -138,7 +142,7 @@ async fn a_webhook_whose_answer_is_lost_comes_twice_and_a_page_does_not() {
 async fn wrong_signatures_are_refused_and_what_was_refused_comes_again() {
     let incidents = [in_the_middle("source", "'corrupt-signature'")];
     for sign in ["standard-webhooks", "x-signature", "github"] {
-        let settings = json!({ "sign": sign, "retries": vec!["15ms"; 60] });
+        let settings = json!({ "sign": sign, "retries": patience() });
         let tried = endure("webhook", &settings, Link::default(), &incidents).await;
         assert_complete(&tried, sign);
         assert!(tried.refused > 0, "{sign}");
@@ -150,7 +154,7 @@ async fn wrong_signatures_are_refused_and_what_was_refused_comes_again() {
 async fn a_connection_that_went_silent_is_given_up_and_not_waited_for_forever() {
     let incidents = [in_the_middle("network", "'half-open'")];
     // Webhooks time out; a later attempt takes a new connection.
-    let settings = json!({ "timeout": "40ms", "retries": vec!["15ms"; 60] });
+    let settings = json!({ "timeout": "40ms", "retries": patience() });
     let tried = endure("webhook", &settings, Link::default(), &incidents).await;
     assert_complete(&tried, "webhook");
     assert!(tried.source.failed > 0);
