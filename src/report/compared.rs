@@ -48,9 +48,14 @@ fn endured(one: &Recovery) -> String {
         }
     }
     let again = if one.times > 1 { ", the longest of all times" } else { "" };
+    let after = nanoseconds(one.consistent_after_max);
+    let there = match one.lost {
+        0 => format!("all there {after} after the end{again}"),
+        lost if lost == one.due => "nothing of it came back".to_owned(),
+        _ => format!("all that ever came there {after} after the end{again}"),
+    };
     parts.push(format!(
-        "all there {} after the end{again}; age {} on average, {} at most; at most {} missing",
-        nanoseconds(one.consistent_after_max),
+        "{there}; age {} on average, {} at most; at most {} missing",
         nanoseconds(one.age_mean),
         nanoseconds(one.age_max),
         count(one.missing_max)
