@@ -3,8 +3,12 @@
 use std::process::Command;
 
 fn main() {
-    println!("cargo::rerun-if-changed=.git/HEAD");
-    println!("cargo::rerun-if-changed=.git/index");
+    // In a worktree they lie elsewhere, and what is not there counts as changed at every build.
+    for name in ["HEAD", "index"] {
+        if let Some(path) = git(&["rev-parse", "--git-path", name]) {
+            println!("cargo::rerun-if-changed={path}");
+        }
+    }
     println!("cargo::rerun-if-changed=src");
     println!("cargo::rustc-env=POLLPUSH_COMMIT={}", commit().unwrap_or("unknown".into()));
 }
