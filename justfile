@@ -63,17 +63,31 @@ reference-report:
 bench:
     cargo bench --bench parts --bench throughput --bench analysis
 
-# Damages every byte of a run folder, one after the other; takes hours.
-damage:
-    POLLPUSH_TEST_EVERY_BYTE=1 cargo test --release --test it damaged::
+# Malformed scenarios, every one of them given to the program as it is used: time and memory.
+malformed:
+    cargo build --release
+    POLLPUSH_TEST_PROGRAM="$PWD/target/release/pollpush" \
+        cargo test --test it malformed::a_measured_program -- --nocapture
 
-# Lets libFuzzer look at every target for so many seconds; fuzz/README.md says what it needs.
-fuzz seconds="60":
+# Damages every byte of a run folder, one after the other.
+damage:
+    POLLPUSH_TEST_EVERY_BYTE=1 cargo test --release --test it damaged:: -- --nocapture
+
+# Lets libFuzzer look at every target for so many seconds, or at one; fuzz/README.md says what it needs.
+fuzz seconds="60" target="*":
     #!/usr/bin/env bash
     set -euo pipefail
     # Coverage for libFuzzer is no stable part of the compiler yet.
     export RUSTC_BOOTSTRAP=1
-    for target in fuzz/fuzz_targets/*.rs; do
-        name=$(basename "$target" .rs)
-        cargo fuzz run --sanitizer none "$name" -- -max_total_time={{ seconds }} -rss_limit_mb=2048 -timeout=20 -print_final_stats=1
+    for source in fuzz/fuzz_targets/{{ target }}.rs; do
+        name=$(basename "$source" .rs)
+        # What it finds is kept apart from what is kept in the repository.
+        found="fuzz/target/corpus/$name"
+        mkdir -p "$found"
+        seeds=("fuzz/corpus/$name")
+        [[ "$name" != scenario ]] || seeds+=(scenarios)
+        options=(-max_total_time={{ seconds }} -rss_limit_mb=2048 -timeout=20 -print_final_stats=1)
+        words="fuzz/dictionaries/$name.dict"
+        [[ ! -e "$words" ]] || options+=("-dict=$words")
+        cargo fuzz run --sanitizer none "$name" "$found" "${seeds[@]}" -- "${options[@]}"
     done

@@ -41,8 +41,7 @@ pub(crate) fn read(path: &Path) -> Result<(String, String, Shelf), ScenarioError
         .and_then(|file| file.take(LARGEST_FILE.0 + 1).read_to_end(&mut bytes))
         .map_err(|error| unreadable(&origin, &error))?;
     if bytes.len() > LARGEST_FILE.as_usize() {
-        let message = format!("`{origin}` is larger than {LARGEST_FILE}");
-        return Err(refusal(message, "is it a scenario? They are a page or two of TOML"));
+        return Err(too_large(&origin, &bytes));
     }
     match String::from_utf8(bytes) {
         Ok(text) => Ok((origin, text, Shelf::beside(path))),
@@ -84,6 +83,17 @@ fn not_text(origin: &str, bytes: &[u8]) -> ScenarioError {
     let span = place..place + char::REPLACEMENT_CHARACTER.len_utf8();
     let complaint = Complaint::at(span, "the file is not UTF-8", "save it in UTF-8");
     ScenarioError::new(sources, vec![complaint])
+}
+
+/// An error that shows where the file goes beyond what is read of it.
+fn too_large(origin: &str, bytes: &[u8]) -> ScenarioError {
+    let shown = String::from_utf8_lossy(bytes).into_owned();
+    let place = shown.len()..shown.len();
+    let mut sources = Sources::default();
+    sources.add(origin, shown);
+    let message = format!("the file is larger than {LARGEST_FILE}, which end here");
+    let remedy = "is it a scenario? They are a page or two of TOML";
+    ScenarioError::new(sources, vec![Complaint::at(place, message, remedy)])
 }
 
 fn refusal(message: impl Into<String>, remedy: impl Into<String>) -> ScenarioError {

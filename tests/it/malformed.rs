@@ -2,7 +2,9 @@
 //! memory.
 //!
 //! The table is read in a process of its own, so that its time and its memory are nobody else's.
+//! `just malformed` gives every file to the program as it is used, and measures it from outside.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use nix::sys::resource::{UsageWho, getrusage};
 use pollpush::clock;
 use pollpush::scenario::load;
 use procfs::process::Process;
@@ -27,8 +30,17 @@ const MOST_CPU: Duration = Duration::from_millis(if cfg!(debug_assertions) { 30_
 /// optimisation stack frames are larger, and a tree of 300,000 tables is taken apart by recursion.
 const MOST_MEMORY: u64 = if cfg!(debug_assertions) { 100_000_000 } else { 50_000_000 };
 
-/// The variable that makes the test read the table itself.
+/// The variable that makes a test do its work itself, in a process of its own.
 const INSIDE: &str = "POLLPUSH_TEST_MALFORMED";
+
+/// The variable that names a program, built with optimisation, that is to be measured.
+const PROGRAM: &str = "POLLPUSH_TEST_PROGRAM";
+
+/// The time from start to end that the measured program may take for one file.
+const MOST_TIME: Duration = Duration::from_millis(100);
+
+/// The memory that it may take for one file at its peak.
+const MOST_OUTSIDE: u64 = 50_000_000;
 
 /// A scenario in parts: what each table is called here, its header, and its lines.
 type Part = (&'static str, &'static str, Vec<(String, String)>);
@@ -431,8 +443,7 @@ fn read_the_table() -> Vec<String> {
             wrong.push(format!("{about}: it is taken"));
             continue;
         };
-        // A file that is too large is not read, so it has no places.
-        if error.positions().is_empty() && !shown.contains("is larger than") {
+        if error.positions().is_empty() {
             wrong.push(format!("{about}: no place: {shown}"));
         }
         if took > MOST_CPU {
@@ -450,6 +461,18 @@ fn read_the_table() -> Vec<String> {
     wrong
 }
 
+/// Runs the test of this name in a process of its own, which is told this, and returns what it
+/// said.
+fn alone(name: &str, told: &OsStr) -> String {
+    let mut alone = Command::new(std::env::current_exe().unwrap());
+    alone.args(["--exact", &format!("malformed::{name}"), "--nocapture"]).env(INSIDE, told);
+    let output = alone.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let cried = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}\n{cried}");
+    said
+}
+
 #[test]
 fn every_malformed_file_is_refused_at_its_place_quickly_and_in_little_memory() {
     if std::env::var_os(INSIDE).is_some() {
@@ -457,25 +480,105 @@ fn every_malformed_file_is_refused_at_its_place_quickly_and_in_little_memory() {
         assert!(wrong.is_empty(), "{}\n{}", wrong.len(), wrong.join("\n"));
         return;
     }
-    let name =
-        "malformed::every_malformed_file_is_refused_at_its_place_quickly_and_in_little_memory";
-    let mut alone = Command::new(std::env::current_exe().unwrap());
-    let output = alone.args(["--exact", name]).env(INSIDE, "1").output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    let name = "every_malformed_file_is_refused_at_its_place_quickly_and_in_little_memory";
+    alone(name, "1".as_ref());
+}
+
+/// Whether a text names a line and a column of a file.
+fn is_placed(said: &str, file: &Path) -> bool {
+    let place = format!("{}:", file.display());
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|sign| sign.is_ascii_digit());
+    said.lines().filter_map(|line| line.split_once(&place)).any(|(_, behind)| {
+        behind.split_once(':').is_some_and(|(line, column)| is_number(line) && is_number(column))
+    })
+}
+
+/// Writes every file of the table; what each is about, and where it lies.
+fn written(folder: &Path) -> Vec<(String, PathBuf)> {
+    let write = |(number, case): (usize, Case)| {
+        let file = folder.join(format!("{number}.toml"));
+        fs::write(&file, case.bytes).unwrap();
+        (case.about, file)
+    };
+    cases(folder).into_iter().enumerate().map(write).collect()
 }
 
 #[test]
 fn the_program_says_where_and_ends() {
     let (_outer, folder) = place();
-    for (number, Case { about, bytes }) in cases(&folder).iter().enumerate().step_by(25) {
-        let file = folder.join(format!("{number}.toml"));
-        fs::write(&file, bytes).unwrap();
+    for (about, file) in written(&folder).iter().step_by(25) {
         let ended = pollpush(["check".as_ref(), file.as_os_str()]);
         ended.expect_code(&[2]);
-        let place = format!("{}:", file.display());
-        let is_told = ended.stderr.contains(&place) || ended.stderr.contains("is larger than");
-        assert!(is_told, "{about}: {}", ended.stderr);
+        assert!(is_placed(&ended.stderr, file), "{about}: {}", ended.stderr);
         assert_eq!(ended.stdout, "", "{about}");
     }
+}
+
+/// The most memory that any process had that this one started and that has ended, in bytes.
+fn peak_of_children() -> u64 {
+    let kibibytes = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap().max_rss();
+    u64::try_from(kibibytes).unwrap() * 1024
+}
+
+/// Gives every file of a folder to a program; a line for each of its exit code, whether it named
+/// the place, its nanoseconds from start to end, and the most memory of any so far.
+///
+/// A process begins with the peak of the one that starts it, so this one holds nothing.
+#[expect(clippy::print_stdout, reason = "another process reads it")]
+fn measure(program: &Path, folder: &Path) {
+    let files = (0..).map(|number| folder.join(format!("{number}.toml")));
+    for file in files.take_while(|file| file.exists()) {
+        let mut command = Command::new(program);
+        command.arg("check").arg(&file).env_remove("RUST_BACKTRACE");
+        let started = clock::now();
+        let output = command.output().unwrap();
+        let took = clock::now().since(started).as_nanos();
+        let is_placed = is_placed(&String::from_utf8_lossy(&output.stderr), &file);
+        let code = output.status.code().unwrap_or(-1);
+        println!("\nmeasured {code} {is_placed} {took} {}", peak_of_children());
+    }
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "what was measured is the result")]
+fn a_measured_program_refuses_every_file_quickly_and_in_little_memory() {
+    let Some(program) = std::env::var_os(PROGRAM) else { return };
+    if let Some(folder) = std::env::var_os(INSIDE) {
+        return measure(Path::new(&program), Path::new(&folder));
+    }
+    let (_outer, folder) = place();
+    let files = written(&folder);
+    let name = "a_measured_program_refuses_every_file_quickly_and_in_little_memory";
+    let said = alone(name, folder.as_os_str());
+    let measured: Vec<Vec<&str>> = said
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix("measured ")?.split(' ').collect()))
+        .collect();
+    assert_eq!(measured.len(), files.len());
+    let (mut wrong, mut slowest, mut largest) = (Vec::new(), (0.0, ""), (0.0, ""));
+    for ((about, _), figures) in files.iter().zip(&measured) {
+        if figures[..2] != ["2", "true"] {
+            wrong.push(about.as_str());
+        }
+        let [took, peak] = [2, 3].map(|place| figures[place].parse::<f64>().unwrap());
+        if took > slowest.0 {
+            slowest = (took, about);
+        }
+        // It only ever grows, by whoever is larger than all before.
+        if peak > largest.0 {
+            largest = (peak, about);
+        }
+    }
+    println!(
+        "{} of {} malformed scenarios refused with a position; the slowest took {:.1} ms ({}), \
+         the largest {:.1} MB ({})",
+        files.len() - wrong.len(),
+        files.len(),
+        slowest.0 / 1e6,
+        slowest.1,
+        largest.0 / 1e6,
+        largest.1,
+    );
+    assert!(wrong.is_empty(), "{}\n{}", wrong.len(), wrong.join("\n"));
+    assert!(slowest.0 < MOST_TIME.as_nanos() as f64 && largest.0 < MOST_OUTSIDE as f64);
 }
