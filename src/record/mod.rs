@@ -15,6 +15,7 @@ pub mod ledger;
 pub mod limit;
 pub mod manifest;
 pub mod noise_floor;
+mod numbers;
 pub mod parquet_file;
 mod parquet_pages;
 pub mod run;

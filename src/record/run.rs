@@ -13,6 +13,7 @@ use super::folder::{MANIFEST_FILE, SCENARIO_FILE, TRIALS_FILE};
 use super::histogram::HistogramLog;
 use super::ledger::Ledger;
 use super::manifest::{MANIFEST_SCHEMA, Manifest};
+use super::numbers::Bounded;
 use super::parquet_file;
 use super::seals::{self, Difference};
 use super::trial::{TRIAL_SCHEMA, TrialRecord};
@@ -200,6 +201,7 @@ fn parse<T: for<'de> Deserialize<'de>>(
     if found != known {
         return Err(RecordError::UnknownSchema { path: path.to_owned(), found, known });
     }
+    serde_json::from_str::<Bounded>(text).map_err(malformed)?;
     serde_json::from_str(text).map_err(malformed)
 }
 
@@ -255,6 +257,20 @@ mod tests {
         assert!(matches!(error, RecordError::Malformed { line: 2, .. }), "{error}");
         edit(&path, TRIALS_FILE, |text| text.replacen("\n#{", "\n{\"surprise\":1,", 1));
         assert!(matches!(Run::open(&path), Err(RecordError::Malformed { line: 2, .. })));
+    }
+
+    #[test]
+    fn a_number_beyond_what_any_trial_counts_is_refused_at_its_line() {
+        let (_out, path) = sample();
+        edit(&path, TRIALS_FILE, |text| {
+            let (first, others) = text.split_once('\n').expect("lines");
+            let mut record: serde_json::Value = serde_json::from_str(first).expect("JSON");
+            record["measured"]["source"]["window"]["useful"] = u64::MAX.into();
+            format!("{record}\n{others}")
+        });
+        let error = Run::open(&path).expect_err("too much");
+        assert!(matches!(error, RecordError::Malformed { line: 1, .. }), "{error}");
+        assert!(error.to_string().contains("18446744073709551615"), "{error}");
     }
 
     #[test]
