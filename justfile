@@ -67,6 +67,10 @@ bench:
 damage:
     POLLPUSH_TEST_EVERY_BYTE=1 cargo test --release --test it damaged::
 
+# Kills processes of short runs at so many random moments (`417..418`: that one); records must be kept, and nothing else left.
+crashes kills="1000":
+    POLLPUSH_TEST_KILLS={{ kills }} cargo test --test it crashes:: -- --nocapture
+
 # Lets libFuzzer look at every target for so many seconds; fuzz/README.md says what it needs.
 fuzz seconds="60":
     #!/usr/bin/env bash

@@ -14,6 +14,8 @@ mod cli;
 mod contract;
 /// One strategy against itself, and what later runs make of it.
 mod controls;
+/// A thousand kills at random moments, or a dozen.
+mod crashes;
 /// Run folders that were damaged.
 mod damaged;
 /// The documents name nothing that does not exist.
