@@ -71,6 +71,10 @@ damage:
 crashes kills="1000":
     POLLPUSH_TEST_KILLS={{ kills }} cargo test --test it crashes:: -- --nocapture
 
+# Lets every call that writes below a run folder fail, in five ways.
+disks:
+    POLLPUSH_TEST_EVERY_WRITE=1 cargo test --test it disks:: -- --nocapture
+
 # Lets libFuzzer look at every target for so many seconds; fuzz/README.md says what it needs.
 fuzz seconds="60":
     #!/usr/bin/env bash

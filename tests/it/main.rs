@@ -18,6 +18,8 @@ mod controls;
 mod crashes;
 /// Run folders that were damaged.
 mod damaged;
+/// Disks that fail at any write.
+mod disks;
 /// The documents name nothing that does not exist.
 mod documents;
 /// What the machine may refuse.
