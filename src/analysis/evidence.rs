@@ -1,6 +1,7 @@
 //! What the records say, gathered strategy by strategy: the ground checks stand on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use std::time::Duration;
 
 use super::blocks::{Middle, middle};
@@ -164,9 +165,9 @@ impl Block {
         self.course.effective.map(|effective| effective.min(self.events))
     }
 
-    /// Events that count when a quantile needs ten beyond it: the effective ones where events
-    /// are strongly correlated.
-    pub(crate) fn support(&self) -> u64 {
+    /// How many independent events its own are worth: the effective ones where they are strongly
+    /// correlated.
+    pub(crate) fn worth(&self) -> u64 {
         let effective = self.effective().unwrap_or(self.events);
         let correlated = self.events as f64 > CORRELATION.warn * effective as f64;
         if correlated { effective } else { self.events }
@@ -247,10 +248,16 @@ pub(crate) fn gather(
         let pairing = pairing.as_deref_mut();
         let paired = pairing.and_then(|pairing| pairing.meet(record.trial, reading.events));
         let block = Block { paired, pinned: point.placement.is_some(), ..reading.block };
-        let (block, latency) = supported(block, reading.latency);
-        blocks.push(block);
-        latencies.push(latency);
+        blocks.push(with_latency(block, &reading.latency));
+        latencies.push(reading.latency);
         lags.push(reading.lag);
+    }
+    // A stall makes many events of its block late together, so a block's own quantile says
+    // little. But blocks are independent of each other, and what is stated is their median.
+    let worth = blocks.iter().map(Block::worth).sum();
+    for (block, latency) in blocks.iter_mut().zip(&mut latencies) {
+        *latency = mem::take(latency).of_events(block.events.min(worth));
+        block.latency = BlockLatency::of(latency);
     }
     let lag = Distribution::pooled(&lags);
     let lag_high = [Quantile::P99, Quantile::P95, Quantile::P90, Quantile::P50]
@@ -269,8 +276,7 @@ pub(crate) fn gather(
     summary.lag = lag;
     let observed = Observed::of(&summary, strategy, &point.workload, &blocks);
     let predicted = observed.as_ref().map(Observed::predicted_latency);
-    let support = blocks.iter().map(Block::support).sum();
-    let waits = observed.as_ref().and_then(|observed| observed.waits(&pooled, support));
+    let waits = observed.as_ref().and_then(|observed| observed.waits(&pooled, worth));
     let independent = observed.as_ref().map(Observed::independent_waits);
     let predicted = predicted.as_ref().map(|(latency, delivered)| (latency, *delivered));
     summary.model = observed.as_ref().map(Observed::compare);
@@ -479,14 +485,13 @@ pub(crate) fn block(
     };
     let mut curves = Curves::new(&planned, false);
     let reading = read_ledger(record, measured, ledger, trace, &mut curves);
-    supported(reading.block, reading.latency).0
+    with_latency(reading.block, &reading.latency)
 }
 
-/// A block with what its latencies support, and those latencies.
-fn supported(block: Block, latency: Distribution) -> (Block, Distribution) {
-    let block = Block { events: latency.events(), ..block };
-    let latency = latency.of_events(block.support());
-    (Block { latency: BlockLatency::of(&latency), ..block }, latency)
+/// A block with the quantiles that have ten of its events beyond them. Whether those tell
+/// enough where events are correlated is for all blocks together to say.
+fn with_latency(block: Block, latency: &Distribution) -> Block {
+    Block { events: latency.events(), latency: BlockLatency::of(latency), ..block }
 }
 
 fn read_ledger(

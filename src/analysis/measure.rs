@@ -3,6 +3,7 @@
 use super::blocks::middle;
 use super::costs;
 use super::evidence::{Block, StrategyEvidence};
+use super::latency::Quantile;
 use super::summary::{Estimate, StrategySummary};
 use crate::aim::Prices;
 use crate::measure::{Kind, Measure};
@@ -40,6 +41,40 @@ pub fn of_summary(measure: Measure, strategy: &StrategySummary) -> Option<f64> {
         Measure::MemorySourcePeak => whole(strategy.memory.source_peak),
         Measure::MemorySubscriberPeak => whole(strategy.memory.subscriber_peak),
         Measure::CostMonth => None,
+    }
+}
+
+/// A measure of a strategy's blocks, gathered as they end.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gathered {
+    pub(crate) values: Vec<Option<f64>>,
+    /// The independent events of all blocks together.
+    worth: u64,
+}
+
+impl Gathered {
+    /// Notes one more block.
+    pub(crate) fn note(&mut self, measure: Measure, block: &Block, prices: Option<&Prices>) {
+        self.values.push(of_block(measure, block, prices));
+        self.worth += block.worth();
+    }
+
+    /// The values, if all blocks together support them; otherwise none.
+    pub(crate) fn stated(&self, measure: Measure) -> &[Option<f64>] {
+        let enough = quantile(measure).is_none_or(|one| one.is_supported_by(self.worth));
+        if enough { &self.values } else { &[] }
+    }
+}
+
+/// The quantile of the latencies that a measure is.
+fn quantile(measure: Measure) -> Option<Quantile> {
+    match measure {
+        Measure::LatencyP50 => Some(Quantile::P50),
+        Measure::LatencyP90 => Some(Quantile::P90),
+        Measure::LatencyP95 => Some(Quantile::P95),
+        Measure::LatencyP99 => Some(Quantile::P99),
+        Measure::LatencyP999 => Some(Quantile::P999),
+        _ => None,
     }
 }
 

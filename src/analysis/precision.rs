@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::blocks::{Middle, middle};
 use super::evidence::{self, StrategyEvidence};
-use super::measure::of_block;
+use super::measure::{Gathered, of_block};
 use super::summary::Stopping;
 use crate::record::ledger::Ledger;
 use crate::record::manifest::{Manifest, StoppedPoint};
@@ -28,7 +28,7 @@ struct PointLooks {
     looks: u32,
     /// The values of each strategy's measured blocks; of a strategy that was never measured,
     /// none.
-    strategies: BTreeMap<String, Vec<Option<f64>>>,
+    strategies: BTreeMap<String, Gathered>,
 }
 
 impl Looks {
@@ -41,17 +41,16 @@ impl Looks {
     /// Notes one strategy of a block; a measured one comes with its ledger. `trace` is what the
     /// arrivals of the point replay.
     pub fn note(&mut self, record: &TrialRecord, ledger: Option<&Ledger>, trace: Option<&Trace>) {
-        let measured = match (&record.outcome, &record.measured, ledger) {
-            (Outcome::Completed, Some(measured), Some(ledger)) => {
-                let block = evidence::block(record, measured, ledger, trace);
-                Some(of_block(self.rule.measure, &block, None))
-            }
-            _ => None,
-        };
-        self.values(record.point, &record.strategy.name).extend(measured);
+        let measure = self.rule.measure;
+        let gathered = self.gathered(record.point, &record.strategy.name);
+        if let (Outcome::Completed, Some(measured), Some(ledger)) =
+            (&record.outcome, &record.measured, ledger)
+        {
+            gathered.note(measure, &evidence::block(record, measured, ledger, trace), None);
+        }
     }
 
-    fn values(&mut self, point: u32, strategy: &str) -> &mut Vec<Option<f64>> {
+    fn gathered(&mut self, point: u32, strategy: &str) -> &mut Gathered {
         let point = self.points.entry(point).or_default();
         point.strategies.entry(strategy.to_owned()).or_default()
     }
@@ -62,7 +61,8 @@ impl Looks {
         let seen = self.points.entry(point).or_default();
         if blocks >= FEWEST_BLOCKS {
             seen.looks += 1;
-            let within = widest(seen.strategies.values().map(|values| reach(values)));
+            let reach = |gathered: &Gathered| reach(gathered.stated(self.rule.measure));
+            let within = widest(seen.strategies.values().map(reach));
             if within.is_some_and(|within| within <= self.rule.precision.share()) {
                 let reason = StopReason::Narrow;
                 return Some(StoppedPoint { point, blocks, looks: seen.looks, reason });
@@ -140,7 +140,7 @@ mod tests {
         for block in 0..cap {
             for (name, values) in ["a", "b", "c"].iter().zip(strategies) {
                 let value = values[block as usize];
-                looks.values(0, name).push((!value.is_nan()).then_some(value));
+                looks.gathered(0, name).values.push((!value.is_nan()).then_some(value));
             }
             if let Some(stopped) = looks.look(0, block + 1) {
                 return stopped;
@@ -191,9 +191,9 @@ mod tests {
     #[test]
     fn a_strategy_that_is_never_measured_is_never_known() {
         let mut looks = Looks::new(rule("100%"), 7);
-        looks.values(0, "spoilt");
+        looks.gathered(0, "spoilt");
         for block in 1..=7 {
-            looks.values(0, "sound").push(Some(1.0));
+            looks.gathered(0, "sound").values.push(Some(1.0));
             let expected = (block == 7).then_some(stopped(7, 2, StopReason::Cap));
             assert_eq!(looks.look(0, block), expected);
         }
@@ -204,12 +204,12 @@ mod tests {
     fn each_point_is_looked_at_for_itself() {
         let mut looks = Looks::new(rule("1%"), 60);
         for block in 1..=6 {
-            looks.values(0, "a").push(Some(f64::from(block)));
-            looks.values(1, "a").push(Some(1.0));
+            looks.gathered(0, "a").values.push(Some(f64::from(block)));
+            looks.gathered(1, "a").values.push(Some(1.0));
         }
         assert_eq!(looks.look(0, 6), None);
         assert_eq!(looks.look(1, 6).map(|stopped| stopped.looks), Some(1));
-        looks.values(0, "a").push(Some(1.0));
+        looks.gathered(0, "a").values.push(Some(1.0));
         assert_eq!(looks.look(0, 7), None);
         assert_eq!(looks.points[&0].looks, 2);
     }
@@ -248,7 +248,7 @@ mod tests {
         looks.note(&spoilt, ledger.as_ref(), None);
         spoilt.outcome = Outcome::Spoilt { reason: "the source died".into() };
         looks.note(&spoilt, None, None);
-        assert_eq!(looks.points[&0].strategies[&spoilt.strategy.name].len(), 1);
+        assert_eq!(looks.points[&0].strategies[&spoilt.strategy.name].values.len(), 1);
     }
 
     fn analysed(reason: StopReason, precision: &str, at: Option<u32>) -> Analysis {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::blocks::middle;
 use super::evidence;
-use super::measure::of_block;
+use super::measure::Gathered;
 use crate::aim::Prices;
 use crate::measure::Measure;
 use crate::record::ledger::Ledger;
@@ -19,8 +19,8 @@ pub struct Search {
     measure: Measure,
     prices: Option<Prices>,
     lines: Vec<Line>,
-    /// The values of each strategy's blocks, by point.
-    values: BTreeMap<usize, BTreeMap<String, Vec<Option<f64>>>>,
+    /// What each strategy's blocks gave, by point.
+    values: BTreeMap<usize, BTreeMap<String, Gathered>>,
     /// Points that ended, with the strategy that has the least; `None` if one has no figure.
     ended: BTreeMap<usize, Option<String>>,
     out: BTreeSet<usize>,
@@ -43,7 +43,7 @@ impl Search {
             (&record.outcome, &record.measured, ledger)
         {
             let block = evidence::block(record, measured, ledger, trace);
-            values.push(of_block(self.measure, &block, self.prices.as_ref()));
+            values.note(self.measure, &block, self.prices.as_ref());
         }
     }
 
@@ -54,6 +54,7 @@ impl Search {
     /// Never: a plan has fewer points.
     pub fn point_ended(&mut self, point: u32) -> Vec<u32> {
         let place = point as usize;
+        let least = |strategies| least(self.measure, strategies);
         self.ended.insert(place, self.values.get(&place).and_then(least));
         let line = self.lines.iter().find(|line| line.contains(&place));
         let known = |point: usize| self.ended.get(&point)?.as_deref();
@@ -69,11 +70,11 @@ impl Search {
 }
 
 /// The strategy with the least median over blocks; `None` if one of them has no figure.
-fn least(strategies: &BTreeMap<String, Vec<Option<f64>>>) -> Option<String> {
+fn least(measure: Measure, strategies: &BTreeMap<String, Gathered>) -> Option<String> {
     let medians: Option<Vec<(f64, &String)>> = strategies
         .iter()
         .map(|(name, values)| {
-            let values: Vec<f64> = values.iter().copied().collect::<Option<_>>()?;
+            let values: Vec<f64> = values.stated(measure).iter().copied().collect::<Option<_>>()?;
             Some((middle(&values)?.median, name))
         })
         .collect();

@@ -406,10 +406,10 @@ pub struct Events {
 /// A distribution of latency, in nanoseconds.
 ///
 /// Quantiles are the median over blocks of each block's own quantile; a quantile is `null`
-/// where a block holds fewer than ten events beyond it, or ten independent ones where events
-/// follow each other closely. The p-quantile of n values is the least
-/// value that at least p·n of them do not exceed (nearest rank). Mean, least and greatest are
-/// over all delivered events.
+/// where a block holds fewer than ten events beyond it, or all blocks together fewer than ten
+/// independent ones where events follow each other closely. The p-quantile of n values is the
+/// least value that at least p·n of them do not exceed (nearest rank). Mean, least and greatest
+/// are over all delivered events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LatencySummary {

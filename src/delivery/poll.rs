@@ -16,8 +16,10 @@ use crate::subscriber::beat::Pace;
 use crate::subscriber::post::Post;
 use crate::theory::adaptive_poll::AdaptivePoll;
 use crate::theory::bounded_poll::BoundedPoll;
+use crate::theory::broken_poll::BrokenPoll;
 use crate::theory::interval_poll::IntervalPoll;
 use crate::theory::reads::Reads;
+use crate::theory::retries::Outage;
 use crate::theory::snapshot_poll::SnapshotPoll;
 use crate::theory::{Beat, Theory};
 use crate::units::{DurationText, duration_text, some_duration_text};
@@ -202,6 +204,15 @@ impl Strategy for Poll {
                 BoundedPoll { reads, limit: self.limit, keeps }.into()
             }
         })
+    }
+
+    fn theory_in(&self, outage: Outage, whole: bool) -> Option<Theory> {
+        match self.theory()? {
+            Theory::IntervalPoll(IntervalPoll { reads, limit }) if whole => {
+                Some(BrokenPoll::new(reads, limit, outage)?.into())
+            }
+            _ => None,
+        }
     }
 
     fn patience(&self) -> Duration {

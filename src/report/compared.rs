@@ -157,9 +157,9 @@ fn reach(factor: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{block_by_block, event_by_event, in_events, measure};
+    use super::{block_by_block, endured, event_by_event, in_events, measure};
     use crate::analysis::summary::{
-        Comparison, Difference, DifferenceInterval, Paired, RatioInterval,
+        Comparison, Difference, DifferenceInterval, Paired, RatioInterval, Recovery,
     };
     use crate::report::sample;
 
@@ -204,6 +204,37 @@ mod tests {
         let names: Vec<&str> = said.iter().map(|said| said.strategy.as_str()).collect();
         assert_eq!(names, ["poll every 250 ms", "webhook"]);
         assert!(said[0].sentence.contains("3 blocks: too few"), "{}", said[0].sentence);
+    }
+
+    #[test]
+    fn no_recovery_is_claimed_of_what_was_lost() {
+        let none = Recovery {
+            fault: "the network is down".to_owned(),
+            at: 21_000_000_000,
+            lasts: 30_000_000_000,
+            times: 1,
+            due: 606,
+            lost: 0,
+            duplicated: 0,
+            reordered: 0,
+            consistent_after_p50: 2_000_000_000,
+            consistent_after_max: 2_000_000_000,
+            age_mean: 15_000_000_000,
+            age_max: 30_000_000_000,
+            missing_max: 606,
+            requests_before: None,
+            requests_peak: None,
+        };
+        let some = Recovery { lost: 600, ..none.clone() };
+        let all = Recovery { lost: 606, consistent_after_max: 0, ..none.clone() };
+        for (recovery, said) in [
+            (none, "0 of 606 events lost, all there 2.00 s after the end;"),
+            (some, "600 of 606 events lost, all that ever came there 2.00 s after the end;"),
+            (all, "606 of 606 events lost, nothing of it came back;"),
+        ] {
+            let sentence = endured(&recovery);
+            assert!(sentence.starts_with(said), "{sentence}");
+        }
     }
 
     #[test]

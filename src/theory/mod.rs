@@ -8,6 +8,7 @@
 pub mod adaptive_poll;
 pub mod batched_webhook;
 pub mod bounded_poll;
+pub mod broken_poll;
 pub mod broken_stream;
 mod cycle;
 pub mod hand_over;
@@ -129,6 +130,8 @@ forms! {
     Hybrid in hybrid,
     /// Server-Sent Events or a WebSocket.
     Stream in stream,
+    /// Polling a feed at intervals, through an outage.
+    BrokenPoll in broken_poll,
     /// Server-Sent Events or a WebSocket that breaks in an outage.
     BrokenStream in broken_stream,
     /// A webhook, and a poll that finds what it missed.

@@ -16,16 +16,19 @@ const QUANTILES: [(&str, Quantile); 5] = [
     ("p99.9", Quantile::P999),
 ];
 
-/// A quantile needs ten events beyond it in every block; says which are withheld, and how many
-/// events more would do.
+/// A quantile needs ten events beyond it in every block, and ten independent ones in all blocks
+/// together; says which are withheld, and how many events more would do.
 pub(super) fn enough_samples(evidence: &Evidence) -> Finding {
     let findings = strategies(evidence).map(|(point, strategy)| {
-        let least = strategy.blocks.iter().min_by_key(|block| block.support());
-        let support = least.map_or(0, Block::support);
+        let worth = strategy.blocks.iter().map(Block::worth).sum();
+        let least = strategy.blocks.iter().min_by_key(|block| block.events);
+        let support = least.map_or(0, |block| block.events.min(worth));
         let withheld = QUANTILES.iter().filter(|(_, quantile)| !quantile.is_supported_by(support));
         let needs: Vec<String> = withheld
             .map(|(name, quantile)| match least {
-                Some(block) if support > 0 => format!("{name} needs {}", more(block, *quantile)),
+                Some(block) if support > 0 => {
+                    format!("{name} needs {}", more(block, support, *quantile))
+                }
                 _ => (*name).to_owned(),
             })
             .collect();
@@ -42,11 +45,12 @@ pub(super) fn enough_samples(evidence: &Evidence) -> Finding {
     worst(findings, "every percentile has at least ten events beyond it in every block")
 }
 
-/// How many events more a block needs for a quantile, and how long they take to come.
-fn more(block: &Block, quantile: Quantile) -> String {
+/// How many events more a block needs for a quantile where its own support less, and how long
+/// they take to come.
+fn more(block: &Block, support: u64, quantile: Quantile) -> String {
     // Events that follow each other count as fewer.
-    let worth = block.events as f64 / block.support() as f64;
-    let more = (quantile.least_support() - block.support()) as f64 * worth;
+    let worth = block.events as f64 / support as f64;
+    let more = (quantile.least_support() - support) as f64 * worth;
     let time = more / block.workload.rate.events_per_second() * 1e9;
     format!("{more:.0} more (about {} at this rate)", words::time(time))
 }
@@ -71,8 +75,8 @@ pub(super) fn independent(evidence: &Evidence) -> Finding {
             let worth = events as f64 / effective.max(1) as f64;
             let message = || {
                 format!(
-                    "{place}: latencies follow each other: {events} events count as {effective}, \
-                     and percentiles are withheld accordingly"
+                    "{place}: latencies follow each other: {events} events say as much as \
+                     {effective} independent ones"
                 )
             };
             let found = Finding::by(CORRELATION, worth, message);
@@ -153,12 +157,21 @@ mod tests {
     #[test]
     fn correlated_events_need_as_many_more_as_they_count_less() {
         let mut evidence = evidence();
-        for block in &mut evidence.points[0].strategies[0].blocks {
-            (block.events, block.course.effective) = (10_000, Some(500));
+        evidence.points[0].strategies.truncate(1);
+        let blocks = &mut evidence.points[0].strategies[0].blocks;
+        assert_eq!(blocks.len(), 2);
+        for block in blocks {
+            (block.events, block.course.effective) = (10_000, Some(250));
         }
         let finding = enough_samples(&evidence);
-        // 500 more that are independent, each worth 20.
+        // 500 independent ones more in both together, each worth 40.
         assert!(finding.message.contains("p99 needs 10000 more"), "{}", finding.message);
+        for block in &mut evidence.points[0].strategies[0].blocks {
+            block.course.effective = Some(500);
+        }
+        let finding = enough_samples(&evidence);
+        assert!(!finding.message.contains("p99 "), "{}", finding.message);
+        assert!(finding.message.contains("p99.9 needs 90000 more"), "{}", finding.message);
     }
 
     /// Of one strategy, 2,000 events that are worth so many.
@@ -187,7 +200,7 @@ mod tests {
             assert_eq!(finding.status, expected, "{effective:?}: {}", finding.message);
         }
         let said = independent(&worth(Some(100), &Arrivals::Poisson)).message;
-        assert!(said.contains("2000 events count as 200"), "{said}");
+        assert!(said.contains("2000 events say as much as 200"), "{said}");
     }
 
     #[test]
