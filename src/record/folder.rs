@@ -554,7 +554,8 @@ mod tests {
         assert_eq!(std::fs::read(&trials).expect("read").len(), whole);
         let of_trials = entries_below(&path).expect("read").into_iter().map(|(entry, _)| entry);
         let of_trials: Vec<String> = of_trials.filter(|entry| entry.contains('/')).collect();
-        assert_eq!(of_trials, ["histograms/0000-webhook.hlog", "ledger/0000-webhook.parquet"]);
+        let measured = record.measured.clone().expect("measured");
+        assert_eq!(of_trials, [measured.histogram, measured.ledger.expect("kept")]);
         assert_eq!(folder.manifest().resumed, [Timestamp::UNIX_EPOCH]);
 
         // The trial is measured again: the later record counts, and both are kept.
