@@ -75,15 +75,19 @@ pub struct TimelineBin {
     pub max: u64,
 }
 
-/// How old what subscribers knew was, and what they missed, over time; the mean over subscribers.
+/// How old what subscribers knew was, what they missed and what was asked of the network, over time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CourseOfTime {
     /// Points of time, in nanoseconds after the trial's epoch.
     pub at: Vec<u64>,
-    /// The age of the newest usable event, in nanoseconds, a point of time each; before the
-    /// first one, the time since the epoch.
+    /// The age of the newest usable event, in nanoseconds, a point of time each, the mean over
+    /// subscribers; before the first one, the time since the epoch.
     pub age: Vec<f64>,
-    /// Events that were due and not usable, a point of time each: those that are late, and those
-    /// that will never come.
+    /// Events that were due and not usable, a point of time each, the mean over subscribers: those
+    /// that are late, and those that will never come.
     pub missing: Vec<f64>,
+    /// Exchanges a second, failed ones and retries included, of all subscribers together: those of
+    /// the second before each point of time, or of all time since the last one where that is longer.
+    /// As far as they were counted over time, which may be not at all.
+    pub requests: Vec<f64>,
 }

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use crate::counts::MOST_BINS;
 use crate::incident::{Incident, Span};
 use crate::record::ledger::Ledger;
 use crate::record::trial::{EXCHANGE_BIN, Measured};
@@ -155,7 +156,7 @@ pub(crate) fn recovery(
         let spans = incident.spans().into_iter();
         spans.map(|span| endured(&all, &requests, span, first)).collect()
     };
-    (BlockRecovery(incidents.iter().map(each).collect()), course(&all, end))
+    (BlockRecovery(incidents.iter().map(each).collect()), course(&all, &requests, end))
 }
 
 fn endured(all: &[Deliveries], requests: &[u32], span: Span, first: u64) -> Endured {
@@ -197,7 +198,7 @@ fn moments(span: &Range<u64>) -> Vec<u64> {
     (0..steps).map(|step| span.start + length / steps * step).collect()
 }
 
-fn course(all: &[Deliveries], end: u64) -> CourseOfTime {
+fn course(all: &[Deliveries], requests: &[u32], end: u64) -> CourseOfTime {
     let at: Vec<u64> = (1..=POINTS).map(|point| end / POINTS * point).collect();
     let mean = |of: &dyn Fn(&Deliveries) -> u64| {
         all.iter().map(of).sum::<u64>() as f64 / all.len().max(1) as f64
@@ -205,8 +206,24 @@ fn course(all: &[Deliveries], end: u64) -> CourseOfTime {
     CourseOfTime {
         age: at.iter().map(|moment| mean(&|one| one.age(*moment))).collect(),
         missing: at.iter().map(|moment| mean(&|one| one.missing(*moment))).collect(),
+        requests: a_second(requests, &at),
         at,
     }
+}
+
+/// Exchanges a second before each of several points of time that are equally far apart.
+fn a_second(requests: &[u32], at: &[u64]) -> Vec<f64> {
+    let apart = at.first().map_or(0, |first| first.div_ceil(nanoseconds(EXCHANGE_BIN)));
+    let apart = usize::try_from(apart).unwrap_or(usize::MAX).max(BINS_A_SECOND);
+    let before = |moment: &u64| {
+        let stretch = bin(*moment).saturating_sub(apart)..bin(*moment);
+        // Counting ends with the last exchange.
+        let counted = requests.get(stretch.start..).unwrap_or_default().iter().take(stretch.len());
+        let sum: u64 = counted.map(|count| u64::from(*count)).sum();
+        sum as f64 * BINS_A_SECOND as f64 / stretch.len().max(1) as f64
+    };
+    let known = at.iter().take_while(|moment| bin(**moment) <= MOST_BINS);
+    if requests.is_empty() { Vec::new() } else { known.map(before).collect() }
 }
 
 /// Exchanges of each stretch, as the side counted them that saw more: nobody counts what was
@@ -282,18 +299,19 @@ pub(crate) fn mean_course(blocks: &[&CourseOfTime]) -> CourseOfTime {
     let mean = |of: fn(&CourseOfTime) -> &Vec<f64>| {
         let at =
             |place: usize| blocks.iter().filter_map(move |one| of(one).get(place)).sum::<f64>();
-        (0..first.at.len()).map(|place| at(place) / blocks.len() as f64).collect()
+        (0..of(first).len()).map(|place| at(place) / blocks.len() as f64).collect()
     };
     CourseOfTime {
         at: first.at.clone(),
         age: mean(|one| &one.age),
         missing: mean(|one| &one.missing),
+        requests: mean(|one| &one.requests),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Deliveries, endured, peak};
+    use super::{Deliveries, a_second, endured, peak};
     use crate::incident::Span;
     use crate::record::ledger::Ledger;
 
@@ -318,6 +336,22 @@ mod tests {
             due,
             usable,
         }
+    }
+
+    #[test]
+    fn exchanges_are_those_of_the_second_before() {
+        let mut requests = vec![1_u32; 100];
+        requests[50..60].fill(7);
+        let at: Vec<u64> = (1..=10).map(|second| second * SECOND).collect();
+        let found = a_second(&requests, &at);
+        assert_eq!(found, [10.0, 10.0, 10.0, 10.0, 10.0, 70.0, 10.0, 10.0, 10.0, 10.0]);
+        // Points of time four seconds apart leave no exchange out.
+        let at = [4 * SECOND, 8 * SECOND];
+        let found = a_second(&requests, &at);
+        assert!((found[1] - (3.0 * 10.0 + 70.0) / 4.0).abs() < 1.0, "{found:?}");
+        assert!(a_second(&[], &at).is_empty());
+        // Nothing happened after the first second, and nobody counts after ten minutes.
+        assert_eq!(a_second(&[2; 10], &[SECOND, 2 * SECOND, 601 * SECOND]), [20.0, 0.0]);
     }
 
     #[test]

@@ -71,11 +71,15 @@ pub(super) fn uniform_wait(evidence: &Evidence) -> Finding {
             Finding::by(UNEVEN_WAITS, times, || {
                 format!(
                     "{place}: {} of the waits have ended after {}, and polls at this interval end \
-                     them after {}; the beat is {} than it says",
+                     them after {}; the beat is {}",
                     words::percent(end.share),
                     words::time(end.found as f64),
                     words::time(end.claimed as f64),
-                    if end.found > end.claimed { "slower" } else { "faster" }
+                    if end.found > end.claimed {
+                        "slower than it says, or larger answers take longer"
+                    } else {
+                        "faster than it says"
+                    }
                 )
             })
         });

@@ -414,8 +414,8 @@ pub const ROUND_TRIP: Limit = Limit {
 
 /// The round trip of raw sockets over a path of packets.
 pub const RAW_ROUND_TRIP: Limit = Limit {
-    figure: "median round trip of raw sockets off the one that was asked for, as a share of it, \
-             where it is off by a millisecond or more",
+    figure: "median round trip of raw sockets off the one that was asked for, beyond what jitter \
+             explains, as a share of it, where it is off by a millisecond or more",
     tell: NEVER,
     warn: NEVER,
     fail: 0.02,

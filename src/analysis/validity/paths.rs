@@ -59,7 +59,7 @@ pub(super) fn raw_round_trip(evidence: &Evidence) -> Finding {
         let message = sending(network.rate, limit.message.as_usize());
         let asked = nanoseconds(network.rtt) + message + sending(network.rate_up, ANSWER);
         let (asked, got) = (asked as f64, limit.round_trip.p50 as f64);
-        let off = (got - asked).abs();
+        let off = ((got - asked).abs() - by_chance(network, limit.round_trip.count)).max(0.0);
         let judged = if off < OWN_TIME { NEAR_ROUND_TRIP } else { RAW_ROUND_TRIP };
         (asked > 0.0).then(|| {
             Finding::by(judged, off / asked, || {
@@ -73,6 +73,14 @@ pub(super) fn raw_round_trip(evidence: &Evidence) -> Finding {
     });
     let unknown = "no packets crossed a distance, or raw sockets were not measured";
     where_known(findings, unknown, "raw sockets took the round trip that was asked for")
+}
+
+/// How far jitter may take the median of some round trips, in nanoseconds: three standard errors.
+///
+/// Both ways add their own, and the median of n normal values has the standard error σ·√(π/2n).
+fn by_chance(network: &Network, count: u64) -> f64 {
+    let deviation = nanoseconds(network.jitter) as f64 * std::f64::consts::SQRT_2;
+    3.0 * deviation * (std::f64::consts::FRAC_PI_2 / count.max(1) as f64).sqrt()
 }
 
 /// The share of packets lost must be what was asked for.
@@ -233,6 +241,16 @@ mod tests {
                 took(block, Duration::from_micros(micros));
             }));
             assert_eq!(found.status, expected, "{micros}: {}", found.message);
+        }
+        // Twenty round trips with a jitter of 15 ms each way have a median that is known to 6 ms.
+        let jittery = Network { jitter: Duration::from_millis(15), ..router() };
+        for (millis, expected) in [(77, CheckStatus::Pass), (95, CheckStatus::Fail)] {
+            let found = raw_round_trip(&over(&jittery, |block| {
+                took(block, Duration::from_millis(millis));
+                let Some(Calibration::Measured(limit)) = &mut block.measured.limit else { return };
+                limit.round_trip.count = 20;
+            }));
+            assert_eq!(found.status, expected, "{millis}: {}", found.message);
         }
         // A millisecond of the tier's own is told, where it is much.
         let near = Network { rtt: Duration::from_millis(1), ..router() };

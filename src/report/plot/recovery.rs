@@ -19,7 +19,8 @@ pub(super) const CHART: Chart = Chart {
 };
 
 fn draw(view: &View<'_>) -> Canvas {
-    let units = "Mean over subscribers and blocks, over the course of a trial";
+    let units = "Mean over blocks, over the course of a trial; age and what was missed also over \
+                 subscribers";
     let mut card = Card::open(view, CHART.name, CHART.title, units);
     let series = curve::series(view, |figures| !figures.course.at.is_empty());
     let Some(curves) = view.curves().filter(|_| !series.is_empty()) else {
@@ -40,15 +41,23 @@ fn draw(view: &View<'_>) -> Canvas {
     let y = Axis::linear(most(missing), "events due and not usable", Unit::Number);
     let frame = card.frame(PLOT_HEIGHT / 1.6, time(), y);
     curves_of(&mut card, &frame, &series, missing);
+    if most(requests) > 0.0 {
+        let y = Axis::linear(most(requests), "requests a second, retries included", Unit::Number);
+        let frame = card.frame(PLOT_HEIGHT / 1.6, time(), y);
+        curves_of(&mut card, &frame, &series, requests);
+    }
     for series in &series {
         for one in &series.strategy.recovery {
             let name = &series.strategy.name;
-            card.describe(&format!(
-                "{name}: {} of {} lost, the rest there {} after the end.",
-                quantity::count(one.lost),
-                quantity::counted(one.due, "event"),
-                quantity::nanoseconds(one.consistent_after_max)
-            ));
+            let rest = match one.lost {
+                lost if lost > 0 && lost == one.due => String::new(),
+                _ => {
+                    let after = quantity::nanoseconds(one.consistent_after_max);
+                    format!(", the rest there {after} after the end")
+                }
+            };
+            let due = quantity::counted(one.due, "event");
+            card.describe(&format!("{name}: {} of {due} lost{rest}.", quantity::count(one.lost)));
         }
     }
     card.note("What is lost stays missing: such a curve does not come down again.".to_owned());
@@ -61,6 +70,10 @@ fn age(figures: &StrategyFigures) -> &Vec<f64> {
 
 fn missing(figures: &StrategyFigures) -> &Vec<f64> {
     &figures.course.missing
+}
+
+fn requests(figures: &StrategyFigures) -> &Vec<f64> {
+    &figures.course.requests
 }
 
 fn curves_of(

@@ -306,11 +306,16 @@ fn a_recovery_is_drawn_for_those_who_had_something_to_recover_from() {
         at: vec![1_000_000_000, 2_500_000_000, 4_000_000_000],
         age: vec![5e7, 5e8, 5e7],
         missing: vec![0.0, 10.0, 3.0],
+        requests: Vec::new(),
     };
+    let words = "requests a second, retries included";
+    assert!(!chart("recovery", &summary, &figures).contains(words), "they were not counted");
+    figures[0].strategies[0].course.requests = vec![20.0, 4.0, 55.0];
     assert!(is_drawn(&summary));
     let svg = chart("recovery", &summary, &figures);
     assert_well_formed(&svg);
-    for words in ["events due and not usable", "age of the newest event", "a fault, as the"] {
+    for words in ["events due and not usable", "age of the newest event", "a fault, as the", words]
+    {
         assert!(svg.contains(words), "{words}");
     }
     assert!(svg.contains("3 of 20 events lost"), "in its description");
