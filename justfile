@@ -73,6 +73,14 @@ malformed:
 damage:
     POLLPUSH_TEST_EVERY_BYTE=1 cargo test --release --test it damaged:: -- --nocapture
 
+# Kills processes of short runs at so many random moments (`417..418`: that one); records must be kept, and nothing else left.
+crashes kills="1000":
+    POLLPUSH_TEST_KILLS={{ kills }} cargo test --test it crashes:: -- --nocapture
+
+# Lets every call that writes below a run folder fail, in five ways.
+disks:
+    POLLPUSH_TEST_EVERY_WRITE=1 cargo test --test it disks:: -- --nocapture
+
 # Lets libFuzzer look at every target for so many seconds, or at one; fuzz/README.md says what it needs.
 fuzz seconds="60" target="*":
     #!/usr/bin/env bash

@@ -75,7 +75,13 @@ impl Run {
         let Recorded { path, status, machine } = measured(prepared, &interrupt, terminal)?;
         // What was expected beside the scenario is in the record by now.
         let told = ExpectOptions { expect: Vec::new(), junit: self.expected.junit };
-        let Conclusion { outcome, noise_floor } = conclude(&path, self.format, &told, terminal)?;
+        let concluded = conclude(&path, self.format, &told, terminal).with_context(|| {
+            format!(
+                "the run is recorded; `pollpush report {}` makes its tables and charts",
+                path.display()
+            )
+        });
+        let Conclusion { outcome, noise_floor } = concluded?;
         if let Some(floor) = noise_floor {
             machine.keep(floor, terminal);
         }
@@ -196,14 +202,14 @@ fn measured(
     let machine = KnownMachine::here(&folder.manifest().environment);
     let path = folder.path().to_owned();
     terminal.note(&format!("recording into {}", path.display()));
-    let status = measure(&plan, &mut folder, before.as_ref(), interrupt, terminal);
-    let status = status.with_context(|| {
+    let ended = measure(&plan, &mut folder, before.as_ref(), interrupt, terminal)
+        .and_then(|status| Ok(folder.finish(status, clock::wall()).map(|_| status)?));
+    let status = ended.with_context(|| {
         format!(
             "finished trials are kept; `pollpush run --resume {}` goes on with the others",
             path.display()
         )
     })?;
-    folder.finish(status, clock::wall())?;
     Ok(Recorded { path, status, machine })
 }
 

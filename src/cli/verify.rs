@@ -42,6 +42,10 @@ impl Verify {
             lines.push("result    not derived again, since files differ".to_owned());
         }
         lines.extend(found.iter().map(|difference| format!("DIFFERS   {difference}")));
+        if !found.is_empty() && evidence_is_whole(&self.run) {
+            let report = format!("`pollpush report {}` makes the reports anew", self.run.display());
+            lines.push(format!("evidence  as it was sealed; {report}"));
+        }
         lines.push(match found.len() {
             0 => "verified: the folder is what was measured".to_owned(),
             1 => "not verified: 1 difference".to_owned(),
@@ -50,6 +54,13 @@ impl Verify {
         terminal.result(&(lines.join("\n") + "\n"))?;
         Ok(if found.is_empty() { Outcome::Done } else { Outcome::Failed })
     }
+}
+
+/// Whether all that differs is what was derived, as after a report that was killed half-way.
+fn evidence_is_whole(folder: &Path) -> bool {
+    Run::open(folder).is_ok_and(|run| {
+        !run.manifest.files.is_empty() && run.verify_evidence().is_ok_and(|found| found.is_empty())
+    })
 }
 
 /// Derives every table and chart again from the records alone and compares them with those in the

@@ -6,7 +6,8 @@ use std::path::{Component, Path, PathBuf};
 
 use super::error::RecordError;
 
-/// Ends the names of files that are not finished.
+/// Ends the names of files that are not finished. A kill may leave one; whoever writes into the
+/// folder next takes it away.
 pub(crate) const UNFINISHED: &str = ".unfinished";
 
 /// Joins a relative path to `root` unless it would leave it.
@@ -56,6 +57,18 @@ fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(bytes)?;
     file.sync_all()
+}
+
+/// Makes a folder and those above it, as far as they are missing, so that they survive a power cut.
+///
+/// # Errors
+///
+/// As the system says; some of them may then be there.
+pub(crate) fn create_folders(path: &Path) -> io::Result<()> {
+    let missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+    let missing: Vec<&Path> = path.ancestors().take_while(missing).collect();
+    fs::create_dir_all(path)?;
+    missing.into_iter().try_for_each(sync_folder_of)
 }
 
 /// Makes a name in a folder survive a power cut.

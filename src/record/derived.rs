@@ -3,12 +3,11 @@
 //! Replacing them never touches the evidence, nor the digests that seal it, nor the run id: a
 //! ledger that was changed after the run still differs from its digest afterwards.
 
-use std::fs;
 use std::path::Path;
 
 use super::atomic;
 use super::error::RecordError;
-use super::folder::{MANIFEST_FILE, SCENARIO_FILE, TRIALS_FILE};
+use super::folder::{MANIFEST_FILE, SCENARIO_FILE, TRIALS_FILE, clear_unfinished, hold};
 use super::manifest::{Derived, Manifest, ToolRecord};
 use super::run::Run;
 use crate::digest::sha256;
@@ -44,12 +43,17 @@ pub fn publish(path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
 /// Writes derived files into the folder of a run, and their digests into its manifest, with this
 /// program as their maker.
 ///
-/// The manifest of a run that was killed has no digests, and gets none.
+/// The manifest of a run that was killed has no digests, and gets none. Files that were being
+/// written when a program was killed are taken away, unless the run is being measured.
 ///
 /// # Errors
 ///
 /// When a path leaves the folder or names evidence, or a file cannot be written.
 pub fn replace(run: &Run, files: &[DerivedFile]) -> Result<(), RecordError> {
+    let held = hold(run.path());
+    if held.is_some() {
+        clear_unfinished(run.path())?;
+    }
     let mut manifest: Manifest = run.manifest.clone();
     let mut derived = manifest.derived.take().unwrap_or_default();
     for file in files {
@@ -58,16 +62,18 @@ pub fn replace(run: &Run, files: &[DerivedFile]) -> Result<(), RecordError> {
         }
         let path = atomic::inside(run.path(), &file.path)?;
         if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(RecordError::writing(parent))?;
+            atomic::create_folders(parent).map_err(RecordError::writing(parent))?;
         }
         atomic::write(&path, &file.bytes)?;
         derived.files.insert(file.path.clone(), sha256(&file.bytes));
     }
-    if !run.manifest.files.is_empty() {
-        derived = Derived { tool: ToolRecord::this(), ..derived };
-        derived.seal = manifest.seal_of_derived(&derived);
-        manifest.derived = Some(derived);
+    // While a run is being measured its manifest is the measuring process's to write.
+    if run.manifest.files.is_empty() {
+        return Ok(());
     }
+    derived = Derived { tool: ToolRecord::this(), ..derived };
+    derived.seal = manifest.seal_of_derived(&derived);
+    manifest.derived = Some(derived);
     manifest.write(run.path())
 }
 
@@ -95,6 +101,33 @@ mod tests {
         assert_eq!(run.manifest.files, before);
         assert_eq!(run.manifest.identity(), run.manifest.run_id);
         assert_eq!(run.verify().expect("readable"), []);
+    }
+
+    #[test]
+    fn what_was_never_finished_is_taken_away_unless_somebody_measures() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = Sample::default().write(folder.path()).expect("a run");
+        let left = path.join("report.md.unfinished");
+        std::fs::write(&left, "half").expect("written");
+        let measuring = std::fs::File::open(path.join("trials.jsonl")).expect("trials");
+        measuring.lock().expect("locked");
+        let run = Run::open(&path).expect("a run");
+        replace(&run, &[]).expect("written");
+        assert!(left.exists(), "it may be of whoever measures");
+        drop(measuring);
+        replace(&run, &[]).expect("written");
+        assert!(!left.exists());
+    }
+
+    #[test]
+    fn the_manifest_of_a_run_under_way_is_not_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = Sample::default().write(folder.path()).expect("a run");
+        let mut run = Run::open(&path).expect("a run");
+        run.manifest.files.clear();
+        let before = std::fs::read(path.join("manifest.json")).expect("read");
+        replace(&run, &[file("report.md", "")]).expect("written");
+        assert_eq!(std::fs::read(path.join("manifest.json")).expect("read"), before);
     }
 
     #[test]

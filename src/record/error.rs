@@ -62,6 +62,15 @@ pub enum RecordError {
         #[source]
         source: io::Error,
     },
+    /// A run that was killed before its folder was complete: nothing was measured.
+    #[error(
+        "`{}` has no manifest: the run was killed before anything was measured; remove the folder",
+        path.display()
+    )]
+    NeverBegan {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A path would leave the run folder.
     #[error("`{path}` leaves the run folder; only plain relative paths may be used")]
     Outside {

@@ -3,6 +3,7 @@
 //! Killed at any moment, it keeps every finished trial: a trial's files are complete before
 //! the line that names them is appended, and the line is synced before the next trial starts.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use super::intervals;
 use super::ledger::{LEDGER_ROW_LIMIT, Ledger};
 use super::manifest::{MANIFEST_SCHEMA, Manifest, RunStatus, StoppedPoint, slug};
 use super::parquet_file;
-use super::run::Run;
+use super::run::{Run, Written, manifest_of};
 use super::trial::{Measured, TrialRecord, Workload};
 use crate::digest::sha256_file;
 use crate::units::nanoseconds;
@@ -27,6 +28,9 @@ pub const SCENARIO_FILE: &str = "scenario.toml";
 pub const MANIFEST_FILE: &str = "manifest.json";
 /// The trial records, one a line.
 pub const TRIALS_FILE: &str = "trials.jsonl";
+
+/// Folders of the files of trials.
+const TRIAL_FOLDERS: [&str; 2] = ["ledger/", "histograms/"];
 
 /// Files that only this room writes.
 const OWN_FILES: [&str; 3] = [SCENARIO_FILE, MANIFEST_FILE, TRIALS_FILE];
@@ -66,7 +70,7 @@ impl RunFolder {
         manifest.derived = None;
         manifest.run_id = manifest.identity();
 
-        fs::create_dir_all(out_dir).map_err(not_writable(out_dir))?;
+        atomic::create_folders(out_dir).map_err(not_writable(out_dir))?;
         require_space(out_dir, needed)?;
         let root = out_dir.join(manifest.folder_name());
         // Not `create_dir_all`: an existing folder must be an error, without a race.
@@ -74,23 +78,19 @@ impl RunFolder {
             io::ErrorKind::AlreadyExists => RecordError::Exists { path: root.clone() },
             _ => not_writable(out_dir)(error),
         })?;
-        atomic::sync_folder_of(&root).map_err(RecordError::writing(&root))?;
-        atomic::write(&root.join(SCENARIO_FILE), scenario.as_bytes())?;
-        let path = root.join(TRIALS_FILE);
-        let trials = OpenOptions::new().append(true).create_new(true).open(&path);
-        let trials = trials.map_err(RecordError::writing(&path))?;
-        lock(&trials, &root)?;
-        let folder =
-            RunFolder { root, manifest, trials, trials_length: 0, row_limit: LEDGER_ROW_LIMIT };
-        folder.manifest.write(&folder.root)?;
-        Ok(folder)
+        let trials = begin(&root, &manifest, scenario).inspect_err(|_| {
+            // Nothing is measured, so nothing is lost with it. The first error matters more.
+            let _ = fs::remove_dir_all(&root);
+        })?;
+        Ok(RunFolder { root, manifest, trials, trials_length: 0, row_limit: LEDGER_ROW_LIMIT })
     }
 
     /// Opens the folder of a run that was interrupted or killed, to go on with it; returns it
     /// with what it holds so far.
     ///
-    /// What a kill left half written is taken away. `needed` estimates the bytes the whole run
-    /// writes.
+    /// What a kill left half written is taken away: a torn last line, files that were never
+    /// finished, and ledgers and histograms of a trial whose line was not written. `needed`
+    /// estimates the bytes the whole run writes.
     ///
     /// # Errors
     ///
@@ -101,6 +101,14 @@ impl RunFolder {
         needed: u64,
         at: Timestamp,
     ) -> Result<(RunFolder, Run), RecordError> {
+        if manifest_of(path)?.status == RunStatus::Complete {
+            return Err(RecordError::Ended { path: path.to_owned() });
+        }
+        let trials_path = path.join(TRIALS_FILE);
+        let trials = OpenOptions::new().append(true).open(&trials_path);
+        let trials = trials.map_err(RecordError::writing(&trials_path))?;
+        lock(&trials, path)?;
+        // Only now: another process may have gone on with it until a moment ago.
         let run = Run::open(path)?;
         if run.manifest.status == RunStatus::Complete {
             return Err(RecordError::Ended { path: path.to_owned() });
@@ -109,21 +117,11 @@ impl RunFolder {
             let message = format!("{difference} since the run was interrupted");
             return Err(RecordError::Damaged { path: path.to_owned(), message });
         }
-        let trials_path = path.join(TRIALS_FILE);
-        let trials = OpenOptions::new().append(true).open(&trials_path);
-        let trials = trials.map_err(RecordError::writing(&trials_path))?;
-        lock(&trials, path)?;
         require_space(path, needed)?;
-        // A line that was being written when the run was killed is no record.
-        let text = fs::read(&trials_path).map_err(RecordError::reading(&trials_path))?;
-        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let Written { records, whole, .. } = Written::read(path)?;
         trials.set_len(whole as u64).map_err(RecordError::writing(&trials_path))?;
-        for (relative, _) in entries_below(path)? {
-            if relative.ends_with(atomic::UNFINISHED) {
-                let unfinished = path.join(relative);
-                fs::remove_file(&unfinished).map_err(RecordError::writing(&unfinished))?;
-            }
-        }
+        clear_unfinished(path)?;
+        clear_unnamed(path, &records)?;
         let mut manifest = run.manifest.clone();
         manifest.status = RunStatus::Running;
         manifest.finished = None;
@@ -231,8 +229,7 @@ impl RunFolder {
             return Err(RecordError::Reserved { path: relative.to_owned() });
         }
         if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(RecordError::writing(parent))?;
-            atomic::sync_folder_of(parent).map_err(RecordError::writing(parent))?;
+            atomic::create_folders(parent).map_err(RecordError::writing(parent))?;
         }
         atomic::write(&path, bytes)
     }
@@ -299,6 +296,58 @@ impl RunFolder {
             .find(|stem| !used(stem))
             .expect("there are more numbers than files")
     }
+}
+
+/// Fills the folder of a new run with what is there before the first trial, the manifest last;
+/// returns its trial records, locked.
+fn begin(root: &Path, manifest: &Manifest, scenario: &str) -> Result<File, RecordError> {
+    atomic::sync_folder_of(root).map_err(RecordError::writing(root))?;
+    atomic::write(&root.join(SCENARIO_FILE), scenario.as_bytes())?;
+    let path = root.join(TRIALS_FILE);
+    let trials = OpenOptions::new().append(true).create_new(true).open(&path);
+    let trials = trials.map_err(RecordError::writing(&path))?;
+    lock(&trials, root)?;
+    manifest.write(root)?;
+    Ok(trials)
+}
+
+/// Takes away files that were being written when their writer was killed. The folder must be
+/// nobody else's meanwhile.
+pub(super) fn clear_unfinished(root: &Path) -> Result<(), RecordError> {
+    for (relative, _) in entries_below(root)? {
+        if relative.ends_with(atomic::UNFINISHED) {
+            remove(&root.join(relative))?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes away ledgers and histograms that no record names: their trial was being recorded when the
+/// run was killed, and is run again.
+fn clear_unnamed(root: &Path, records: &[TrialRecord]) -> Result<(), RecordError> {
+    let measured = records.iter().filter_map(|record| record.measured.as_ref());
+    let named: BTreeSet<&str> = measured
+        .flat_map(|measured| measured.ledger.iter().chain([&measured.histogram]))
+        .map(String::as_str)
+        .collect();
+    for (relative, _) in entries_below(root)? {
+        let of_trial = TRIAL_FOLDERS.iter().any(|folder| relative.starts_with(folder));
+        if of_trial && !named.contains(relative.as_str()) {
+            remove(&root.join(relative))?;
+        }
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) -> Result<(), RecordError> {
+    fs::remove_file(path).map_err(RecordError::writing(path))
+}
+
+/// The folder of a run, for whoever derives something from it; `None` while it is being measured.
+/// As long as this is held, nobody goes on with the run.
+pub(super) fn hold(root: &Path) -> Option<File> {
+    let trials = File::open(root.join(TRIALS_FILE)).ok()?;
+    trials.try_lock().is_ok().then_some(trials)
 }
 
 /// Keeps others from filling the folder, as long as its trial records are open.
@@ -371,7 +420,9 @@ pub(super) fn entries_below(root: &Path) -> Result<Vec<(String, bool)>, RecordEr
 
 #[cfg(test)]
 mod tests {
-    use super::{MANIFEST_FILE, Manifest, RunFolder, TRIALS_FILE, append_or_restore};
+    use super::{
+        MANIFEST_FILE, Manifest, RunFolder, TRIALS_FILE, append_or_restore, entries_below,
+    };
     use crate::record::error::RecordError;
     use crate::record::ledger::Ledger;
     use crate::record::manifest::RunStatus;
@@ -493,12 +544,18 @@ mod tests {
         let whole = text.len();
         text.extend_from_slice(b"{\"schema\":");
         std::fs::write(&trials, &text).expect("torn");
-        std::fs::write(path.join("histograms/x.hlog.unfinished"), "").expect("written");
+        // Of a trial that was being recorded, and of nothing.
+        for left in ["histograms/x.hlog.unfinished", "ledger/0001-webhook.parquet"] {
+            std::fs::write(path.join(left), "").expect("written");
+        }
 
         let (mut folder, run) = reopen().expect("goes on");
         assert_eq!(run.records, std::slice::from_ref(&record));
         assert_eq!(std::fs::read(&trials).expect("read").len(), whole);
-        assert!(!path.join("histograms/x.hlog.unfinished").exists());
+        let of_trials = entries_below(&path).expect("read").into_iter().map(|(entry, _)| entry);
+        let of_trials: Vec<String> = of_trials.filter(|entry| entry.contains('/')).collect();
+        let measured = record.measured.clone().expect("measured");
+        assert_eq!(of_trials, [measured.histogram, measured.ledger.expect("kept")]);
         assert_eq!(folder.manifest().resumed, [Timestamp::UNIX_EPOCH]);
 
         // The trial is measured again: the later record counts, and both are kept.

@@ -135,7 +135,7 @@ pub fn keep(path: &Path, machine: Machine, floor: NoiseFloor) -> Result<(), Nois
     let mut text = serde_json::to_string_pretty(&kept).expect("text keys and finite numbers");
     text.push('\n');
     path.parent()
-        .map_or(Ok(()), fs::create_dir_all)
+        .map_or(Ok(()), atomic::create_folders)
         .and_then(|()| atomic::replace(path, text.as_bytes()))
         .map_err(|source| NoiseFloorError::OutOfReach { path: path.to_owned(), source })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -44,15 +44,9 @@ impl Run {
     /// When a file is missing, is of an unknown version, or is malformed anywhere else.
     pub fn open(path: &Path) -> Result<Run, RecordError> {
         let manifest = manifest_of(path)?;
-        let trials_path = path.join(TRIALS_FILE);
-        let trials = read_text(&trials_path)?;
-        let whole = trials.rfind('\n').map_or(0, |end| end + 1);
-        let records = (1..)
-            .zip(trials[..whole].lines())
-            .map(|(line, text)| parse(&trials_path, line, text, TRIAL_SCHEMA))
-            .collect::<Result<Vec<TrialRecord>, RecordError>>()?;
+        let Written { records, whole, length } = Written::read(path)?;
         let mut notes = Vec::new();
-        if whole < trials.len() {
+        if whole < length {
             notes.push(format!(
                 "the last line of `{TRIALS_FILE}` is torn: the run was killed while it was \
                  written; the {} trial records before it are whole",
@@ -149,6 +143,36 @@ impl Run {
     }
 }
 
+/// What was written into `trials.jsonl`.
+pub(super) struct Written {
+    /// Every record, also those of trials that were run again later.
+    pub(super) records: Vec<TrialRecord>,
+    /// Bytes of the file that are whole lines.
+    pub(super) whole: usize,
+    /// All its bytes.
+    pub(super) length: usize,
+}
+
+impl Written {
+    /// Reads the trial records of a run folder. A last line without its newline is not looked at:
+    /// it may end within a letter.
+    pub(super) fn read(root: &Path) -> Result<Written, RecordError> {
+        let path = root.join(TRIALS_FILE);
+        let bytes = fs::read(&path).map_err(RecordError::reading(&path))?;
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let text = str::from_utf8(&bytes[..whole]).map_err(|error| RecordError::Malformed {
+            path: path.clone(),
+            line: bytes[..error.valid_up_to()].split(|byte| *byte == b'\n').count(),
+            message: error.to_string(),
+        })?;
+        let records = (1..)
+            .zip(text.lines())
+            .map(|(line, text)| parse(&path, line, text, TRIAL_SCHEMA))
+            .collect::<Result<Vec<TrialRecord>, RecordError>>()?;
+        Ok(Written { records, whole, length: bytes.len() })
+    }
+}
+
 /// The manifest of a run folder alone.
 ///
 /// # Errors
@@ -156,7 +180,29 @@ impl Run {
 /// When it is missing, of an unknown version, or malformed.
 pub fn manifest_of(root: &Path) -> Result<Manifest, RecordError> {
     let path = root.join(MANIFEST_FILE);
-    parse(&path, 1, &read_text(&path)?, MANIFEST_SCHEMA)
+    let text = match fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && never_began(root) => {
+            return Err(RecordError::NeverBegan { path: root.to_owned() });
+        }
+        read => read.map_err(RecordError::reading(&path))?,
+    };
+    parse(&path, 1, &text, MANIFEST_SCHEMA)
+}
+
+/// Whether a folder without a manifest holds what is written before it, and nothing else.
+fn never_began(root: &Path) -> bool {
+    let before = |entry: &fs::DirEntry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        match name.strip_suffix(atomic::UNFINISHED).unwrap_or(&name) {
+            SCENARIO_FILE => true,
+            MANIFEST_FILE => name != MANIFEST_FILE,
+            TRIALS_FILE => entry.metadata().is_ok_and(|metadata| metadata.len() == 0),
+            _ => false,
+        }
+    };
+    let entries: Option<Vec<fs::DirEntry>> =
+        fs::read_dir(root).ok().and_then(|entries| entries.collect::<io::Result<_>>().ok());
+    entries.is_some_and(|entries| !entries.is_empty() && entries.iter().all(before))
 }
 
 /// The last record of each strategy of each trial, and how many others there are: a trial that
@@ -247,6 +293,35 @@ mod tests {
         let run = Run::open(&path).expect("opened");
         assert_eq!(run.records.len(), 3);
         assert_eq!(run.notes.len(), 1);
+    }
+
+    #[test]
+    fn a_last_line_that_ends_within_a_letter_is_torn_and_not_damaged() {
+        let (_out, path) = sample();
+        let trials = path.join(TRIALS_FILE);
+        let mut bytes = std::fs::read(&trials).expect("read");
+        bytes.extend(&"{\"schema\":\"é".as_bytes()[..12]);
+        assert!(str::from_utf8(&bytes).is_err());
+        std::fs::write(&trials, &bytes).expect("written");
+        let run = Run::open(&path).expect("opened");
+        assert_eq!((run.records.len(), run.notes.len()), (4, 1));
+        bytes.push(b'\n');
+        std::fs::write(&trials, &bytes).expect("written");
+        let error = Run::open(&path).expect_err("malformed");
+        assert!(matches!(error, RecordError::Malformed { line: 5, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_folder_that_was_never_complete_is_told_from_one_that_lost_its_manifest() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let opened = || Run::open(folder.path()).expect_err("no run");
+        assert!(matches!(opened(), RecordError::Read { .. }), "nothing says that it is of a run");
+        for name in ["scenario.toml.unfinished", "scenario.toml", TRIALS_FILE] {
+            std::fs::write(folder.path().join(name), "").expect("written");
+            assert!(matches!(opened(), RecordError::NeverBegan { .. }), "{name}");
+        }
+        std::fs::write(folder.path().join(TRIALS_FILE), "{}\n").expect("written");
+        assert!(matches!(opened(), RecordError::Read { .. }), "it holds a trial");
     }
 
     #[test]

@@ -75,7 +75,8 @@ fn of_manifest(root: &Path, manifest: &Manifest) -> Result<Vec<Difference>, Reco
         say("is not written as this program writes it: it was edited");
     }
     if manifest.files.is_empty() {
-        say("has no digests: the run was killed before its end, and nothing of it was sealed");
+        say("has no digests: the run was killed before its end, and nothing of it was sealed; \
+             `pollpush run --resume` goes on with it");
     }
     let broken = |derived| manifest.seal_of_derived(derived) != derived.seal;
     if manifest.derived.as_ref().is_some_and(broken) {
@@ -118,6 +119,9 @@ fn unlisted(root: &Path, manifest: &Manifest) -> Result<Vec<Difference>, RecordE
     let found = entries_below(root)?.into_iter().filter_map(|(file, is_file)| {
         let what = match (is_listed(&file), is_file) {
             (_, false) => "is not a plain file",
+            (false, true) if file.ends_with(atomic::UNFINISHED) => {
+                "was never finished: its writer was killed; `pollpush report` takes it away"
+            }
             (false, true) => "was added: the manifest does not list it",
             (true, true) => return None,
         };

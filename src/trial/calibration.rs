@@ -24,7 +24,7 @@ use crate::clock::{self, Moment};
 use crate::record::limit::{Calibration, Limit, Transfers};
 use crate::schedule::{Arrivals, random_stream};
 use crate::trial::control::{Control, FromWorker, SourceAssignment, ToWorker};
-use crate::trial::crew::{Crew, Trouble};
+use crate::trial::crew::{Trouble, Worker};
 use crate::trial::worker::{WorkerError, attending};
 use crate::units::{Bytes, Rate, nanoseconds};
 
@@ -64,19 +64,20 @@ const HEADER: usize = 16;
 const LAST: u64 = u64::MAX;
 
 /// Has the source and the first subscribers measure what raw sockets take between them.
-pub(crate) async fn calibrate(crew: &mut Crew, payload: Bytes) -> Result<Calibration, Trouble> {
-    if crew.workers().len() < 2 {
+pub(crate) async fn calibrate(
+    workers: &mut [Worker],
+    payload: Bytes,
+) -> Result<Calibration, Trouble> {
+    let [source, subscriber, ..] = workers else {
         let reason = "there is no subscriber process to send to";
         return Ok(Calibration::Failed(reason.to_owned()));
-    }
-    let subscriber = crew.worker(1);
+    };
     subscriber.tell(&ToWorker::Echo { message: payload }).await?;
     let echo = match subscriber.hear("open a socket", OPENING_TIMEOUT).await? {
         FromWorker::Echoing { at: Ok(echo) } => echo,
         FromWorker::Echoing { at: Err(reason) } => return Ok(Calibration::Failed(reason)),
         other => return Err(subscriber.confused(format!("it spoke out of turn: {other:?}"))),
     };
-    let source = crew.worker(0);
     source.tell(&ToWorker::Calibrate { echo }).await?;
     match source.hear("calibrate", CALIBRATION_TIMEOUT).await? {
         FromWorker::Calibrated { calibration } => Ok(calibration),

@@ -166,24 +166,22 @@ async fn conduct(
     let busy = BusyMachine::if_asked(fault);
     let ordeals = [Who::Source, Who::Subscriber].map(|who| Ordeal::of(&point.incidents, who));
     // Before anything is launched that is to be killed; gone when the trial has been collected.
-    let afterlife = ordeals[1].kills().then(Afterlife::prepare).transpose();
-    let mut afterlife = afterlife.map_err(Trouble::Timing)?;
+    let mut afterlife = ordeals[1].kills().then(Afterlife::default);
     let rebirths = launch(plan, trial, folder, launcher, (&mut *crew, afterlife.as_mut())).await?;
-    watch(Phase::Calibrating);
-    let limit = Some(calibrate(crew, point.payload).await?);
-
-    let epoch = clock::now().after(HEAD_START);
-    let from = epoch.after(point.warm_up);
-    let until = from.after(point.window);
-    for worker in crew.workers() {
-        worker.tell(&ToWorker::Start { epoch, from, until }).await?;
-    }
-    watch(Phase::WarmUp);
-    let processes = (crew.worker(0).pid(), crew.workers().get(1).map(Worker::pid));
     let (namespaces, network) = paths::watched(crew);
-    let (closed, edges) = {
+    let measured = crew.while_connected(async |workers| {
+        watch(Phase::Calibrating);
+        let limit = Some(calibrate(workers, point.payload).await?);
+        let epoch = clock::now().after(HEAD_START);
+        let from = epoch.after(point.warm_up);
+        let until = from.after(point.window);
+        for worker in &mut *workers {
+            worker.tell(&ToWorker::Start { epoch, from, until }).await?;
+        }
+        watch(Phase::WarmUp);
+        let processes = (workers[0].pid(), workers.get(1).map(Worker::pid));
         let times = Times { epoch, from, until };
-        let closing = close_all(crew, &ordeals, &rebirths, launcher, times);
+        let closing = close_all(workers, &ordeals, &rebirths, launcher, times);
         let measuring = async {
             let reading = machine_watch::at_edges((from, until), &namespaces, network);
             let meddling = mischief::in_the_middle(fault, trial.index, (from, until), processes);
@@ -195,19 +193,19 @@ async fn conduct(
             let done = tokio::try_join!(reading, meddling, announcing);
             done.map(|(edges, (), ())| edges).map_err(Trouble::Timing)
         };
-        tokio::try_join!(closing, measuring)?
-    };
-    drop(busy);
-
-    watch(Phase::Draining);
-    drain(crew, &closed, point.drain).await?;
-    watch(Phase::Collecting);
-    let mut collected = collect(crew, strategies, epoch, &closed).await?;
+        let (closed, edges) = tokio::try_join!(closing, measuring)?;
+        drop(busy);
+        watch(Phase::Draining);
+        drain(workers, &closed, point.drain).await?;
+        watch(Phase::Collecting);
+        let collected = collect(workers, strategies, epoch, &closed).await?;
+        Ok((Collected { limit, ..collected }, edges))
+    });
+    let (mut collected, edges) = measured.await?;
     collected.network = paths::finish(crew, edges.network_cpu_ns).await?;
     let window = nanoseconds(point.window);
     collected.machine = machine.end(&edges.readings, (window, trial.index), fault);
     collected.fault = fault;
-    collected.limit = limit;
     Ok(collected)
 }
 
@@ -370,7 +368,7 @@ struct Closed {
 
 /// Lets every worker go through what befalls it, and waits until it has closed its window.
 async fn close_all(
-    crew: &mut Crew,
+    workers: &mut [Worker],
     [of_source, of_subscribers]: &[Ordeal; 2],
     rebirths: &[Rebirth],
     launcher: &Launcher,
@@ -378,7 +376,7 @@ async fn close_all(
 ) -> Result<Vec<Closed>, Trouble> {
     let rebirths = std::iter::once(None).chain(rebirths.iter().map(Some));
     let ordeals = std::iter::once(of_source).chain(std::iter::repeat(of_subscribers));
-    let closing = crew.workers().iter_mut().zip(ordeals).zip(rebirths);
+    let closing = workers.iter_mut().zip(ordeals).zip(rebirths);
     let closing = closing.map(|((worker, ordeal), rebirth)| async move {
         let lives = endure(ordeal, worker, rebirth, launcher, times).await?;
         Ok(Closed { lives, ..close(worker, times.until).await? })
@@ -401,14 +399,18 @@ async fn close(worker: &mut Worker, until: Moment) -> Result<Closed, Trouble> {
     }
 }
 
-async fn drain(crew: &mut Crew, closed: &[Closed], longest: Duration) -> Result<(), Trouble> {
+async fn drain(
+    workers: &mut [Worker],
+    closed: &[Closed],
+    longest: Duration,
+) -> Result<(), Trouble> {
     let emitted = closed[0].emitted;
     let deadline = clock::now().after(longest);
     // The source, too: it may have subscribers in its own process.
-    for worker in crew.workers() {
+    for worker in &mut *workers {
         worker.tell(&ToWorker::Drain { emitted, deadline }).await?;
     }
-    let drained = crew.workers().iter_mut().map(|worker| async {
+    let drained = workers.iter_mut().map(|worker| async {
         match worker.hear("finish draining", longest + PATIENCE).await? {
             FromWorker::Drained => Ok(()),
             other => Err(out_of_turn(worker, &other)),
@@ -419,28 +421,28 @@ async fn drain(crew: &mut Crew, closed: &[Closed], longest: Duration) -> Result<
 
 /// Stops the subscribers, then the source, so that both count the same last exchange.
 async fn collect(
-    crew: &mut Crew,
+    workers: &mut [Worker],
     strategies: &[&PlannedStrategy],
     epoch: Moment,
     closed: &[Closed],
 ) -> Result<Collected, Trouble> {
-    for worker in &mut crew.workers()[1..] {
-        worker.tell(&ToWorker::Finish).await?;
+    let (worker, others) = workers.split_first_mut().expect("a trial has a source");
+    for subscriber in &mut *others {
+        subscriber.tell(&ToWorker::Finish).await?;
     }
-    crew.worker(0).tell(&ToWorker::Release).await?;
+    worker.tell(&ToWorker::Release).await?;
     let mut apart = Vec::new();
-    for (worker, closed) in crew.workers()[1..].iter_mut().zip(&closed[1..]) {
+    for (subscriber, closed) in others.iter_mut().zip(&closed[1..]) {
         let outside = |report: &SubscriberReport| {
             process_use(closed, report.memory_peak, report.suffered.clone())
         };
-        let heard = hear_subscribers(worker, outside).await?;
+        let heard = hear_subscribers(subscriber, outside).await?;
         let lives = closed.lives.clone();
         // What a process read of itself says nothing of the lives before.
         let window = heard.process.window.filter(|_| lives.is_empty());
         let process = ProcessUse { window, ..heard.process };
         apart.push(CollectedSubscriber { process, lives, ..heard });
     }
-    let worker = crew.worker(0);
     worker.tell(&ToWorker::Finish).await?;
     let (emissions, report) = worker.hear_report::<rows::Emission>(REPORT_TIMEOUT).await?;
     let FromWorker::SourceReport(source) = report else {

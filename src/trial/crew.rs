@@ -258,7 +258,7 @@ pub struct Crew {
 }
 
 impl Crew {
-    /// One worker.
+    /// One worker that measures.
     pub(crate) fn worker(&mut self, index: usize) -> &mut Worker {
         &mut self.workers[index]
     }
@@ -271,6 +271,22 @@ impl Crew {
     /// All workers that measure.
     pub(crate) fn workers(&mut self) -> &mut [Worker] {
         &mut self.workers
+    }
+
+    /// Does something with the workers that measure, for as long as the paths between them are there.
+    ///
+    /// Without their paths they would wait for each other until some deadline.
+    pub(crate) async fn while_connected<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut [Worker]) -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
+        let Some(network) = &mut self.network else { return work(&mut self.workers).await };
+        tokio::select! {
+            // What the others say of a path that is gone is less to the point.
+            biased;
+            trouble = network.lost() => Err(trouble),
+            done = work(&mut self.workers) => done,
+        }
     }
 
     /// Ends every worker and waits until it is gone.
@@ -307,6 +323,10 @@ impl Worker {
 
     /// Kills it (SIGKILL) and waits until it is gone; returns the CPU time of its whole life.
     pub(crate) async fn kill(&mut self) -> Result<Option<u64>, Trouble> {
+        // One that has died by itself, or by another's hand, is no part of the scenario.
+        if let Ok(Some(_)) = self.child.try_wait() {
+            return Err(self.death().await);
+        }
         let cpu = meter::scheduled(self.pid).ok().map(|scheduled| scheduled.cpu_ns);
         let died = async {
             self.child.start_kill()?;
@@ -353,6 +373,19 @@ impl Worker {
             Ok(Ok(message)) => Ok(message),
             Ok(Err(error)) => Err(self.explain(error).await),
             Err(_) => Err(self.silent(what, within)),
+        }
+    }
+
+    /// Waits until it ends, or speaks though it was asked nothing.
+    async fn lost(&mut self) -> Trouble {
+        let heard = match &mut self.control {
+            Some(control) => control.hear::<FromWorker>().await,
+            None => Err(ControlError::Closed),
+        };
+        match heard {
+            Ok(FromWorker::Failed { reason }) => Trouble::GaveUp { who: self.who.clone(), reason },
+            Ok(other) => self.confused(format!("it spoke out of turn: {other:?}")),
+            Err(error) => self.explain(error).await,
         }
     }
 

@@ -3,9 +3,11 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::Signal;
 use tokio::net::TcpSocket;
 
@@ -110,24 +112,16 @@ pub(crate) async fn endure(
     Ok(lives)
 }
 
-/// What the lives of the subscribers of a trial have in common: a folder for their journals, and
-/// their ports. It is gone with this.
-#[derive(Debug)]
+/// What the lives of the subscribers of a trial have in common: their journals and their ports.
+///
+/// A journal is a file in memory without a name: it is gone with this, even if the process is killed.
+#[derive(Debug, Default)]
 pub(crate) struct Afterlife {
-    folder: PathBuf,
+    journals: Vec<OwnedFd>,
     ports: Vec<TcpSocket>,
 }
 
 impl Afterlife {
-    /// Makes a folder that nobody else can look into.
-    pub(crate) fn prepare() -> io::Result<Afterlife> {
-        use std::os::unix::fs::DirBuilderExt;
-        let name = format!("pollpush-{:032x}", rand::random::<u128>());
-        let folder = std::env::temp_dir().join(name);
-        std::fs::DirBuilder::new().mode(0o700).create(&folder)?;
-        Ok(Afterlife { folder, ports: Vec::new() })
-    }
-
     /// Gives an assignment what its later lives need.
     pub(crate) fn bestow(
         &mut self,
@@ -139,16 +133,12 @@ impl Afterlife {
         // At the end of a path the subscribers are alone: there the port is free if nobody takes it.
         let address = assignment.end.as_ref().map_or(LOOPBACK, |end| end.address);
         let endpoint = SocketAddr::new(address, reserved.port());
-        let journal = self.folder.join(format!("journal-{place}"));
+        let journal = memfd_create(format!("journal-{place}"), MemfdFlags::CLOEXEC)?;
+        let (process, descriptor) = (std::process::id(), journal.as_raw_fd());
+        self.journals.push(journal);
+        let journal = PathBuf::from(format!("/proc/{process}/fd/{descriptor}"));
         let secret = Some(assignment.strategy.keyring.client_secret.clone());
         let life = Life { endpoint: Some(endpoint), secret, known: false };
         Ok(SubscriberAssignment { life, journal: Some(journal), ..assignment })
-    }
-}
-
-impl Drop for Afterlife {
-    fn drop(&mut self) {
-        // What cannot be removed is the system's to clear away.
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }

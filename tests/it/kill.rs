@@ -127,6 +127,22 @@ fn a_source_that_is_killed_is_named_and_a_run_of_nothing_else_failed() {
 }
 
 #[test]
+fn a_subscriber_that_dies_before_the_scenario_kills_it_spoils_its_trial() {
+    let fault = "[[fault]]\nat = '2s'\nfor = '200ms'\nwho = 'subscriber'\nwhat = 'crash'\n";
+    let place = Place::with(&format!("{SOLO}\n{fault}"));
+    let mut arguments = place.run_arguments();
+    arguments.extend(["--repeats".into(), "1".into()]);
+    let mut program = Program::start(arguments);
+    program.polling_worker(1).signal(Signal::KILL);
+    program.wait_here().expect_code(&[1]);
+    program.expect_nothing_left();
+    let run = Run::open(&place.only_run()).unwrap();
+    let reason = reason(&run.records[0]);
+    assert!(reason.contains("subscriber of `poll`"), "{reason}");
+    assert!(reason.contains("killed by signal 9"), "{reason}");
+}
+
+#[test]
 fn a_worker_that_hangs_is_ended_by_a_deadline() {
     let place = Place::with(SOLO);
     let mut arguments = place.run_arguments();

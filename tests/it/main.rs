@@ -14,8 +14,12 @@ mod cli;
 mod contract;
 /// One strategy against itself, and what later runs make of it.
 mod controls;
+/// A thousand kills at random moments, or a dozen.
+mod crashes;
 /// Run folders that were damaged.
 mod damaged;
+/// Disks that fail at any write.
+mod disks;
 /// The documents name nothing that does not exist.
 mod documents;
 /// What the machine may refuse.

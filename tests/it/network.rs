@@ -17,6 +17,9 @@ use rustix::process::Signal;
 
 use crate::program::{Place, Program, eventually, pollpush};
 
+/// The place among a trial's workers of the one that makes the paths.
+pub(crate) const ROUTER: usize = 1_000;
+
 const RTT: Duration = Duration::from_millis(70);
 
 /// A poll, and webhooks on kept and on new connections, over a distance.
@@ -80,7 +83,7 @@ fn check(summary: &Summary, id: &str) -> CheckStatus {
 }
 
 /// The inodes of the network namespaces that workers of a program live in.
-fn namespaces(program: &Program) -> Vec<u64> {
+pub(crate) fn namespaces(program: &Program) -> Vec<u64> {
     let own = fs::metadata("/proc/self/ns/net").unwrap().ino();
     let of = |pid: i32| Some(fs::metadata(format!("/proc/{pid}/ns/net")).ok()?.ino());
     let mut found: Vec<u64> = program.worker_pids().into_iter().filter_map(of).collect();
@@ -88,15 +91,17 @@ fn namespaces(program: &Program) -> Vec<u64> {
     found
 }
 
-/// Whether any process, descriptor or mount of the machine still holds one of these namespaces:
-/// then the kernel keeps it.
-fn is_held(namespaces: &[u64]) -> bool {
+/// Whether any process, descriptor or mount of the machine still holds one of these namespaces of a
+/// program: then the kernel keeps it. Those of other programs under test are new ones: the kernel
+/// gives numbers again.
+pub(crate) fn is_held(program: &Program, namespaces: &[u64]) -> bool {
     let named: Vec<String> = namespaces.iter().map(|inode| format!("net:[{inode}]")).collect();
     let leads_there = |link: &Path| {
         fs::read_link(link).is_ok_and(|to| named.iter().any(|name| to.to_string_lossy() == *name))
     };
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     let processes = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
+    let processes = processes.filter(|process| !program.is_anothers(process));
     named.iter().any(|name| mounts.contains(name.as_str()))
         || processes.into_iter().any(|process| {
             let descriptors = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
@@ -126,7 +131,7 @@ fn a_new_connection_costs_the_round_trips_that_it_should() {
     ended.expect_code(&[0, 4]);
     assert!(ended.stdout.contains("tier router"), "{}", ended.stdout);
     program.expect_nothing_left();
-    eventually("the end of the namespaces", || (!is_held(&apart)).then_some(()));
+    eventually("the end of the namespaces", || (!is_held(&program, &apart)).then_some(()));
 
     let run = Run::open(&place.only_run()).unwrap();
     for record in &run.records {
@@ -234,11 +239,33 @@ fn nothing_is_left_of_a_path_when_the_coordinator_is_killed() {
     let place = Place::with(SCENARIO);
     let mut program = place.start();
     let apart = once_apart(&program);
-    assert!(is_held(&apart));
+    assert!(is_held(&program, &apart));
     program.signal(Signal::KILL);
     program.wait_here();
     program.expect_nothing_left();
-    eventually("the end of the namespaces", || (!is_held(&apart)).then_some(()));
+    eventually("the end of the namespaces", || (!is_held(&program, &apart)).then_some(()));
+}
+
+#[test]
+fn a_trial_does_not_outlive_what_makes_its_paths() {
+    if !is_privileged() {
+        return;
+    }
+    let place = Place::with(SCENARIO);
+    let mut program = place.start();
+    let apart = once_apart(&program);
+    // Then everybody is ready.
+    eventually("the calibration", || program.worker(0).has_thread("calibration").then_some(()));
+    program.worker(ROUTER).signal(Signal::KILL);
+    program.wait_here().expect_code(&[1]);
+    program.expect_nothing_left();
+    eventually("the end of the namespaces", || (!is_held(&program, &apart)).then_some(()));
+    let run = Run::open(&place.only_run()).unwrap();
+    for record in &run.records {
+        let Outcome::Spoilt { reason } = &record.outcome else { panic!("{:?}", record.outcome) };
+        assert!(reason.starts_with("the network (pid "), "{reason}");
+        assert!(reason.contains("was killed by signal 9"), "{reason}");
+    }
 }
 
 #[test]

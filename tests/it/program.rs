@@ -4,12 +4,15 @@
 //! all processes of one test are found by scanning `/proc`, whoever their parent is by then.
 
 use std::ffi::OsStr;
+use std::fmt::Debug;
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use pollpush::clock;
@@ -44,6 +47,54 @@ pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>
         assert!(clock::now() < deadline, "{what} did not happen within {DEADLINE:?}");
         std::thread::sleep(GLANCE);
     }
+}
+
+/// Does something for each of these, so many at a time, and goes on where it panics; returns what
+/// the panics said.
+pub(crate) fn side_by_side<T: Debug + Sync>(
+    at_once: usize,
+    items: &[T],
+    work: impl Fn(&T) + Sync,
+) -> Vec<String> {
+    let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let work_off = || {
+        while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(item))) {
+                let text = panic.downcast_ref::<String>().map(String::as_str);
+                let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+                let text = text.unwrap_or("it panicked");
+                wrong.lock().unwrap().push(format!("{item:?}: {text}"));
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..at_once {
+            scope.spawn(work_off);
+        }
+    });
+    wrong.into_inner().unwrap()
+}
+
+/// The files below a folder, which may be written to meanwhile.
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+/// What is half written below a folder.
+pub(crate) fn unfinished(folder: &Path) -> Vec<PathBuf> {
+    let mut found = files_below(folder);
+    found.retain(|path| path.extension().is_some_and(|end| end == "unfinished"));
+    found
 }
 
 /// A running `pollpush`. Dropping it ends it and everything it started.
@@ -154,6 +205,11 @@ impl Program {
         process.status().unwrap().vmhwm.unwrap() * 1024
     }
 
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Waits until it has ended.
     pub(crate) fn wait(mut self) -> Ended {
         self.wait_here()
@@ -196,6 +252,16 @@ impl Program {
     #[track_caller]
     pub(crate) fn expect_nothing_left(&self) {
         eventually("the end of the last worker", || self.processes().is_empty().then_some(()));
+    }
+
+    /// Whether a folder below `/proc` is of a process of another program under test.
+    pub(crate) fn is_anothers(&self, process: &Path) -> bool {
+        let environment = fs::read(process.join("environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| {
+            let mark = variable.strip_prefix(MARK.as_bytes());
+            let mark = mark.and_then(|mark| mark.strip_prefix(b"="));
+            mark.is_some_and(|mark| mark != self.mark.as_bytes())
+        })
     }
 
     /// Every live process of this program; one that is dead but not reaped has no environment.
@@ -247,7 +313,18 @@ impl Worker {
 
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_raw(self.process.pid()).unwrap(), signal).unwrap();
+        assert!(self.kill_with(signal), "it has ended");
+    }
+
+    /// Sends it a signal, unless it has just ended by itself; says whether it was there.
+    pub(crate) fn kill_with(&self, signal: Signal) -> bool {
+        kill_process(Pid::from_raw(self.process.pid()).unwrap(), signal).is_ok()
+    }
+
+    /// Whether it has a thread of this name.
+    pub(crate) fn has_thread(&self, name: &str) -> bool {
+        let threads = self.process.tasks().into_iter().flatten().filter_map(Result::ok);
+        threads.filter_map(|thread| thread.stat().ok()).any(|thread| thread.comm == name)
     }
 
     /// Whether it has a connection to anyone but the coordinator.
