@@ -168,8 +168,9 @@ fn a_new_connection_costs_the_round_trips_that_it_should() {
         assert!(least(name) >= ways * nanoseconds(RTT / 2), "{name}");
         assert_eq!(strategy(name).events.lost, 0, "{name}");
     }
-    let median = |name: &str| strategy(name).latency.p50.unwrap();
-    assert!(median("kept") < median("new") && median("new") < median("new, TLS"));
+    // A stall on a busy machine leaves too few independent events for a median.
+    let mean = |name: &str| strategy(name).latency.mean.unwrap();
+    assert!(mean("kept") < mean("new") && mean("new") < mean("new, TLS"));
     let opened = |name: &str| strategy(name).connections.opened;
     // One for each courier, and the one of the registration.
     assert!(opened("kept") <= 8 + 1, "{}", opened("kept"));
