@@ -19,8 +19,7 @@ pub(super) const CHART: Chart = Chart {
 };
 
 fn draw(view: &View<'_>) -> Canvas {
-    let units = "Mean over blocks, over the course of a trial; age and what was missed also over \
-                 subscribers";
+    let units = "Mean over blocks, and over subscribers but for requests";
     let mut card = Card::open(view, CHART.name, CHART.title, units);
     let series = curve::series(view, |figures| !figures.course.at.is_empty());
     let Some(curves) = view.curves().filter(|_| !series.is_empty()) else {
