@@ -29,6 +29,7 @@ struct Endured {
     lost: u64,
     duplicated: u64,
     reordered: u64,
+    dead_lettered: Option<u64>,
     /// From its end until everything due before that and not lost was usable, in nanoseconds.
     consistent_after: u64,
     /// Mean age of the newest usable event, from its beginning until all was well again.
@@ -152,11 +153,16 @@ pub(crate) fn recovery(
     let all = Deliveries::of(ledger, subscribers);
     let requests = requests(measured);
     let first = incidents.iter().map(|incident| nanoseconds(incident.at)).min().unwrap_or(0);
-    let each = |incident: &Incident| {
-        let spans = incident.spans().into_iter();
-        spans.map(|span| endured(&all, &requests, span, first)).collect()
+    let each = |(place, incident): (usize, &Incident)| {
+        let given_up = measured.source.given_up.get(place);
+        let time = |(time, span): (usize, Span)| {
+            let dead_lettered = given_up.and_then(|times| times.get(time)).copied();
+            Endured { dead_lettered, ..endured(&all, &requests, span, first) }
+        };
+        incident.spans().into_iter().enumerate().map(time).collect()
     };
-    (BlockRecovery(incidents.iter().map(each).collect()), course(&all, &requests, end))
+    let each = incidents.iter().enumerate().map(each).collect();
+    (BlockRecovery(each), course(&all, &requests, end))
 }
 
 fn endured(all: &[Deliveries], requests: &[u32], span: Span, first: u64) -> Endured {
@@ -178,6 +184,8 @@ fn endured(all: &[Deliveries], requests: &[u32], span: Span, first: u64) -> Endu
                 .sum()
         }),
         reordered: sum(&|one| one.reordered(span)),
+        // The source's count.
+        dead_lettered: None,
         consistent_after,
         age_mean: ages.iter().flat_map(|moment| age(*moment)).sum::<u64>() as f64 / number,
         age_max: all.iter().map(|one| one.age_max(&trouble)).max().unwrap_or(0),
@@ -280,6 +288,10 @@ pub(crate) fn summarise(incidents: &[Incident], blocks: &[&BlockRecovery]) -> Ve
                 lost: sum(|one| one.lost),
                 duplicated: sum(|one| one.duplicated),
                 reordered: sum(|one| one.reordered),
+                dead_lettered: all
+                    .iter()
+                    .map(|one| one.dead_lettered)
+                    .try_fold(0_u64, |sum, more| Some(sum.saturating_add(more?))),
                 consistent_after_p50: after[(after.len() - 1) / 2],
                 consistent_after_max: most(|one| one.consistent_after),
                 age_mean: whole(mean(&|one| Some(one.age_mean)).unwrap_or(0.0)),

@@ -366,6 +366,10 @@ pub struct Recovery {
     pub duplicated: u64,
     /// Those of them whose first copy came after a later event.
     pub reordered: u64,
+    /// Those of them whose delivery the source gave up; what still waits for a retry in the end
+    /// is lost and not given up. `null` if the source did not count it for each fault.
+    #[serde(default)]
+    pub dead_lettered: Option<u64>,
     /// From its end until everything due before that was usable, what was lost left out: the
     /// median time.
     pub consistent_after_p50: u64,

@@ -375,6 +375,12 @@ impl Incident {
     }
 }
 
+/// Those that make a difference to a strategy.
+#[must_use]
+pub fn befalling(incidents: &[Incident], target: Target) -> Vec<Incident> {
+    incidents.iter().filter(|incident| incident.hits(target)).cloned().collect()
+}
+
 /// The draws of a scenario's incident, counted from zero: the same for every strategy.
 #[must_use]
 pub fn draws(seed: u64, incident: usize) -> Pcg64 {

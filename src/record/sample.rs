@@ -392,6 +392,7 @@ fn measured(exchanges: &[Exchange], workload: &Workload, polls: bool) -> Measure
             process: process(14 << 20),
             lanes: 2,
             over_time: Vec::new(),
+            given_up: Vec::new(),
         },
         subscriber: SubscriberSide {
             window: counts(inside, polls, false),

@@ -198,6 +198,10 @@ pub struct SourceSide {
     /// Exchanges of each [`EXCHANGE_BIN`] from the epoch on, where something goes wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub over_time: Vec<u32>,
+    /// Events due in each incident whose delivery was given up, once for each subscriber, each
+    /// time that it happened; in the order of the strategy's incidents.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub given_up: Vec<Vec<u64>>,
 }
 
 /// How long the stretches are whose exchanges are counted over time.

@@ -42,7 +42,11 @@ fn after_faults(point: &PointSummary) -> Vec<(String, Vec<Said>)> {
 /// What a fault came to.
 fn endured(one: &Recovery) -> String {
     let mut parts = vec![format!("{} of {} lost", count(one.lost), counted(one.due, "event"))];
-    for (found, words) in [(one.duplicated, "copies too many"), (one.reordered, "out of order")] {
+    for (found, words) in [
+        (one.dead_lettered.unwrap_or(0), "given up"),
+        (one.duplicated, "copies too many"),
+        (one.reordered, "out of order"),
+    ] {
         if found > 0 {
             parts.push(format!("{} {words}", count(found)));
         }
@@ -217,6 +221,7 @@ mod tests {
             lost: 0,
             duplicated: 0,
             reordered: 0,
+            dead_lettered: Some(0),
             consistent_after_p50: 2_000_000_000,
             consistent_after_max: 2_000_000_000,
             age_mean: 15_000_000_000,
@@ -225,11 +230,14 @@ mod tests {
             requests_before: None,
             requests_peak: None,
         };
-        let some = Recovery { lost: 600, ..none.clone() };
+        let some = Recovery { lost: 600, dead_lettered: Some(590), ..none.clone() };
         let all = Recovery { lost: 606, consistent_after_max: 0, ..none.clone() };
         for (recovery, said) in [
             (none, "0 of 606 events lost, all there 2.00 s after the end;"),
-            (some, "600 of 606 events lost, all that ever came there 2.00 s after the end;"),
+            (
+                some,
+                "600 of 606 events lost, 590 given up, all that ever came there 2.00 s after the end;",
+            ),
             (all, "606 of 606 events lost, nothing of it came back;"),
         ] {
             let sentence = endured(&recovery);

@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::aim::Aims;
-use crate::incident::Incident;
+use crate::incident::{self, Incident};
 use crate::network::asked::Network;
 use crate::scenario::complaint::Complaint;
 use crate::scenario::document::Document;
@@ -110,8 +110,7 @@ impl ScenarioPoint {
     /// What goes wrong for a strategy.
     #[must_use]
     pub fn befalling(&self, named: &NamedStrategy) -> Vec<Incident> {
-        let target = named.strategy.target();
-        self.incidents.iter().filter(|incident| incident.hits(target)).cloned().collect()
+        incident::befalling(&self.incidents, named.strategy.target())
     }
 }
 

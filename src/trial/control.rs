@@ -277,6 +277,9 @@ pub struct LaneReport {
     /// Exchanges over time, where something goes wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub over_time: Vec<u32>,
+    /// Events given up that were due in each incident, each time that it happened.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub given_up: Vec<Vec<u64>>,
     /// When a request was first answered 429.
     pub first_rate_limited: Option<Moment>,
 }

@@ -586,6 +586,7 @@ fn assemble(
                 process: collected.source_process.clone(),
                 lanes,
                 over_time: lane.over_time,
+                given_up: lane.given_up,
             },
             subscriber: SubscriberSide {
                 window: subscriber.report.window,

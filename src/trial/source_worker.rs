@@ -11,6 +11,7 @@ use crate::counts::Counts;
 use crate::delivery::contract::{DeliveryError, Half, Strategy};
 use crate::event::Encoder;
 use crate::fault::Fault;
+use crate::incident::befalling;
 use crate::meter;
 use crate::promise::Promise;
 use crate::record::trial::WindowUse;
@@ -63,7 +64,7 @@ pub(crate) async fn run(
     let times = match heard {
         ToWorker::Start { epoch, from, until } => {
             pacer.start(epoch);
-            begin(&lanes, &assignment, epoch);
+            begin(&lanes, &assignment, epoch)?;
             Timetable::new(epoch, from, until)
         }
         other => return Err(out_of_turn(&other)),
@@ -111,13 +112,15 @@ pub(crate) async fn run(
 }
 
 /// Tells every lane when the schedule starts, from which incidents are counted.
-fn begin(lanes: &[Lane], assignment: &SourceAssignment, epoch: Moment) {
+fn begin(lanes: &[Lane], assignment: &SourceAssignment, epoch: Moment) -> Result<(), WorkerError> {
     for (lane, assigned) in lanes.iter().zip(&assignment.strategies) {
         lane.begin(epoch);
         if !assigned.incidents.is_empty() {
-            lane.tally.follow(epoch);
+            let befalling = befalling(&assigned.incidents, restore(assigned)?.target());
+            lane.tally.follow(epoch, &befalling);
         }
     }
+    Ok(())
 }
 
 /// When events are due: of a trace, as its file says, which must be the one that was planned.
@@ -264,14 +267,18 @@ async fn finish(
         let strategy = assigned.name.clone();
         lane.stop().await.map_err(|source| WorkerError::Lane { strategy, source })?;
         let mut whole = lane.tally.counts();
-        let tls = lane.tally.tls();
-        let first_rate_limited = lane.tally.first_rate_limited();
         let LaneUse { mut window, cpu_ns, idle_cpu_ns } = used;
         miscount(assignment.fault, &mut window, &mut whole);
-        let over_time = lane.tally.over_time();
-        let report =
-            LaneReport { window, whole, cpu_ns, idle_cpu_ns, tls, over_time, first_rate_limited };
-        reports.push(report);
+        reports.push(LaneReport {
+            window,
+            whole,
+            cpu_ns,
+            idle_cpu_ns,
+            tls: lane.tally.tls(),
+            over_time: lane.tally.over_time(),
+            given_up: lane.tally.given_up(),
+            first_rate_limited: lane.tally.first_rate_limited(),
+        });
     }
     Ok(reports)
 }

@@ -60,7 +60,7 @@ pub(crate) async fn run(
                 trouble.begin(epoch);
             }
             if disturbed {
-                tally.follow(epoch);
+                tally.follow(epoch, &[]);
             }
             // Whoever is started again has missed the beginning.
             Timetable::new(epoch, if again { from.max(clock::now()) } else { from }, until)

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::clock::{self, Moment};
 use crate::counts::{BIN, Counts, MOST_BINS, TlsSession};
+use crate::incident::{Incident, Span};
 use crate::units::nanoseconds;
 
 /// What became of an exchange.
@@ -61,11 +62,14 @@ struct Totals {
     course: OnceLock<Course>,
 }
 
-/// Exchanges over time.
+/// What is counted by when it happened, where something goes wrong.
 #[derive(Debug)]
 struct Course {
     epoch: Moment,
+    /// Exchanges of each [`BIN`].
     bins: Mutex<Vec<u32>>,
+    /// Events given up that were due in an incident, each time that it happened.
+    given_up: Vec<Vec<(Span, AtomicU64)>>,
 }
 
 impl Course {
@@ -78,6 +82,16 @@ impl Course {
                 bins.resize(bin + 1, 0);
             }
             bins[bin] += 1;
+        }
+    }
+
+    fn gave_up(&self, due: Moment) {
+        let due = nanoseconds(due.since(self.epoch));
+        for times in &self.given_up {
+            let next = times.partition_point(|(span, _)| span.until <= due);
+            if let Some((_, number)) = times.get(next).filter(|(span, _)| span.contains(due)) {
+                number.fetch_add(1, Relaxed);
+            }
         }
     }
 }
@@ -103,9 +117,17 @@ impl Tally {
         }
     }
 
-    /// Counts exchanges over time, too, from an epoch on.
-    pub fn follow(&self, epoch: Moment) {
-        self.0.course.get_or_init(|| Course { epoch, bins: Mutex::default() });
+    /// Counts by time, too, from an epoch on: exchanges, and what is given up through incidents.
+    pub fn follow(&self, epoch: Moment, incidents: &[Incident]) {
+        let times = |incident: &Incident| {
+            incident.spans().into_iter().map(|span| (span, AtomicU64::new(0))).collect()
+        };
+        let given_up = || incidents.iter().map(times).collect();
+        self.0.course.get_or_init(|| Course {
+            epoch,
+            bins: Mutex::default(),
+            given_up: given_up(),
+        });
     }
 
     /// Exchanges of each [`BIN`] since the epoch; nothing unless they were followed.
@@ -114,6 +136,17 @@ impl Tally {
         let bins =
             |course: &Course| course.bins.lock().unwrap_or_else(PoisonError::into_inner).clone();
         self.0.course.get().map(bins).unwrap_or_default()
+    }
+
+    /// Events given up that were due in each incident, each time that it happened; nothing
+    /// unless they were followed.
+    #[must_use]
+    pub fn given_up(&self) -> Vec<Vec<u64>> {
+        let numbers = |times: &Vec<(Span, AtomicU64)>| {
+            times.iter().map(|(_, number)| number.load(Relaxed)).collect()
+        };
+        let course = self.0.course.get();
+        course.map(|course| course.given_up.iter().map(numbers).collect()).unwrap_or_default()
     }
 
     /// When the first exchange was answered 429, if one was.
@@ -142,9 +175,12 @@ impl Tally {
         self.0.beats_missed.fetch_add(beats, Relaxed);
     }
 
-    /// Counts events whose delivery was given up.
-    pub fn dead_lettered(&self, events: u64) {
-        self.0.dead_lettered.fetch_add(events, Relaxed);
+    /// Counts an event whose delivery was given up, with when it was due.
+    pub fn dead_lettered(&self, due: Moment) {
+        self.0.dead_lettered.fetch_add(1, Relaxed);
+        if let Some(course) = self.0.course.get() {
+            course.gave_up(due);
+        }
     }
 
     /// Counts a request that somebody in between has handled.
@@ -209,5 +245,32 @@ impl Tally {
             exchange_ns: self.0.exchange_ns.load(Relaxed),
             exchanges_timed: self.0.exchanges_timed.load(Relaxed),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tally;
+    use crate::clock::Moment;
+    use crate::incident::Incident;
+    use std::time::Duration;
+
+    #[test]
+    fn what_is_given_up_belongs_to_the_incidents_it_was_due_in() {
+        let incident =
+            |text: &str| toml::from_str::<Incident>(text).expect("an incident of a scenario");
+        let incidents = [
+            incident("at='1s'\nfor='1s'\nwho='subscriber'\nwhat='down'\ntimes=3\nevery='2s'"),
+            incident("at='3500ms'\nfor='1s'\nwho='network'\nwhat='reset'"),
+        ];
+        let (tally, epoch) = (Tally::default(), Moment::from_nanoseconds(7_000));
+        tally.dead_lettered(epoch);
+        tally.follow(epoch, &incidents);
+        for milliseconds in [999, 1_000, 1_999, 2_000, 3_600, 4_100, 5_000, 6_500] {
+            tally.dead_lettered(epoch.after(Duration::from_millis(milliseconds)));
+        }
+        assert_eq!(tally.given_up(), [vec![2, 1, 1], vec![2]]);
+        assert_eq!(tally.counts().dead_lettered, 9);
+        assert!(Tally::default().given_up().is_empty());
     }
 }

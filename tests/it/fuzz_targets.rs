@@ -263,6 +263,7 @@ fn reports() -> [(&'static str, String); 3] {
         idle_cpu_ns: 1,
         tls: None,
         over_time: vec![1, 2],
+        given_up: vec![vec![0, 3]],
         first_rate_limited: Some(moment(3)),
     };
     let source = SourceReport {

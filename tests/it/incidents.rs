@@ -178,6 +178,13 @@ warm-up  = "500ms"
 duration = "5s"
 drain    = "5s"
 
+# Whoever is not asked does not notice.
+[[fault]]
+at    = "600ms"
+for   = "100ms"
+who   = "source"
+what  = { error = "503" }
+
 [[fault]]
 at    = "1s"
 for   = "300ms"
@@ -254,7 +261,14 @@ fn what_is_killed_goes_on_where_it_was_and_applies_every_event_once() {
     let summary: Value = serde_json::from_str(&summary).unwrap();
     for strategy in summary["points"][0]["strategies"].as_array().unwrap() {
         assert_eq!(strategy["cpu"]["subscriber"], Value::Null, "its count died with it");
-        assert_eq!(strategy["recovery"][0]["times"], 3, "{strategy}");
+        let kills = strategy["recovery"].as_array().unwrap().last().unwrap();
+        assert_eq!(kills["times"], 3, "{strategy}");
+        let [due, given_up] = ["due", "dead_lettered"].map(|key| kills[key].as_u64().unwrap());
+        if strategy["name"] == "webhook, not retried" {
+            assert!((1..=due).contains(&given_up), "{kills}");
+        } else if !strategy["name"].as_str().unwrap().starts_with("webhook") {
+            assert_eq!(given_up, 0, "{kills}");
+        }
     }
     assert!(place.only_run().join("charts/recovery.svg").exists());
 }

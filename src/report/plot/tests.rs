@@ -292,6 +292,7 @@ fn a_recovery_is_drawn_for_those_who_had_something_to_recover_from() {
         lost: 3,
         duplicated: 0,
         reordered: 0,
+        dead_lettered: Some(3),
         consistent_after_p50: 700_000_000,
         consistent_after_max: 700_000_000,
         age_mean: 900_000_000,

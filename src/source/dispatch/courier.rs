@@ -252,7 +252,9 @@ impl Courier {
     }
 
     fn give_up(&self, parcel: &Parcel, ending: Ending, why: GaveUp) {
-        self.tally.dead_lettered(parcel.events.into());
+        for event in parcel.entries(&self.log) {
+            self.tally.dead_lettered(event.due);
+        }
         self.letters.add(self.subscription.id, parcel, ending, why);
     }
 

@@ -9,7 +9,7 @@ use http::header::HeaderValue;
 use crate::clock::Moment;
 use crate::event::{BATCH_MEDIA_TYPE, EVENT_MEDIA_TYPE, Payload, Sequence};
 use crate::source::feed::EventWriter;
-use crate::source::log::LogReader;
+use crate::source::log::{Entry, LogReader};
 use crate::wire::retry::Attempts;
 
 /// Events that travel together; their bytes stay in the log between attempts.
@@ -36,9 +36,14 @@ impl Parcel {
         HeaderValue::from_static(if self.batched { BATCH_MEDIA_TYPE } else { EVENT_MEDIA_TYPE })
     }
 
+    /// Its events.
+    pub(super) fn entries(&self, log: &LogReader) -> impl Iterator<Item = Entry> {
+        (self.first..).take(self.events as usize).filter_map(|index| log.get(index))
+    }
+
     pub(super) fn body(&self, log: &LogReader, writer: &EventWriter, payload: Payload) -> Bytes {
         let mut body = Vec::with_capacity(2048);
-        let entries = (self.first..).take(self.events as usize).filter_map(|index| log.get(index));
+        let entries = self.entries(log);
         if self.batched {
             body.push(b'[');
         }
