@@ -1,6 +1,7 @@
 //! Message bodies: read whole, within a limit, and stamped when complete.
 
 use std::error::Error;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -8,7 +9,7 @@ use http_body_util::BodyExt;
 use hyper::body::Body;
 
 use crate::clock::{self, Moment};
-use crate::wire::bounds::BODY_TIMEOUT;
+use crate::wire::bounds::{BODIES_LIMIT, BODY_TIMEOUT};
 
 /// A complete message body.
 #[derive(Clone, Debug)]
@@ -28,6 +29,12 @@ pub enum BodyError {
         /// The most the reader takes.
         limit: usize,
     },
+    /// Too much is under way from all clients together.
+    #[error("bodies of {limit} bytes are under way already")]
+    NoRoom {
+        /// The most that is held of them.
+        limit: usize,
+    },
     /// The client did not send it in time.
     #[error("the body was not complete within {0:?}")]
     TooSlow(Duration),
@@ -36,17 +43,57 @@ pub enum BodyError {
     Broken(#[source] Box<dyn Error + Send + Sync>),
 }
 
+/// Room for the bodies that clients are sending. Memory is the process's: all listeners share it.
+static ROOM: Room = Room::new(BODIES_LIMIT);
+
+/// How much may be held of bodies that are under way, and how much is.
+#[derive(Debug)]
+struct Room {
+    held: AtomicUsize,
+    limit: usize,
+}
+
+impl Room {
+    const fn new(limit: usize) -> Room {
+        Room { held: AtomicUsize::new(0), limit }
+    }
+}
+
+/// What one body holds of the room, until it is handled or given up.
+#[derive(Debug)]
+struct Share<'a> {
+    room: &'a Room,
+    held: usize,
+}
+
+impl Share<'_> {
+    /// Takes more; what was taken is given back when the share is dropped.
+    fn more(&mut self, bytes: usize) -> Result<(), BodyError> {
+        self.held += bytes;
+        let before = self.room.held.fetch_add(bytes, Relaxed);
+        let limit = self.room.limit;
+        if before + bytes > limit { Err(BodyError::NoRoom { limit }) } else { Ok(()) }
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        self.room.held.fetch_sub(self.held, Relaxed);
+    }
+}
+
 /// Reads the body of a request, which must be complete within [`BODY_TIMEOUT`].
 ///
 /// # Errors
 ///
-/// As [`receive_within`].
+/// As [`receive_within`], and when clients are sending more than [`BODIES_LIMIT`] bytes at once.
 pub async fn receive<B>(body: B, limit: usize) -> Result<ReceivedBody, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    receive_within(body, limit, BODY_TIMEOUT).await
+    let share = Share { room: &ROOM, held: 0 };
+    in_time(gather(body, limit, Some(share)), BODY_TIMEOUT).await
 }
 
 /// Reads a body to its end, which must come in time.
@@ -63,7 +110,14 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let reading = tokio::time::timeout(timeout, read(body, limit));
+    in_time(read(body, limit), timeout).await
+}
+
+async fn in_time(
+    reading: impl Future<Output = Result<ReceivedBody, BodyError>>,
+    timeout: Duration,
+) -> Result<ReceivedBody, BodyError> {
+    let reading = tokio::time::timeout(timeout, reading);
     reading.await.unwrap_or(Err(BodyError::TooSlow(timeout)))
 }
 
@@ -72,7 +126,21 @@ where
 /// # Errors
 ///
 /// When it is longer than `limit` bytes or its connection breaks.
-pub async fn read<B>(mut body: B, limit: usize) -> Result<ReceivedBody, BodyError>
+pub async fn read<B>(body: B, limit: usize) -> Result<ReceivedBody, BodyError>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    gather(body, limit, None).await
+}
+
+/// Reads a body to its end, and takes its share of the room for what is more than one piece: the
+/// first is no larger than what is read from a connection at once.
+async fn gather<B>(
+    mut body: B,
+    limit: usize,
+    mut share: Option<Share<'_>>,
+) -> Result<ReceivedBody, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -89,6 +157,9 @@ where
         if first.is_empty() {
             first = data;
         } else {
+            if let Some(share) = &mut share {
+                share.more(data.len())?;
+            }
             rest.extend_from_slice(&data);
         }
         if body.is_end_stream() {
@@ -102,7 +173,7 @@ where
 
 #[cfg(test)]
 mod tests {
-    use super::{BodyError, read};
+    use super::{BodyError, Room, Share, gather, read};
     use bytes::Bytes;
     use futures_util::stream;
     use http_body_util::{Full, StreamBody};
@@ -115,6 +186,24 @@ mod tests {
             .map(|piece| Ok::<_, Infallible>(Frame::data(Bytes::from(piece))));
         let body = read(StreamBody::new(stream::iter(pieces)), 100).await.expect("a whole body");
         assert_eq!(&body.bytes[..], b"one two three");
+    }
+
+    #[tokio::test]
+    async fn bodies_beyond_what_there_is_room_for_are_refused_until_there_is_some() {
+        let room = Room::new(10);
+        let gathered = |pieces: [&'static str; 2]| {
+            let pieces = pieces.map(|piece| Ok::<_, Infallible>(Frame::data(piece.into())));
+            let share = Share { room: &room, held: 0 };
+            gather(StreamBody::new(stream::iter(pieces)), 100, Some(share))
+        };
+        let mut other = Share { room: &room, held: 0 };
+        other.more(6).expect("room");
+        let refused = gathered(["first", "12345"]).await;
+        assert!(matches!(refused, Err(BodyError::NoRoom { limit: 10 })), "{refused:?}");
+        assert!(gathered(["first", "1234"]).await.is_ok());
+        drop(other);
+        assert!(gathered(["first", "12345"]).await.is_ok());
+        assert_eq!(room.held.into_inner(), 0);
     }
 
     #[tokio::test]

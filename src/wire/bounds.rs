@@ -53,6 +53,12 @@ pub(crate) const TOKEN_REQUEST_LIMIT: usize = 16 * 1024;
 /// More than a full page of events of 32 kB, and little enough for several of them in memory.
 pub const MESSAGE_LIMIT: usize = 32 << 20;
 
+/// The most that is held of request bodies that are under way, all clients together, in bytes.
+///
+/// A client that never ends its body holds what it has sent until [`BODY_TIMEOUT`], and there may
+/// be as many clients as [`MOST_CONNECTIONS`]. Sixteen of the longest messages at once.
+pub const BODIES_LIMIT: usize = 16 * MESSAGE_LIMIT;
+
 /// The longest answer that is taken where only its status or a token matters, in bytes.
 pub const ANSWER_LIMIT: usize = 64 << 10;
 

@@ -88,6 +88,7 @@ impl Reply {
     pub fn unreadable(error: &BodyError) -> Reply {
         let status = match error {
             BodyError::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            BodyError::NoRoom { .. } => StatusCode::SERVICE_UNAVAILABLE,
             BodyError::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             BodyError::Broken(_) => StatusCode::BAD_REQUEST,
         };

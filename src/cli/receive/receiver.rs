@@ -73,9 +73,7 @@ impl Receiver {
             Ok(body) => Ok((body.bytes, WallAnchor::now().at(body.arrived))),
             Err(BodyError::TooLong { limit }) => Err((StatusCode::PAYLOAD_TOO_LARGE, limit)),
             // Nothing was delivered.
-            Err(error @ (BodyError::Broken(_) | BodyError::TooSlow(_))) => {
-                return Reply::unreadable(&error);
-            }
+            Err(error) => return Reply::unreadable(&error),
         };
         let begun = self.begun.fetch_add(1, Relaxed);
         if self.manner.most.is_some_and(|most| begun >= most.get()) {

@@ -1,5 +1,6 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use pollpush::source::lane::Lane;
 use pollpush::source::log::event_log;
 use pollpush::subscriber::inbox::Inbox;
 use pollpush::subscriber::post::{Epoch, Life, Post, Readiness};
-use pollpush::wire::bounds::{HEADER_TIMEOUT, STALL_TIMEOUT};
+use pollpush::wire::bounds::{BODIES_LIMIT, HEADER_TIMEOUT, STALL_TIMEOUT};
 use pollpush::wire::client::{Client, ClientKind};
 use pollpush::wire::link::{HttpVersion, Line, Link};
 use pollpush::wire::routes::Routes;
@@ -386,6 +387,50 @@ async fn serve_and_receive_outlive_every_attack_in_little_memory() {
         ended.expect_code(&[0]);
         assert!(!ended.stderr.contains("panicked"), "{verb}: {}", ended.stderr);
     }
+}
+
+#[test]
+fn a_crowd_of_large_bodies_is_held_only_as_far_as_there_is_room() {
+    // All but the last byte of as much as `receive` takes, from more peers than it has room for.
+    const PEERS: usize = 30;
+    const LENGTH: usize = 25 << 20;
+    let program = Program::start(["receive", "--port", "0", "--duration", "120s"]);
+    let address = listening(&program);
+    let peers: Vec<_> =
+        (0..PEERS).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+    let refused = AtomicUsize::new(0);
+    std::thread::scope(|crowd| {
+        for mut peer in &peers {
+            let refused = &refused;
+            crowd.spawn(move || {
+                let head =
+                    format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {LENGTH}\r\n\r\n");
+                let sent = peer.write_all(head.as_bytes());
+                let sent = sent.and_then(|()| peer.write_all(&vec![b' '; LENGTH - 1]));
+                let mut told = Vec::new();
+                let heard = sent.and_then(|()| peer.read_to_end(&mut told));
+                let in_vain = heard.is_err() || told.starts_with(b"HTTP/1.1 503");
+                refused.fetch_add(in_vain.into(), Relaxed);
+            });
+        }
+        let fit = BODIES_LIMIT / LENGTH;
+        eventually("a crowd that is refused", || {
+            (refused.load(Relaxed) >= PEERS - fit).then_some(())
+        });
+        // Whoever sends little is taken meanwhile.
+        let mut honest = std::net::TcpStream::connect(address).unwrap();
+        honest.set_read_timeout(Some(DEADLINE)).unwrap();
+        honest.write_all(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}").unwrap();
+        let mut answer = [0; 12];
+        honest.read_exact(&mut answer).unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 2"), "{}", String::from_utf8_lossy(&answer));
+        assert!(refused.load(Relaxed) < PEERS, "nobody was held");
+        peers.iter().for_each(|peer| drop(peer.shutdown(Shutdown::Both)));
+    });
+    let peak = program.peak_memory();
+    assert!(peak < BODIES_LIMIT as u64 + MOST_MEMORY, "{peak} bytes");
+    program.signal(Signal::INT);
+    program.wait().expect_code(&[0]);
 }
 
 #[tokio::test]
