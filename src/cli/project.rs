@@ -10,8 +10,8 @@ use crate::cli::grid::Grid;
 use crate::cli::options::Format;
 use crate::cli::outcome::{Outcome, UsageError};
 use crate::cli::terminal::Terminal;
+use crate::quantity;
 use crate::record::run::Run;
-use crate::report::quantity;
 use crate::units::Rate;
 
 /// Extrapolate what the strategies of a run would take with very many subscribers.

@@ -6,8 +6,8 @@ use crate::analysis::summary::{
     Comparison, Difference, PointSummary, RatioInterval, StrategySummary, Summary, VerdictStatus,
 };
 
-use super::quantity::{count, counted, nanoseconds, ratio};
 use super::wording;
+use crate::quantity::{count, counted, nanoseconds, ratio};
 
 /// What latency is compared by.
 const LATENCY: &str = "latency.p50";

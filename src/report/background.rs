@@ -7,8 +7,8 @@ use crate::analysis::summary::{Summary, VerdictStatus};
 use crate::units::format_duration;
 
 use super::cite::{Citation, Style, write};
-use super::quantity::{bytes, count};
 use super::wording;
+use crate::quantity::{bytes, count};
 
 /// What was offered at a point, in one sentence.
 pub(super) fn workload(workload: &PlannedWorkload) -> String {

@@ -2,8 +2,8 @@
 
 use crate::analysis::summary::StrategySummary;
 
-use super::quantity::{bytes, count, nanoseconds, or_absent, ratio};
 use super::wording;
+use crate::quantity::{bytes, count, nanoseconds, or_absent, percent, ratio};
 
 /// A column of a table of strategies.
 pub(super) struct Column {
@@ -46,7 +46,7 @@ pub(super) const OUTCOME: &[Column] = &[
     column("events", "lost", |s| count(s.events.lost)),
     column("out of date", "share of time", wording::out_of_date).with_interval(|s| {
         let [low, high] = s.staleness?.ci95?;
-        Some(format!("{} to {}", super::quantity::percent(low), super::quantity::percent(high)))
+        Some(format!("{} to {}", percent(low), percent(high)))
     }),
     column("lag", "p50", |s| or_absent(s.lag.p50, nanoseconds)),
     column("lag", "max", |s| or_absent(s.lag.max, nanoseconds)),

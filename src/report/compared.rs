@@ -2,8 +2,8 @@
 
 use crate::analysis::summary::{Comparison, Difference, Paired, PointSummary, Recovery};
 
-use super::quantity::{count, counted, duration, nanoseconds, ratio};
 use super::wording;
+use crate::quantity::{count, counted, duration, nanoseconds, ratio};
 
 /// What is said of one strategy: its name, and a sentence.
 pub(super) struct Said {

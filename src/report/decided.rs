@@ -7,8 +7,8 @@ use crate::analysis::summary::{
 use crate::measure::{Measure, Unit};
 
 use super::point;
-use super::quantity::{count, counted, ratio};
 use super::wording::one_line;
+use crate::quantity::{ABSENT, count, counted, ratio};
 
 /// A judgement in one word.
 pub(super) fn judgement_word(status: Judgement) -> &'static str {
@@ -153,7 +153,7 @@ pub(super) fn bill_row(bill: &Bill) -> [String; 6] {
         ratio(bill.subscriber.total),
         ratio(bill.total),
         interval.map_or_else(
-            || super::quantity::ABSENT.to_owned(),
+            || ABSENT.to_owned(),
             |[low, high]| format!("{} to {}", ratio(low), ratio(high)),
         ),
     ]

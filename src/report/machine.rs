@@ -2,8 +2,8 @@
 
 use crate::analysis::provenance::Environment;
 
-use super::quantity::{bytes, count, counted};
 use super::wording::one_line;
+use crate::quantity::{bytes, count, counted};
 
 /// What a reader must know of the machine to weigh a number: CPU, how many of them, memory,
 /// kernel, and whether it is one of its own.

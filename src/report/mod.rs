@@ -18,8 +18,6 @@ pub mod plot;
 pub mod table;
 pub mod two_runs;
 
-pub(crate) use crate::quantity;
-
 mod background;
 mod columns;
 mod compared;

@@ -12,8 +12,8 @@ use crate::analysis::summary::{
 };
 
 use super::answer::answer;
-use super::quantity::{bytes, count, nanoseconds, or_absent, ratio};
 use super::{compared, decided, point, wording};
+use crate::quantity::{bytes, count, nanoseconds, or_absent, ratio};
 
 /// How a terminal wants its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,10 +9,10 @@ use crate::analysis::compare::{
 use crate::analysis::summary::{Difference, RatioInterval};
 
 use super::markdown;
-use super::quantity::{ABSENT, count, counted, or_absent, ratio};
 use super::table::{Terminal, borderless, text_lines, wrapped};
 use super::wording::{one_line, verdict_word};
 use super::{machine, point};
+use crate::quantity::{ABSENT, count, counted, or_absent, ratio};
 
 /// What is said of two runs, before it has a form.
 struct Document {

@@ -5,7 +5,7 @@ use crate::analysis::summary::{
     StopReason, Stopping, StrategySummary, Summary, VerdictStatus,
 };
 
-use super::quantity::{
+use crate::quantity::{
     ABSENT, bytes, count, counted, duration, grouped, mean_count, nanoseconds, or_absent, percent,
     ratio, share, tick_number,
 };

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::cli::receive::Lines;
 use crate::cli::receive::message::{Content, Sent, Stamp};
-use crate::report::quantity;
+use crate::quantity;
 
 /// The most characters of a path or an id that a line shows.
 const LONGEST: usize = 80;

@@ -8,7 +8,7 @@ use crate::cli::receive::Lines;
 use crate::cli::receive::delivery::{Delivery, Latency, Verdict};
 use crate::cli::receive::message::Stamp;
 use crate::counts::Counts;
-use crate::report::quantity;
+use crate::quantity;
 
 /// The quantiles that are shown.
 const QUANTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0)];

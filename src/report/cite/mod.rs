@@ -17,8 +17,8 @@ use crate::analysis::summary::{Summary, VerdictStatus};
 
 use super::answer::answer;
 use super::machine;
-use super::quantity::counted;
 use super::wording::one_line;
+use crate::quantity::counted;
 
 /// A form of citation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,8 +18,8 @@ use crate::analysis::summary::{
 use super::answer::answer;
 use super::html::frame;
 use super::plot::{self, LATENCY_ECDF, View};
-use super::quantity::{count, counted, nanoseconds, or_absent};
 use super::{machine, wording};
+use crate::quantity::{count, counted, nanoseconds, or_absent};
 
 const PAGE: &str = include_str!("index.html");
 

@@ -1,6 +1,6 @@
 //! Axes: from values to places, and the ticks that say so.
 
-use crate::report::quantity::{self, tick_duration, tick_number};
+use crate::quantity::{self, tick_duration, tick_number};
 
 /// An axis with its ticks.
 #[derive(Clone, Debug)]

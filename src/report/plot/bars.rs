@@ -1,7 +1,7 @@
 //! Stacked horizontal bars, one a strategy, with the figures beside them.
 
 use crate::analysis::summary::StrategySummary;
-use crate::report::quantity::ratio;
+use crate::quantity::ratio;
 
 use super::Chart;
 use super::axis::{Axis, Unit};

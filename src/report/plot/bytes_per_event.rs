@@ -1,7 +1,7 @@
 //! What a delivered event costs in bytes on the wire, in either direction.
 
 use crate::analysis::summary::StrategySummary;
-use crate::report::quantity;
+use crate::quantity;
 
 use super::Chart;
 use super::axis::Unit;

@@ -1,7 +1,8 @@
 //! The card every chart is drawn on: heading, legend, plot with axes, notes and footer.
 
 use crate::analysis::summary::VerdictStatus;
-use crate::report::{quantity, wording};
+use crate::quantity;
+use crate::report::wording;
 
 use super::axis::{Axis, Tick};
 use super::canvas::{Anchor, Canvas, Place, Scales, Text};

@@ -1,7 +1,7 @@
 //! What a delivered event costs in CPU time, on either side.
 
 use crate::analysis::summary::StrategySummary;
-use crate::report::quantity;
+use crate::quantity;
 
 use super::Chart;
 use super::axis::Unit;

@@ -2,7 +2,7 @@
 
 use crate::analysis::figures::StrategyFigures;
 use crate::analysis::summary::StrategySummary;
-use crate::report::quantity;
+use crate::quantity;
 
 use super::canvas::{Canvas, Place, Reading};
 use super::card::{Card, Entry, Sample};

@@ -6,7 +6,7 @@
 
 use crate::analysis::summary::{ChoiceStatus, PointSummary, StrategySummary, Summary};
 use crate::measure::Measure;
-use crate::report::quantity;
+use crate::quantity;
 
 use super::SweepChart;
 use super::axis::{Unit, round_steps};

@@ -9,7 +9,7 @@ use super::card::{Card, Entry, Frame, Sample};
 use super::curve::{self, Series};
 use super::style::{ALARM, Colour, INK_SOFT, PLOT_HEIGHT, SHADE};
 use super::view::View;
-use crate::report::quantity;
+use crate::quantity;
 
 pub(super) const CHART: Chart = Chart {
     name: "latency-over-time",

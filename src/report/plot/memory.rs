@@ -1,7 +1,7 @@
 //! How much memory either side held at most.
 
 use crate::analysis::summary::StrategySummary;
-use crate::report::quantity;
+use crate::quantity;
 
 use super::Chart;
 use super::axis::Unit;

@@ -8,7 +8,7 @@ use super::curve::{self, Series};
 use super::style::{AXIS, INK, PLOT_HEIGHT};
 use super::view::View;
 use crate::analysis::summary::Paired;
-use crate::report::quantity;
+use crate::quantity;
 
 pub(super) const CHART: Chart = Chart {
     name: "paired-difference",

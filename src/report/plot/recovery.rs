@@ -10,7 +10,7 @@ use super::curve::{self, Series};
 use super::latency_over_time::{INCIDENT, INCIDENT_WORDS, incidents, shade_between};
 use super::style::PLOT_HEIGHT;
 use super::view::View;
-use crate::report::quantity;
+use crate::quantity;
 
 pub(super) const CHART: Chart = Chart {
     name: "recovery",

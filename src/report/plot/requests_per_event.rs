@@ -1,7 +1,7 @@
 //! What a delivered event costs in requests, and how many of them were for nothing.
 
 use crate::analysis::summary::StrategySummary;
-use crate::report::quantity;
+use crate::quantity;
 
 use super::Chart;
 use super::axis::Unit;

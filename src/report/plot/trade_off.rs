@@ -4,7 +4,7 @@
 use crate::analysis::figures::OverBlocks;
 use crate::analysis::summary::{LatencySummary, StrategySummary};
 use crate::measure::Measure;
-use crate::report::quantity;
+use crate::quantity;
 
 use super::Chart;
 use super::axis::{Axis, Unit};

@@ -2,7 +2,8 @@
 
 use crate::analysis::figures::{PointFigures, StrategyFigures};
 use crate::analysis::summary::{PointSummary, StrategySummary, Summary};
-use crate::report::{point, quantity};
+use crate::quantity;
+use crate::report::point;
 
 use super::style::{NARROW, WIDE};
 
