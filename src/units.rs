@@ -296,12 +296,6 @@ impl BitRate {
         BitRate(bits_per_second)
     }
 
-    /// Bytes a second.
-    #[must_use]
-    pub fn bytes_per_second(self) -> u64 {
-        self.0 / 8
-    }
-
     /// How long so many bytes take.
     #[must_use]
     pub fn time_of(self, bytes: usize) -> Duration {
@@ -650,14 +644,14 @@ mod tests {
 
     #[test]
     fn bit_rates_read_and_write_in_their_natural_unit() {
-        for (text, bytes, shown) in [
-            ("1 Gbit/s", 125_000_000, "1 Gbit/s"),
-            ("1.6 Mbit/s", 200_000, "1.6 Mbit/s"),
-            ("768kbit/s", 96_000, "768 kbit/s"),
-            ("0.768 Mbit/s", 96_000, "768 kbit/s"),
+        for (text, bits, shown) in [
+            ("1 Gbit/s", 1_000_000_000, "1 Gbit/s"),
+            ("1.6 Mbit/s", 1_600_000, "1.6 Mbit/s"),
+            ("768kbit/s", 768_000, "768 kbit/s"),
+            ("0.768 Mbit/s", 768_000, "768 kbit/s"),
         ] {
             let rate: BitRate = text.parse().expect(text);
-            assert_eq!((rate.bytes_per_second(), rate.to_string().as_str()), (bytes, shown));
+            assert_eq!((rate, rate.to_string().as_str()), (BitRate::of(bits), shown));
         }
         for text in ["1", "1 kbit/s", "1 Tbit/s", "0 Mbit/s", "NaN Mbit/s", "12 MB/s", "-1 Mbit/s"]
         {

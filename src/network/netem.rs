@@ -1,5 +1,6 @@
 //! The kernel's own emulation of a path: netem (`man 8 tc-netem`) on pairs of virtual Ethernet
-//! devices between network namespaces.
+//! devices between network namespaces. It makes round trips and losses: what its limited rate counts
+//! of a packet, and how it bounds the queue before it, are not those of the other tiers.
 //!
 //! The source's namespace has a device for each strategy, whose other end is in the namespace of
 //! that strategy's subscribers. Either end delays and loses what leaves it.
@@ -13,7 +14,7 @@ use crate::network::namespace::{
 };
 use crate::network::netlink::{Netlink, Queued};
 use crate::network::traffic::{Crossed, Traffic};
-use crate::units::{BitRate, nanoseconds};
+use crate::units::nanoseconds;
 
 /// The kind of the queueing discipline.
 const KIND: &str = "netem";
@@ -37,8 +38,7 @@ impl Netem {
     /// When the process may not make namespaces or devices, or the kernel has no netem.
     pub fn new(network: &Network, seed: u64, paths: u8) -> io::Result<Netem> {
         Netem::with(paths, |path, down| {
-            let rate = if down { network.rate } else { network.rate_up };
-            Some(options(network, rate, seed ^ (2 * u64::from(path) + u64::from(down))))
+            Some(options(network, seed ^ (2 * u64::from(path) + u64::from(down))))
         })
     }
 
@@ -137,15 +137,14 @@ fn crossed(queued: Option<&Queued>) -> Crossed {
 /// Attributes of `linux/pkt_sched.h`.
 mod attribute {
     pub(super) const LOSS: u16 = 5;
-    pub(super) const RATE: u16 = 6;
     pub(super) const LATENCY: u16 = 10;
-    pub(super) const SEED: u16 = 13;
+    pub(super) const SEED: u16 = 14;
     /// Within `LOSS`: the model of Gilbert and Elliott.
     pub(super) const GILBERT: u16 = 2;
 }
 
 /// The options of one direction: a `struct tc_netem_qopt`, then attributes.
-fn options(network: &Network, rate: Option<BitRate>, seed: u64) -> Vec<u8> {
+fn options(network: &Network, seed: u64) -> Vec<u8> {
     let (share, burst) = (network.loss.share(), f64::from(network.loss_burst));
     let alone = network.loss_burst == 1;
     // Latency in ticks, which an attribute in nanoseconds overrides; gap, duplicates and jitter.
@@ -153,12 +152,6 @@ fn options(network: &Network, rate: Option<BitRate>, seed: u64) -> Vec<u8> {
     let mut bytes: Vec<u8> = fields.iter().flat_map(|field: &u32| field.to_ne_bytes()).collect();
     let way = i64::try_from(nanoseconds(network.rtt / 2)).unwrap_or(i64::MAX);
     put(&mut bytes, attribute::LATENCY, &way.to_ne_bytes());
-    if let Some(rate) = rate {
-        let rate = u32::try_from(rate.bytes_per_second()).unwrap_or(u32::MAX);
-        let parts = [rate, 0, 0, 0];
-        let parts: Vec<u8> = parts.iter().flat_map(|part| part.to_ne_bytes()).collect();
-        put(&mut bytes, attribute::RATE, &parts);
-    }
     if !alone {
         // From losing none to losing all, and back; all are lost then, and none otherwise.
         let ends = 1.0 / burst;
@@ -199,7 +192,7 @@ mod tests {
     use crate::network::namespace::enter;
     use crate::network::offer::is_privileged;
     use crate::network::tier::Offer;
-    use crate::units::{BitRate, Percentage};
+    use crate::units::Percentage;
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
     use std::time::Duration;
@@ -220,15 +213,14 @@ mod tests {
             };
             (half(place), half(place + 2))
         };
-        let plain = options(&network, Some(BitRate::of(8_000_000)), 7);
+        let plain = options(&network, 7);
         assert_eq!(word(&plain, 4), 100_000);
         assert_eq!(word(&plain, 8), 1_431_655_765, "a third of 2^32 - 1");
         assert_eq!(halves(&plain, 24), (12, 10));
         let way = i64::from_ne_bytes(plain[28..36].try_into().expect("eight bytes"));
         assert_eq!(way, 35_000_000);
-        assert_eq!((halves(&plain, 36), word(&plain, 40)), ((20, 6), 1_000_000));
-        assert_eq!((halves(&plain, 56), plain.len()), ((12, 13), 68));
-        let bursts = options(&Network { loss_burst: 4, ..network }, None, 7);
+        assert_eq!((halves(&plain, 36), plain.len()), ((12, 14), 48));
+        let bursts = options(&Network { loss_burst: 4, ..network }, 7);
         assert_eq!(word(&bursts, 8), 0);
         assert_eq!((halves(&bursts, 36), halves(&bursts, 40)), ((24, 5), (20, 2)));
         // A quarter ends each burst, and an eighth begins one, so that a third is lost.

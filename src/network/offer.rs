@@ -35,7 +35,7 @@ pub(crate) fn is_privileged() -> bool {
 fn explained(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            format!("{error}; run as root, or with CAP_SYS_ADMIN and CAP_NET_ADMIN")
+            format!("{error}; run as root")
         }
         _ => error.to_string(),
     }

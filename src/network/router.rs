@@ -377,7 +377,7 @@ mod tests {
         });
         for least in [connected.iter().min(), exchanged.iter().min()] {
             let least = *least.expect("measured");
-            assert!(least >= rtt && least < rtt + PATIENCE, "{least:?}");
+            assert!(least >= rtt && least < rtt * 3 / 2, "{least:?}");
         }
         assert_eq!(traffic.len(), 2);
         for path in traffic {

@@ -51,6 +51,9 @@ impl Tier {
             Tier::Netem if !network.jitter.is_zero() => {
                 Some("netem has another distribution of jitter; use the router")
             }
+            Tier::Netem if network.rate.is_some() || network.rate_up.is_some() => {
+                Some("netem bounds the queue before a limited rate in another way; use the router")
+            }
             Tier::Sockets if !network.loss.is_zero() => {
                 Some("a delay inside the program cannot lose packets")
             }

@@ -3,6 +3,7 @@
 //! Pure: it is told the time, and all that is random comes from its seed. The router asks it for
 //! every packet, the delay inside the program for every piece of bytes.
 
+use std::f64::consts::FRAC_PI_2;
 use std::time::Duration;
 
 use rand::RngExt;
@@ -12,7 +13,7 @@ use rand_pcg::Pcg64;
 use crate::clock::Moment;
 use crate::network::asked::Network;
 use crate::schedule::random_stream;
-use crate::units::BitRate;
+use crate::units::{BitRate, nanoseconds};
 
 /// The longest a packet may wait for those before it to be sent at the path's rate; one that would
 /// wait longer is dropped, as by a full buffer.
@@ -22,6 +23,14 @@ pub const LONGEST_QUEUE: Duration = Duration::from_millis(500);
 
 /// How many standard deviations the way of a packet may differ at most.
 const FURTHEST: f64 = 3.0;
+
+/// How many standard deviations of jitter it takes until the way is another.
+///
+/// Were each packet's way drawn by itself and the order kept, packets would wait for the slowest
+/// before them: the more there are, the longer the path. So the way changes over time instead, and
+/// so slowly that what is sent later arrives later (a change as steep as time itself would need two
+/// draws whose squares add up to 5.1²: of half a million spells, one).
+const SPELL: f64 = 8.0;
 
 /// Random streams of a trial's seed that paths draw from start here.
 const STREAMS: u64 = 7 << 32;
@@ -50,8 +59,7 @@ pub enum Fate {
 #[derive(Clone, Debug)]
 pub struct Way {
     delay: Duration,
-    /// Standard deviation of the delay, in seconds.
-    jitter: f64,
+    jitter: Jitter,
     rate: Option<BitRate>,
     reorder: bool,
     losses: Losses,
@@ -70,13 +78,14 @@ impl Way {
             Direction::Down => (network.rate, 0),
             Direction::Up => (network.rate_up, 1),
         };
+        let stream = STREAMS + 4 * u64::from(path) + place;
         Way {
             delay: network.rtt / 2,
-            jitter: network.jitter.as_secs_f64(),
+            jitter: Jitter::new(network, random_stream(seed, stream + 2)),
             rate,
             reorder: network.reorder,
             losses: Losses::new(network.loss.share(), f64::from(network.loss_burst)),
-            random: random_stream(seed, STREAMS + 2 * u64::from(path) + place),
+            random: random_stream(seed, stream),
             free: Moment::from_nanoseconds(0),
             last: Moment::from_nanoseconds(0),
         }
@@ -102,22 +111,65 @@ impl Way {
             }
             None => sent,
         };
-        let arrives = entered.after(self.delay_of_one());
+        let way = self.delay.as_secs_f64() + self.jitter.at(entered);
+        let arrives = entered.after(Duration::try_from_secs_f64(way).unwrap_or_default());
         if self.reorder {
             return arrives;
         }
         self.last = self.last.max(arrives);
         self.last
     }
+}
 
-    fn delay_of_one(&mut self) -> Duration {
-        if self.jitter == 0.0 {
-            return self.delay;
-        }
-        let deviations: f64 = StandardNormal.sample(&mut self.random);
-        let differs = self.jitter * deviations.clamp(-FURTHEST, FURTHEST);
-        Duration::try_from_secs_f64(self.delay.as_secs_f64() + differs).unwrap_or_default()
+/// How the way of a packet differs from the mean: normally distributed at every moment.
+#[derive(Clone, Debug)]
+struct Jitter {
+    /// The standard deviation, in seconds.
+    deviation: f64,
+    /// How long a way takes to become another, in nanoseconds; zero if each packet has its own.
+    spell: u64,
+    /// Which spell it is, and the draws at its beginning and its end.
+    now: Option<(u64, [f64; 2])>,
+    random: Pcg64,
+}
+
+impl Jitter {
+    fn new(network: &Network, random: Pcg64) -> Jitter {
+        let spell = if network.reorder { 0 } else { nanoseconds(spell(network.jitter)) };
+        Jitter { deviation: network.jitter.as_secs_f64(), spell, now: None, random }
     }
+
+    /// What is added to the way of a packet that enters then, in seconds.
+    fn at(&mut self, entered: Moment) -> f64 {
+        if self.deviation == 0.0 {
+            return 0.0;
+        }
+        let mut draw = || -> f64 { StandardNormal.sample(&mut self.random) };
+        let entered = entered.as_nanoseconds();
+        let drawn = match entered.checked_div(self.spell) {
+            None => draw(),
+            Some(number) => {
+                let (number, [begins, ends]) = match self.now {
+                    Some((now, draws)) if number <= now => (now, draws),
+                    Some((now, [_, last])) if number == now + 1 => (number, [last, draw()]),
+                    _ => (number, [draw(), draw()]),
+                };
+                self.now = Some((number, [begins, ends]));
+                // The squares of both weights add up to one: the variance is the same throughout.
+                let part = (entered % self.spell) as f64 / self.spell as f64;
+                let (to_end, from_begin) = (part * FRAC_PI_2).sin_cos();
+                from_begin * begins + to_end * ends
+            }
+        };
+        self.deviation * drawn.clamp(-FURTHEST, FURTHEST)
+    }
+}
+
+/// How long it takes until the way of a path with so much jitter is another, which has nothing to
+/// do with the one before.
+#[must_use]
+pub fn spell(jitter: Duration) -> Duration {
+    jitter.mul_f64(SPELL)
 }
 
 /// Which packets are lost: a chain of two states (Gilbert 1960), in one of which all are lost.
@@ -213,6 +265,23 @@ mod tests {
         assert!((mean - 35.0).abs() < 6.0 * 2.0 / 20_000_f64.sqrt(), "{mean}");
         assert!((variance / 4.0 - 0.973).abs() < 0.06, "{variance}");
         assert!(ways.iter().all(|way| (29.0..=41.0).contains(way)));
+    }
+
+    #[test]
+    fn a_busy_path_is_as_long_as_a_quiet_one() {
+        // As `mobile-lte`, for ten minutes.
+        let network = Network { jitter: 15 * MILLISECOND, ..far() };
+        for apart in [1, 20, 1_000] {
+            let mut way = way(&network);
+            let sent: Vec<Moment> = (0..600_000 / apart).map(|number| at(number * apart)).collect();
+            let arrivals: Vec<Moment> = sent.iter().map(|sent| way.carry(*sent, 100)).collect();
+            assert!(arrivals.is_sorted());
+            let ways = arrivals.iter().zip(&sent).map(|(arrives, sent)| arrives.since(*sent));
+            let mean = ways.map(|way| way.as_secs_f64() * 1e3).sum::<f64>() / sent.len() as f64;
+            // Six standard errors of as many ways as are independent of each other.
+            let independent = (600_000 / apart.max(240)) as f64;
+            assert!((mean - 35.0).abs() < 6.0 * 15.0 / independent.sqrt(), "{apart}: {mean}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io::BufRead;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use rand::RngExt;
 use rustix::process::{Signal, set_parent_process_death_signal};
 use tokio::net::TcpStream;
 
@@ -18,6 +19,7 @@ use crate::network::namespace::{End, PREFIX, enter};
 use crate::network::tier::Tier;
 use crate::network::way::Direction;
 use crate::record::trial::WindowUse;
+use crate::schedule::random_stream;
 use crate::source::lane::{LaneError, Window};
 use crate::timer::Timer;
 use crate::trial::control::{
@@ -34,6 +36,10 @@ use crate::wire::link::Line;
 use crate::wire::socket::LOOPBACK;
 use crate::wire::tls::TlsError;
 use crate::wire::trouble::{Side, Trouble};
+
+/// Random streams of a trial's seed that delays inside the program draw their seeds from start
+/// here; see [`random_stream`].
+const DELAY_STREAMS: u64 = 1 << 37;
 
 /// How long a worker tries to reach its coordinator.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -221,7 +227,12 @@ pub(crate) fn line(
         Side::Subscriber => Direction::Down,
     };
     let in_program = network.tier == Some(Tier::Sockets);
-    let delay = in_program.then(|| Delay { network: harmed(network.clone(), fault), inward });
+    let stream = DELAY_STREAMS + 2 * u64::from(assignment.place.strategy) + side as u64;
+    let delay = in_program.then(|| Delay {
+        network: harmed(network.clone(), fault),
+        inward,
+        seed: random_stream(seed, stream).random(),
+    });
     let trouble = Trouble::of(&assignment.incidents, side, strategy.target(), seed);
     let line = Line {
         fault,

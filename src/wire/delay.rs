@@ -33,6 +33,8 @@ pub struct Delay {
     pub network: Network,
     /// Where bytes come from that this end receives.
     pub inward: Direction,
+    /// The seed of what is random in it, which is another one for each strategy of a trial.
+    pub seed: u64,
 }
 
 /// The path a connection takes.
@@ -51,7 +53,7 @@ impl Path {
     /// On loopback a client may send as soon as it has asked for a connection; on a real path it
     /// learns one round trip later that there is one.
     pub(crate) fn new(delay: &Delay, opened: Moment, number: u32) -> Path {
-        let way = |direction| Way::new(&delay.network, direction, 0, number);
+        let way = |direction| Way::new(&delay.network, direction, delay.seed, number);
         let outward = match delay.inward {
             Direction::Down => Direction::Up,
             Direction::Up => Direction::Down,
@@ -174,7 +176,7 @@ mod tests {
 
     fn path_opened(opened: Moment) -> Path {
         let network = Network { rtt: RTT, ..Network::default() };
-        Path::new(&Delay { network, inward: Direction::Up }, opened, 0)
+        Path::new(&Delay { network, inward: Direction::Up, seed: 7 }, opened, 0)
     }
 
     /// A path whose connection was made long ago.
@@ -191,16 +193,21 @@ mod tests {
         let (mut client, far) = duplex(1 << 10);
         let (mut near, work) = delayed(far, path()).expect("timers");
         let talking = async {
-            let mut word = [0; 4];
-            let began = clock::now();
-            client.write_all(b"ping").await.expect("sent");
-            near.read_exact(&mut word).await.expect("received");
-            let there = clock::now();
-            assert_eq!(&word, b"ping");
-            near.write_all(b"pong").await.expect("sent");
-            client.read_exact(&mut word).await.expect("received");
-            assert_eq!(&word, b"pong");
-            (there.since(began), clock::now().since(there))
+            let (mut there, mut back) = (Duration::MAX, Duration::MAX);
+            for _ in 0..8 {
+                let mut word = [0; 4];
+                let began = clock::now();
+                client.write_all(b"ping").await.expect("sent");
+                near.read_exact(&mut word).await.expect("received");
+                let heard = clock::now();
+                assert_eq!(&word, b"ping");
+                near.write_all(b"pong").await.expect("sent");
+                client.read_exact(&mut word).await.expect("received");
+                assert_eq!(&word, b"pong");
+                there = there.min(heard.since(began));
+                back = back.min(clock::now().since(heard));
+            }
+            (there, back)
         };
         let (there, back) = in_time(async {
             tokio::select! {
@@ -210,7 +217,7 @@ mod tests {
         })
         .await;
         for way in [there, back] {
-            assert!(way >= RTT / 2 && way < RTT / 2 + Duration::from_secs(5), "{way:?}");
+            assert!(way >= RTT / 2 && way < RTT, "the quickest of eight took {way:?}");
         }
     }
 

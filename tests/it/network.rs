@@ -144,8 +144,13 @@ fn a_new_connection_costs_the_round_trips_that_it_should() {
         assert_eq!((traffic.up.lost, traffic.down.lost), (0, 0));
         assert!(network.unwrap().cpu_ns > 0);
         let raw = limit.as_ref().and_then(Calibration::limit).unwrap();
-        assert!(raw.round_trip.min >= nanoseconds(RTT), "{raw:?}");
-        assert!(raw.new_connection.min >= nanoseconds(RTT / 2 * 3), "{raw:?}");
+        // What takes longest on a busy machine is not the quickest of them.
+        let about = |found: u64, halves: u64| {
+            let half = nanoseconds(RTT / 2);
+            (halves * half..(halves + 1) * half).contains(&found)
+        };
+        assert!(about(raw.round_trip.min, 2), "{raw:?}");
+        assert!(about(raw.new_connection.min, 3), "{raw:?}");
         // Two strategies dial for every event; the kernel counts them in their namespaces.
         let dialled = machine.as_ref().unwrap().connections_dialled.unwrap();
         assert!(dialled >= 2 * 20, "{dialled}");
@@ -165,7 +170,8 @@ fn a_new_connection_costs_the_round_trips_that_it_should() {
     let least = |name: &str| strategy(name).latency.min.unwrap();
     // One way; one and a round trip of TCP; one and another of TLS.
     for (name, ways) in [("kept", 1), ("new", 3), ("new, TLS", 5), ("poll", 1)] {
-        assert!(least(name) >= ways * nanoseconds(RTT / 2), "{name}");
+        let half = nanoseconds(RTT / 2);
+        assert!((ways * half..(ways + 1) * half).contains(&least(name)), "{name}: {}", least(name));
         assert_eq!(strategy(name).events.lost, 0, "{name}");
     }
     // A stall on a busy machine leaves too few independent events for a median.

@@ -95,7 +95,7 @@ async fn fetch(client: &mut Client) -> Duration {
 
 /// A path of this round trip.
 fn delay(rtt: Duration) -> Delay {
-    Delay { network: Network { rtt, ..Network::default() }, inward: Direction::Up }
+    Delay { network: Network { rtt, ..Network::default() }, inward: Direction::Up, seed: 7 }
 }
 
 #[tokio::test]

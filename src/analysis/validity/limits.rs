@@ -405,7 +405,8 @@ pub const MEMORY_PRESSURE: Limit = Limit {
 
 /// The time of an exchange over a distant path, as a share of its round trip.
 pub const ROUND_TRIP: Limit = Limit {
-    figure: "mean exchange short of the round trip of the path, as a share of it",
+    figure: "mean exchange short of the round trip of the path, beyond what jitter explains, as a \
+             share of it",
     tell: NEVER,
     warn: NEVER,
     fail: 0.02,

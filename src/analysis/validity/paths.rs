@@ -1,5 +1,8 @@
 //! Checks of the path between source and subscribers: is it what was asked for?
 
+use std::f64::consts::{FRAC_PI_2, SQRT_2};
+use std::time::Duration;
+
 use super::limits::{LOST_ON_THE_WAY, NEAR_ROUND_TRIP, OVERRUN, RAW_ROUND_TRIP, ROUND_TRIP};
 use super::meters::where_known;
 use super::{CheckStatus, Finding, blocks, strategies};
@@ -8,6 +11,7 @@ use crate::analysis::words;
 use crate::network::asked::Network;
 use crate::network::tier::Tier;
 use crate::network::traffic::Crossed;
+use crate::network::way::spell;
 use crate::record::limit::Calibration;
 use crate::units::{BitRate, nanoseconds};
 
@@ -17,6 +21,9 @@ const OWN_TIME: f64 = 1e6;
 
 /// Bytes of the headers of a packet of TCP, with time stamps.
 const HEADERS: usize = 52;
+
+/// Bytes that a packet of the path carries behind them.
+const SEGMENT: usize = 1_500 - HEADERS;
 
 /// Bytes of an answer in a calibration.
 const ANSWER: usize = 16;
@@ -29,7 +36,12 @@ pub(super) fn round_trip(evidence: &Evidence) -> Finding {
         let timed: u64 = sides.iter().map(|side| side.exchanges_timed).sum();
         let time: u64 = sides.iter().map(|side| side.exchange_ns).sum();
         let got = (timed > 0).then(|| time as f64 / timed as f64)?;
-        Some(Finding::by(ROUND_TRIP, 1.0 - got / asked, || {
+        let chance = block
+            .workload
+            .network
+            .as_ref()
+            .map_or(0.0, |network| 3.0 * standard_error(network, timed, block.workload.window));
+        Some(Finding::by(ROUND_TRIP, 1.0 - (got + chance) / asked, || {
             format!(
                 "{place}: asked for a round trip of {}, exchanges took {} on average",
                 words::time(asked),
@@ -54,12 +66,17 @@ pub(super) fn raw_round_trip(evidence: &Evidence) -> Finding {
         // A larger one takes further round trips, as it should.
         network.takes_at_once(limit.message).then_some(())?;
         let sending = |rate: Option<BitRate>, bytes: usize| {
-            rate.map_or(0, |rate| nanoseconds(rate.time_of(bytes + HEADERS)))
+            let all = bytes + HEADERS * bytes.div_ceil(SEGMENT).max(1);
+            rate.map_or(0, |rate| nanoseconds(rate.time_of(all)))
         };
         let message = sending(network.rate, limit.message.as_usize());
         let asked = nanoseconds(network.rtt) + message + sending(network.rate_up, ANSWER);
         let (asked, got) = (asked as f64, limit.round_trip.p50 as f64);
-        let off = ((got - asked).abs() - by_chance(network, limit.round_trip.count)).max(0.0);
+        // The median of normal values has a larger standard error than their mean.
+        let count = limit.round_trip.count;
+        let over = network.rtt.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
+        let chance = 3.0 * FRAC_PI_2.sqrt() * standard_error(network, count, over);
+        let off = ((got - asked).abs() - chance).max(0.0);
         let judged = if off < OWN_TIME { NEAR_ROUND_TRIP } else { RAW_ROUND_TRIP };
         (asked > 0.0).then(|| {
             Finding::by(judged, off / asked, || {
@@ -75,12 +92,20 @@ pub(super) fn raw_round_trip(evidence: &Evidence) -> Finding {
     where_known(findings, unknown, "raw sockets took the round trip that was asked for")
 }
 
-/// How far jitter may take the median of some round trips, in nanoseconds: three standard errors.
+/// The standard error that jitter gives the mean of so many round trips in so much time, in
+/// nanoseconds.
 ///
-/// Both ways add their own, and the median of n normal values has the standard error σ·√(π/2n).
-fn by_chance(network: &Network, count: u64) -> f64 {
-    let deviation = nanoseconds(network.jitter) as f64 * std::f64::consts::SQRT_2;
-    3.0 * deviation * (std::f64::consts::FRAC_PI_2 / count.max(1) as f64).sqrt()
+/// Both ways have their own jitter. A way takes a spell to become another: round trips that follow
+/// each other faster are not independent, and a time has half as many values as spells (the mean
+/// over a time has the variance of one value for every 1.6 of them).
+fn standard_error(network: &Network, count: u64, over: Duration) -> f64 {
+    if network.jitter.is_zero() {
+        return 0.0;
+    }
+    let spell = if network.reorder { Duration::ZERO } else { spell(network.jitter) };
+    let values = over.as_secs_f64() / (2.0 * spell.as_secs_f64());
+    let independent = values.min(count as f64).max(1.0);
+    nanoseconds(network.jitter) as f64 * SQRT_2 / independent.sqrt()
 }
 
 /// The share of packets lost must be what was asked for.
@@ -187,7 +212,7 @@ mod tests {
     use crate::network::traffic::{Crossed, Traffic};
     use crate::record::limit::{Calibration, Transfers};
     use crate::record::trial::NetworkUse;
-    use crate::units::{BitRate, Percentage};
+    use crate::units::{BitRate, Bytes, Percentage};
     use std::time::Duration;
 
     const FAR: Duration = Duration::from_millis(70);
@@ -229,6 +254,27 @@ mod tests {
     }
 
     #[test]
+    fn jitter_may_make_exchanges_quicker_as_far_as_chance_goes() {
+        // A minute has 250 independent ways of 15 ms each: the mean is known to 1.3 ms.
+        let network = Network { jitter: Duration::from_millis(15), ..router() };
+        for (micros, jitter, expected) in [
+            (67_000, true, CheckStatus::Pass),
+            (67_000, false, CheckStatus::Fail),
+            (63_000, true, CheckStatus::Fail),
+        ] {
+            let network = if jitter { network.clone() } else { router() };
+            let found = round_trip(&over(&network, |block| {
+                block.workload.window = Duration::from_mins(1);
+                let window = &mut block.measured.subscriber.window;
+                (window.exchanges_timed, window.exchange_ns) = (1_000, 1_000 * micros * 1_000);
+                block.measured.source.window.exchanges_timed = 0;
+                block.measured.source.window.exchange_ns = 0;
+            }));
+            assert_eq!(found.status, expected, "{micros} {jitter}: {}", found.message);
+        }
+    }
+
+    #[test]
     fn raw_sockets_must_take_what_was_asked_to_two_percent() {
         assert_eq!(raw_round_trip(&evidence()).status, CheckStatus::Unavailable);
         for (micros, expected) in [
@@ -242,9 +288,9 @@ mod tests {
             }));
             assert_eq!(found.status, expected, "{micros}: {}", found.message);
         }
-        // Twenty round trips with a jitter of 15 ms each way have a median that is known to 6 ms.
+        // Twenty round trips with a jitter of 15 ms each way, as six independent ones: 11 ms.
         let jittery = Network { jitter: Duration::from_millis(15), ..router() };
-        for (millis, expected) in [(77, CheckStatus::Pass), (95, CheckStatus::Fail)] {
+        for (millis, expected) in [(90, CheckStatus::Pass), (110, CheckStatus::Fail)] {
             let found = raw_round_trip(&over(&jittery, |block| {
                 took(block, Duration::from_millis(millis));
                 let Some(Calibration::Measured(limit)) = &mut block.measured.limit else { return };
@@ -278,6 +324,20 @@ mod tests {
         assert_eq!(found.status, CheckStatus::Pass, "{}", found.message);
         let found = raw_round_trip(&over(&slow, |block| took(block, FAR)));
         assert_eq!(found.status, CheckStatus::Fail);
+        // Each packet of a message has headers of its own: ten take 4 ms at 1 Mbit/s.
+        let rate = Some(BitRate::of(1_000_000));
+        let rtt = Duration::from_millis(10);
+        let slow = Network { rtt, rate, rate_up: rate, ..router() };
+        let packets = 10;
+        let bytes = 14_000 + packets * 52 + 16 + 52;
+        for (bytes, expected) in [(bytes, CheckStatus::Pass), (bytes - 9 * 52, CheckStatus::Fail)] {
+            let found = raw_round_trip(&over(&slow, |block| {
+                took(block, rtt + Duration::from_secs_f64(f64::from(bytes) / 125_000.0));
+                let Some(Calibration::Measured(limit)) = &mut block.measured.limit else { return };
+                limit.message = Bytes(14_000);
+            }));
+            assert_eq!(found.status, expected, "{bytes}: {}", found.message);
+        }
     }
 
     #[test]

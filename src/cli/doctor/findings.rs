@@ -108,7 +108,7 @@ const QUESTIONS: &[Question] = &[
     Question {
         id: "paths",
         spoils: "`[network]`: without packets on the path nothing holds of connections or losses",
-        remedy: "run as root, or with CAP_SYS_ADMIN and CAP_NET_ADMIN",
+        remedy: "run as root",
         judge: paths,
     },
     Question {
