@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{ETAG, HeaderMap};
+use http::header::HeaderMap;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, Request, StatusCode};
@@ -184,8 +183,7 @@ impl Feed {
         }
         body.push(b'}');
         let outcome = if extent.is_empty() { Outcome::Empty } else { Outcome::Useful };
-        Reply::with_body(StatusCode::OK, "application/json", Bytes::from(body), outcome)
-            .with_header(ETAG, tag.value())
+        Reply::with_large_body(StatusCode::OK, "application/json", body, outcome).tagged(&tag)
     }
 
     /// A reply that asks for the offer's poll interval, if it has one.

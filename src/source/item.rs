@@ -29,7 +29,7 @@ fn item(log: &LogReader, writer: &EventWriter, id: &str) -> Reply {
     };
     let mut body = Vec::with_capacity(2048);
     writer.write(entry, &mut body);
-    Reply::with_body(StatusCode::OK, EVENT_MEDIA_TYPE, body.into(), Outcome::Useful)
+    Reply::with_large_body(StatusCode::OK, EVENT_MEDIA_TYPE, body, Outcome::Useful)
 }
 
 #[cfg(test)]

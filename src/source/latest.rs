@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::header::{ETAG, HeaderMap};
+use http::header::HeaderMap;
 use http::{Method, StatusCode};
 
 use crate::event::EVENT_MEDIA_TYPE;
@@ -37,8 +36,7 @@ fn latest(feed: &Feed, request: &HeaderMap) -> Reply {
     let mut body = Vec::with_capacity(2048);
     feed.writer.write(newest, &mut body);
     // Whether the client has this event already, only the client knows.
-    Reply::with_body(StatusCode::OK, EVENT_MEDIA_TYPE, Bytes::from(body), Outcome::Useful)
-        .with_header(ETAG, tag.value())
+    Reply::with_large_body(StatusCode::OK, EVENT_MEDIA_TYPE, body, Outcome::Useful).tagged(&tag)
 }
 
 #[cfg(test)]

@@ -195,10 +195,10 @@ impl Subscriptions {
 pub fn with_subscriptions(routes: Routes, log: LogReader, subscriptions: Subscriptions) -> Routes {
     let removing = subscriptions.clone();
     routes
-        .on(Method::POST, SUBSCRIPTIONS_PATH, move |request, _| {
+        .changing(Method::POST, SUBSCRIPTIONS_PATH, move |request, _| {
             register(request, log.clone(), subscriptions.clone())
         })
-        .on(Method::DELETE, "/v1/subscriptions/", move |_request, id| {
+        .changing(Method::DELETE, "/v1/subscriptions/", move |_request, id| {
             std::future::ready(removing.remove(&id))
         })
 }

@@ -1,7 +1,6 @@
 //! Message bodies: read whole, within a limit, and stamped when complete.
 
 use std::error::Error;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -9,7 +8,8 @@ use http_body_util::BodyExt;
 use hyper::body::Body;
 
 use crate::clock::{self, Moment};
-use crate::wire::bounds::{BODIES_LIMIT, BODY_TIMEOUT};
+use crate::wire::bounds::BODY_TIMEOUT;
+use crate::wire::room::{BODIES, NoRoom, Share};
 
 /// A complete message body.
 #[derive(Clone, Debug)]
@@ -30,11 +30,8 @@ pub enum BodyError {
         limit: usize,
     },
     /// Too much is under way from all clients together.
-    #[error("bodies of {limit} bytes are under way already")]
-    NoRoom {
-        /// The most that is held of them.
-        limit: usize,
-    },
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// The client did not send it in time.
     #[error("the body was not complete within {0:?}")]
     TooSlow(Duration),
@@ -43,57 +40,17 @@ pub enum BodyError {
     Broken(#[source] Box<dyn Error + Send + Sync>),
 }
 
-/// Room for the bodies that clients are sending. Memory is the process's: all listeners share it.
-static ROOM: Room = Room::new(BODIES_LIMIT);
-
-/// How much may be held of bodies that are under way, and how much is.
-#[derive(Debug)]
-struct Room {
-    held: AtomicUsize,
-    limit: usize,
-}
-
-impl Room {
-    const fn new(limit: usize) -> Room {
-        Room { held: AtomicUsize::new(0), limit }
-    }
-}
-
-/// What one body holds of the room, until it is handled or given up.
-#[derive(Debug)]
-struct Share<'a> {
-    room: &'a Room,
-    held: usize,
-}
-
-impl Share<'_> {
-    /// Takes more; what was taken is given back when the share is dropped.
-    fn more(&mut self, bytes: usize) -> Result<(), BodyError> {
-        self.held += bytes;
-        let before = self.room.held.fetch_add(bytes, Relaxed);
-        let limit = self.room.limit;
-        if before + bytes > limit { Err(BodyError::NoRoom { limit }) } else { Ok(()) }
-    }
-}
-
-impl Drop for Share<'_> {
-    fn drop(&mut self) {
-        self.room.held.fetch_sub(self.held, Relaxed);
-    }
-}
-
 /// Reads the body of a request, which must be complete within [`BODY_TIMEOUT`].
 ///
 /// # Errors
 ///
-/// As [`receive_within`], and when clients are sending more than [`BODIES_LIMIT`] bytes at once.
+/// As [`receive_within`], and when clients are sending more at once than there is room for.
 pub async fn receive<B>(body: B, limit: usize) -> Result<ReceivedBody, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let share = Share { room: &ROOM, held: 0 };
-    in_time(gather(body, limit, Some(share)), BODY_TIMEOUT).await
+    in_time(gather(body, limit, Some(BODIES.share())), BODY_TIMEOUT).await
 }
 
 /// Reads a body to its end, which must come in time.
@@ -173,7 +130,8 @@ where
 
 #[cfg(test)]
 mod tests {
-    use super::{BodyError, Room, Share, gather, read};
+    use super::{BodyError, gather, read};
+    use crate::wire::room::{NoRoom, Room};
     use bytes::Bytes;
     use futures_util::stream;
     use http_body_util::{Full, StreamBody};
@@ -193,17 +151,17 @@ mod tests {
         let room = Room::new(10);
         let gathered = |pieces: [&'static str; 2]| {
             let pieces = pieces.map(|piece| Ok::<_, Infallible>(Frame::data(piece.into())));
-            let share = Share { room: &room, held: 0 };
-            gather(StreamBody::new(stream::iter(pieces)), 100, Some(share))
+            gather(StreamBody::new(stream::iter(pieces)), 100, Some(room.share()))
         };
-        let mut other = Share { room: &room, held: 0 };
+        let mut other = room.share();
         other.more(6).expect("room");
         let refused = gathered(["first", "12345"]).await;
-        assert!(matches!(refused, Err(BodyError::NoRoom { limit: 10 })), "{refused:?}");
+        assert!(matches!(refused, Err(BodyError::NoRoom(NoRoom { limit: 10 }))), "{refused:?}");
         assert!(gathered(["first", "1234"]).await.is_ok());
         drop(other);
-        assert!(gathered(["first", "12345"]).await.is_ok());
-        assert_eq!(room.held.into_inner(), 0);
+        assert!(gathered(["first", "1234567890"]).await.is_ok());
+        // All of it is given back.
+        room.share().more(10).expect("room");
     }
 
     #[tokio::test]

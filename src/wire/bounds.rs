@@ -59,6 +59,14 @@ pub const MESSAGE_LIMIT: usize = 32 << 20;
 /// be as many clients as [`MOST_CONNECTIONS`]. Sixteen of the longest messages at once.
 pub const BODIES_LIMIT: usize = 16 * MESSAGE_LIMIT;
 
+/// The most that is held of answers which their clients have not taken yet, all of them together,
+/// in bytes.
+///
+/// A client that reads nothing holds its page until [`STALL_TIMEOUT`], and one that reads little
+/// for longer. After an outage every subscriber fetches a full page at once: a thousand of a
+/// thousand events of 1 KiB.
+pub const ANSWERS_LIMIT: usize = 1 << 30;
+
 /// The longest answer that is taken where only its status or a token matters, in bytes.
 pub const ANSWER_LIMIT: usize = 64 << 10;
 

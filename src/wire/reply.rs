@@ -11,6 +11,7 @@ use hyper::body::Body;
 use serde_json::json;
 
 use crate::wire::body::BodyError;
+use crate::wire::room::ANSWERS;
 use crate::wire::tally::Outcome;
 use crate::wire::validator::EntityTag;
 
@@ -41,6 +42,21 @@ impl Reply {
         Reply { response, outcome }
     }
 
+    /// A response whose body may be large: as long as it is under way it takes its share of the room
+    /// for all of them, and 503 is the answer if there is none.
+    #[must_use]
+    pub fn with_large_body(
+        status: StatusCode,
+        media_type: &'static str,
+        body: Vec<u8>,
+        outcome: Outcome,
+    ) -> Reply {
+        match ANSWERS.hold(body) {
+            Ok(body) => Reply::with_body(status, media_type, body, outcome),
+            Err(error) => Reply::problem(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
+        }
+    }
+
     /// A 204 response.
     #[must_use]
     pub fn no_content(outcome: Outcome) -> Reply {
@@ -55,6 +71,12 @@ impl Reply {
         let mut response = Response::new(Either::Left(Full::default()));
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         Reply { response, outcome: Outcome::NotModified }.with_header(ETAG, tag.value())
+    }
+
+    /// The same with the tag of what it holds, unless it is a failure and holds nothing of it.
+    #[must_use]
+    pub fn tagged(self, tag: &EntityTag) -> Reply {
+        if self.response.status().is_success() { self.with_header(ETAG, tag.value()) } else { self }
     }
 
     /// The same with a header more.
@@ -88,7 +110,7 @@ impl Reply {
     pub fn unreadable(error: &BodyError) -> Reply {
         let status = match error {
             BodyError::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            BodyError::NoRoom { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            BodyError::NoRoom(_) => StatusCode::SERVICE_UNAVAILABLE,
             BodyError::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             BodyError::Broken(_) => StatusCode::BAD_REQUEST,
         };

@@ -5,10 +5,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use futures_util::future::Either;
 use http::header::{ALLOW, HeaderValue, UPGRADE};
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 
+use crate::wire::origin::is_foreign;
 use crate::wire::reply::Reply;
 use crate::wire::tally::Outcome;
 
@@ -53,6 +55,24 @@ impl Routes {
         self.entries.push((method, path, handler));
         self.entries.sort_by_key(|(_, path, _)| path.ends_with(['/', '*']));
         self
+    }
+
+    /// Adds a route that changes something, as [`Routes::on`] does, which a web page of another
+    /// machine may not ask for.
+    #[must_use]
+    pub fn changing<F, A>(self, method: Method, path: &'static str, handler: F) -> Routes
+    where
+        F: Fn(Request<Incoming>, Tail) -> A + Send + Sync + 'static,
+        A: Future<Output = Reply> + Send + 'static,
+    {
+        self.on(method, path, move |request, tail| {
+            if is_foreign(request.headers()) {
+                let detail = "a web page of another machine may not ask for this";
+                Either::Left(std::future::ready(Reply::problem(StatusCode::FORBIDDEN, detail)))
+            } else {
+                Either::Right(handler(request, tail))
+            }
+        })
     }
 
     /// The methods and paths that have handlers, in the order they were added.

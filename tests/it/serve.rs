@@ -274,6 +274,39 @@ async fn requests_that_make_no_sense_are_answered_with_problems() {
     assert_eq!((&counts["requests"], &counts["requests_failed"]), (&17.into(), &16.into()));
 }
 
+#[test]
+fn a_web_page_of_another_machine_changes_nothing() {
+    let source = Source::start();
+    let body = r#"{"url":"http://127.0.0.1:1/"}"#;
+    let ask = |request: &str, origin: &str| {
+        let length = body.len();
+        source.throw(
+            format!(
+                "{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{origin}content-length: {length}\r\n\r\n{body}"
+            )
+            .as_bytes(),
+        )
+    };
+    let (other, own) = ("origin: https://example.org\r\n", "origin: http://localhost:3000\r\n");
+    for request in
+        ["POST /v1/subscriptions", "DELETE /v1/subscriptions/1", "POST /v1/dead-letters/1"]
+    {
+        let answer = ask(request, other);
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{request}: {answer}");
+        assert!(answer.contains("a web page of another machine"), "{answer}");
+    }
+    // What it may read, its browser decides by the answer.
+    for (request, origin, status) in [
+        ("GET /v1/events", other, "200"),
+        ("POST /v1/subscriptions", own, "201"),
+        ("POST /v1/subscriptions", "", "201"),
+    ] {
+        let answer = ask(request, origin);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {answer}");
+    }
+    source.stop();
+}
+
 #[tokio::test]
 async fn what_is_no_request_harms_nobody_and_is_counted_as_failed() {
     let source = Source::start();

@@ -113,7 +113,7 @@ pub(super) fn with_dead_letters(
             let json = "application/json";
             std::future::ready(Reply::with_body(StatusCode::OK, json, body, Outcome::Overhead))
         })
-        .on(Method::POST, "/v1/dead-letters/", move |_request, id| {
+        .changing(Method::POST, "/v1/dead-letters/", move |_request, id| {
             std::future::ready(replay(&id, &letters, &subscriptions))
         })
 }
