@@ -553,8 +553,7 @@ fn read_ledger(
     block.busy_ns = Some(tide.busy_ns());
     block.staleness = staleness(ledger, record.strategy.subscribers, &window);
     block.delivery_p50 = limit::delivery_p50(ledger, &window);
-    let StrategyRecord { incidents, subscribers, .. } = &record.strategy;
-    let (recovered, course) = recovery(ledger, measured, incidents, *subscribers, window.end);
+    let (recovered, course) = recovery(ledger, measured, &record.strategy, window.end);
     (block.recovery, block.course_of_time) = (Some(recovered), course);
     counted.reading(block)
 }

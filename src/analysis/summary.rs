@@ -360,8 +360,13 @@ pub struct Recovery {
     pub times: u64,
     /// Deliveries due while it lasted.
     pub due: u64,
-    /// Those of them of which no copy arrived.
+    /// Those of them of which no copy arrived, nor a later event that replaces them, where no more
+    /// than the newest is promised.
     pub lost: u64,
+    /// Deliveries lost likewise that were due behind its end, before the first that arrived again
+    /// and before the next fault.
+    #[serde(default)]
+    pub lost_after: u64,
     /// Copies of them beyond the first.
     pub duplicated: u64,
     /// Those of them whose first copy came after a later event.
@@ -375,7 +380,8 @@ pub struct Recovery {
     pub consistent_after_p50: u64,
     /// The longest such time.
     pub consistent_after_max: u64,
-    /// Mean age of the newest event that was known, from the beginning until then.
+    /// Mean age of the newest event that was known, from the beginning until then, and until an
+    /// event due behind the end was usable.
     pub age_mean: u64,
     /// The greatest age.
     pub age_max: u64,
@@ -383,8 +389,8 @@ pub struct Recovery {
     pub missing_max: u64,
     /// Exchanges a second before the first fault; `null` if it began with the schedule.
     pub requests_before: Option<f64>,
-    /// The most exchanges in any second of the ten behind its end; `null` if they were not
-    /// counted over time.
+    /// The most exchanges in any second of the ten behind its end, before the next fault; `null` if
+    /// they were not counted over time, or the next begins within a second.
     pub requests_peak: Option<f64>,
 }
 

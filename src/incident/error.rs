@@ -15,9 +15,15 @@ use super::{Effect, Impossible, Request, Share, Target, Who};
 pub struct Errors(Vec<(u16, Share)>);
 
 impl Errors {
-    /// Whether no request gets through.
+    /// Whether no request gets through, and whoever sends one is to try again: a status of the
+    /// client's own fault (4xx) may end more than the attempt.
     #[must_use]
-    pub fn are_certain(&self) -> bool {
+    pub fn are_certain_and_temporary(&self) -> bool {
+        self.are_certain() && self.0.iter().all(|(status, _)| *status >= 500)
+    }
+
+    /// Whether no request gets through.
+    fn are_certain(&self) -> bool {
         self.sum() >= 1.0
     }
 

@@ -367,11 +367,12 @@ impl Incident {
         self.what.effect().forges()
     }
 
-    /// Whether no attempt of a delivery gets through while it lasts, and each fails at once.
+    /// Whether no attempt of a delivery gets through while it lasts, and each fails at once and may
+    /// be repeated.
     #[must_use]
     pub fn stops_deliveries(&self) -> bool {
         let refused = self.connections() == Some(Connections::Refused);
-        refused || matches!(&self.what, What::Error(errors) if errors.are_certain())
+        refused || matches!(&self.what, What::Error(errors) if errors.are_certain_and_temporary())
     }
 }
 

@@ -41,7 +41,15 @@ fn after_faults(point: &PointSummary) -> Vec<(String, Vec<Said>)> {
 
 /// What a fault came to.
 fn endured(one: &Recovery) -> String {
-    let mut parts = vec![format!("{} of {} lost", count(one.lost), counted(one.due, "event"))];
+    let all = match one.times {
+        1 => String::new(),
+        times => format!(" in {}", counted(times, "time")),
+    };
+    let due = if one.due == 1 { "delivery" } else { "deliveries" };
+    let mut parts = vec![format!("{} of {} {due} lost{all}", count(one.lost), count(one.due))];
+    if one.lost_after > 0 {
+        parts.push(format!("{} more due behind its end", count(one.lost_after)));
+    }
     for (found, words) in [
         (one.dead_lettered.unwrap_or(0), "given up"),
         (one.duplicated, "copies too many"),
@@ -59,7 +67,7 @@ fn endured(one: &Recovery) -> String {
         _ => format!("all that ever came there {after} after the end{again}"),
     };
     parts.push(format!(
-        "{there}; age {} on average, {} at most; at most {} missing",
+        "{there}; age {} on average, {} at most; at most {} missing at once",
         nanoseconds(one.age_mean),
         nanoseconds(one.age_max),
         count(one.missing_max)
@@ -219,6 +227,7 @@ mod tests {
             times: 1,
             due: 606,
             lost: 0,
+            lost_after: 0,
             duplicated: 0,
             reordered: 0,
             dead_lettered: Some(0),
@@ -232,13 +241,15 @@ mod tests {
         };
         let some = Recovery { lost: 600, dead_lettered: Some(590), ..none.clone() };
         let all = Recovery { lost: 606, consistent_after_max: 0, ..none.clone() };
+        let more = Recovery { lost_after: 60, times: 6, ..all.clone() };
         for (recovery, said) in [
-            (none, "0 of 606 events lost, all there 2.00 s after the end;"),
+            (none, "0 of 606 deliveries lost, all there 2.00 s after the end;"),
             (
                 some,
-                "600 of 606 events lost, 590 given up, all that ever came there 2.00 s after the end;",
+                "600 of 606 deliveries lost, 590 given up, all that ever came there 2.00 s after the end;",
             ),
-            (all, "606 of 606 events lost, nothing of it came back;"),
+            (more, "606 of 606 deliveries lost in 6 times, 60 more due behind its end, nothing"),
+            (all, "606 of 606 deliveries lost, nothing of it came back;"),
         ] {
             let sentence = endured(&recovery);
             assert!(sentence.starts_with(said), "{sentence}");

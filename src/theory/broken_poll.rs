@@ -77,7 +77,7 @@ impl Form for BrokenPoll {
         let staleness = Staleness::of(conditions, &latency, 1.0, gap);
         Prediction {
             latency,
-            staleness: staleness.map(|stale| Staleness { edge: away, ..stale }),
+            staleness: staleness.map(|stale| stale.beginning_with_an_event(conditions)),
             rounds: Some(1.0),
             alike: true,
             ..prediction

@@ -70,7 +70,7 @@ impl Form for BrokenStream {
         let opened = Count::certain(subscribers).or(subscribers * attempts as f64);
         Prediction {
             latency: if self.replay { reached } else { whole.latency.clone() },
-            staleness: stale.map(|stale| Staleness { edge: away, ..stale }),
+            staleness: stale.map(|stale| stale.beginning_with_an_event(conditions)),
             rounds: Some(1.0),
             alike: true,
             ..Prediction::new(words, Latency::AtLeast(least))

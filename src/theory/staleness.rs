@@ -5,6 +5,9 @@ use std::time::Duration;
 use super::latency::{Latency, Share, nanos};
 use super::{Conditions, SLACK};
 
+/// How many mean times between events the next one may take: longer ones have a chance of 2 %.
+const LATE_EVENT: f64 = 4.0;
+
 /// The share of a window in which an event is due that is not yet usable, nor a later one.
 ///
 /// A state is up to date if its newest event was usable before the next one happened. Poisson
@@ -73,6 +76,13 @@ impl Staleness {
 }
 
 impl Staleness {
+    /// The same where the state is out of date for one long time, which begins with an event: by
+    /// chance that is so much later.
+    pub(crate) fn beginning_with_an_event(self, conditions: &Conditions) -> Staleness {
+        let window = conditions.events_per_second() * conditions.window.as_secs_f64();
+        Staleness { edge: self.edge + LATE_EVENT / window.max(1.0), ..self }
+    }
+
     /// The same where for a part of the window the state follows a beat of gaps: what is up to
     /// date of each is between none and all of it.
     pub(crate) fn and_for_a_while(

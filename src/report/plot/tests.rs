@@ -290,6 +290,7 @@ fn a_recovery_is_drawn_for_those_who_had_something_to_recover_from() {
         times: 1,
         due: 20,
         lost: 3,
+        lost_after: 0,
         duplicated: 0,
         reordered: 0,
         dead_lettered: Some(3),
