@@ -296,6 +296,8 @@ fn read_optional(
 mod tests {
     use super::{decode_bytes, encode};
     use crate::record::ledger::Ledger;
+    use bytes::Bytes;
+    use parquet::file::reader::{FileReader, SerializedFileReader};
     use proptest::prelude::*;
     use std::sync::OnceLock;
 
@@ -346,6 +348,52 @@ mod tests {
     #[test]
     fn the_same_ledger_has_the_same_bytes() {
         assert_eq!(encode(&ledger(500)).expect("bytes"), encode(&ledger(500)).expect("bytes"));
+    }
+
+    /// Takes a number of groups of seven bits.
+    fn number(bytes: &mut &[u8]) -> usize {
+        let length = 1 + bytes.iter().take_while(|byte| **byte >= 0x80).count();
+        let (groups, rest) = bytes.split_at(length);
+        *bytes = rest;
+        groups.iter().rev().fold(0, |value, group| value << 7 | usize::from(group & 0x7f))
+    }
+
+    #[test]
+    fn a_page_that_claims_gigabytes_behind_its_first_size_is_refused() {
+        let whole = encode(&ledger(4_000)).expect("encoded");
+        let file = SerializedFileReader::new(Bytes::from(whole.clone())).expect("a file");
+        // When events were due: one page.
+        let (start, length) = file.metadata().row_group(0).column(2).byte_range();
+        let [start, length] = [start, length].map(|number| usize::try_from(number).expect("small"));
+        let mut sizes = &whole[start..start + length];
+        // The kind of page, its size unpacked, and its size packed; all are doubled.
+        let [_, _, packed] = [0; 3].map(|_| {
+            assert_eq!(sizes[0], 0x15);
+            sizes = &sizes[1..];
+            number(&mut sizes) / 2
+        });
+        let behind = start + length - sizes.len();
+        let body = start + length - packed;
+        // The size unpacked again, of 64 bits; and field 2¹⁶ + 2, which a decoder takes for it.
+        for again in [&[0x06, 0x04][..], &[0x06, 0x84, 0x80, 0x08]] {
+            let again = [again, &[0xfe, 0xff, 0xff, 0xff, 0x0f]].concat();
+            // The column is as long as before: its values lose what its header gains.
+            let less = 2 * (packed - again.len());
+            assert!((0x80..0x4000).contains(&less), "written in two groups");
+            let less =
+                [0x80 | (less & 0x7f), less >> 7].map(|group| u8::try_from(group).expect("7 bits"));
+            let column = [
+                &whole[start..behind - 2],
+                &less,
+                &whole[behind..body - 1],
+                &again,
+                &whole[body - 1..start + length - again.len()],
+            ];
+            let bytes = [&whole[..start], &column.concat(), &whole[start + length..]].concat();
+            assert_eq!(bytes.len(), whole.len());
+            let refused = read_back(bytes).expect_err("refused");
+            assert!(refused.contains("a page header cannot be read"), "{refused}");
+        }
     }
 
     proptest! {
