@@ -349,6 +349,16 @@ mod tests {
     }
 
     #[test]
+    fn a_run_id_that_is_no_digest_is_refused_at_its_line() {
+        let (_out, path) = sample();
+        let id = Run::open(&path).expect("opened").manifest.run_id;
+        edit(&path, MANIFEST_FILE, |text| text.replacen(&id, &format!("../{}", &id[3..]), 1));
+        let error = Run::open(&path).expect_err("no digest");
+        assert!(matches!(error, RecordError::Malformed { line: 3, .. }), "{error}");
+        assert!(error.to_string().contains("a run id is a SHA-256"), "{error}");
+    }
+
+    #[test]
     fn other_versions_are_refused() {
         for (file, from, to) in
             [(MANIFEST_FILE, "manifest/2", "manifest/3"), (TRIALS_FILE, "trial/1", "trial/2")]
