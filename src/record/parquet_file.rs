@@ -1,6 +1,5 @@
 //! The ledger as an Apache Parquet file, for pandas, Polars, `DuckDB` and this program.
 
-use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +17,12 @@ use parquet::schema::types::{ColumnPath, SchemaDescriptor, TypePtr};
 
 use super::error::RecordError;
 use super::ledger::{LEDGER_ROW_LIMIT, Ledger};
-use super::{parquet_pages, shield};
+use super::{parquet_pages, plain, shield};
+use crate::units::Bytes;
+
+/// The largest file that is read: a ledger of as many rows as are kept is 280 MB, if nothing of it
+/// can be packed.
+const LARGEST_LEDGER: Bytes = Bytes(512 << 20);
 
 /// Rows that are encoded together; a reader needs memory for one group at a time.
 const ROWS_PER_GROUP: usize = 1_000_000;
@@ -78,10 +82,10 @@ pub fn encode(ledger: &Ledger) -> Result<Vec<u8>> {
 ///
 /// # Errors
 ///
-/// When the file cannot be opened, is no ledger, is larger than any that is written, or
+/// When the file cannot be opened, is no plain file, is no ledger, is larger than any that is written, or
 /// contradicts itself.
 pub(crate) fn read(path: &Path) -> std::result::Result<Ledger, RecordError> {
-    let file = File::open(path).map_err(RecordError::reading(path))?;
+    let file = plain::open(path, LARGEST_LEDGER)?;
     let twin = file.try_clone().map_err(RecordError::reading(path))?;
     decode(file, &twin).map_err(|message| RecordError::damaged(path, &message))
 }
