@@ -24,6 +24,10 @@ use crate::units::Bytes;
 /// can be packed.
 const LARGEST_LEDGER: Bytes = Bytes(512 << 20);
 
+/// The largest footer that is decoded, in bytes; one that is written takes a few thousand. For each
+/// of its bytes the decoder may make room for a whole row group.
+const LARGEST_FOOTER: u32 = 1 << 20;
+
 /// Rows that are encoded together; a reader needs memory for one group at a time.
 const ROWS_PER_GROUP: usize = 1_000_000;
 
@@ -111,6 +115,7 @@ fn decode<R: ChunkReader + 'static>(file: R, twin: &R) -> std::result::Result<Le
 }
 
 fn decode_columns<R: ChunkReader + 'static>(file: R, twin: &R) -> Result<Ledger> {
+    refuse_large_footers(twin)?;
     let reader = SerializedFileReader::new(file)?;
     refuse_other_schemas(reader.metadata().file_metadata().schema_descr())?;
     let mut ledger = Ledger::default();
@@ -164,6 +169,19 @@ fn properties() -> WriterProperties {
             .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
     }
     properties.build()
+}
+
+/// The length of a footer is in the four bytes before the last four.
+fn refuse_large_footers<R: ChunkReader>(file: &R) -> Result<()> {
+    let Some(start) = file.len().checked_sub(8) else {
+        return Err(ParquetError::General("it has no footer".to_owned()));
+    };
+    let end = file.get_bytes(start, 8)?;
+    let length = u32::from_le_bytes([0, 1, 2, 3].map(|byte| end[byte]));
+    if length > LARGEST_FOOTER {
+        return Err(ParquetError::General("its footer is larger than any that is written".into()));
+    }
+    Ok(())
 }
 
 fn refuse_other_schemas(found: &SchemaDescriptor) -> Result<()> {
@@ -398,6 +416,19 @@ mod tests {
             let refused = read_back(bytes).expect_err("refused");
             assert!(refused.contains("a page header cannot be read"), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_footer_larger_than_any_that_is_written_is_not_decoded() {
+        let whole = encode(&ledger(40)).expect("encoded");
+        let (before, end) = whole.split_at(whole.len() - 8);
+        let length = u32::from_le_bytes([0, 1, 2, 3].map(|byte| end[byte]));
+        // Zeros end a footer, whatever is behind them.
+        let more = (1 << 20) - length + 1;
+        let longer = (length + more).to_le_bytes();
+        let bytes = [before, &vec![0; more as usize], &longer, b"PAR1"].concat();
+        let refused = read_back(bytes).expect_err("refused");
+        assert!(refused.contains("larger than any that is written"), "{refused}");
     }
 
     proptest! {
