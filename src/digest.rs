@@ -31,6 +31,12 @@ pub fn sha256_file(path: &Path) -> io::Result<String> {
     }
 }
 
+/// Whether a text is a SHA-256 as a run folder writes it.
+#[must_use]
+pub fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         write!(text, "{byte:02x}").expect("writing to memory cannot fail");
@@ -40,12 +46,22 @@ fn hexadecimal(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{sha256, sha256_file};
+    use super::{is_sha256, sha256, sha256_file};
 
     #[test]
     fn the_digest_is_that_of_fips_180() {
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(sha256(b"abc"), abc);
+    }
+
+    #[test]
+    fn a_digest_is_told_from_other_texts() {
+        let digest = sha256(b"abc");
+        assert!(is_sha256(&digest));
+        for other in ["", &digest[1..], &digest.to_uppercase(), &digest.replacen('b', "/", 1)] {
+            assert!(!is_sha256(other), "{other}");
+        }
+        assert!(!is_sha256(&format!("{digest}0")));
     }
 
     #[test]

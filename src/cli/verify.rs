@@ -1,6 +1,5 @@
 //! `pollpush verify`: whether a run folder is, to the byte, what was measured.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -8,6 +7,7 @@ use clap::Args;
 use crate::analysis::analyse;
 use crate::cli::outcome::Outcome;
 use crate::cli::terminal::Terminal;
+use crate::record::derived::read;
 use crate::record::manifest::{Manifest, ToolRecord};
 use crate::record::run::{Run, manifest_of};
 use crate::record::seals::{Difference, differences};
@@ -78,7 +78,7 @@ fn derived_again(folder: &Path, manifest: &Manifest) -> anyhow::Result<(String, 
         if !derived.files.contains_key(&file) || !(is_summary || same_program) {
             continue;
         }
-        let kept = fs::read(folder.join(&file))?;
+        let kept = read(folder, &file)?;
         let what = if is_summary {
             in_summary(&kept, &bytes)
         } else if kept == bytes {

@@ -1,28 +1,16 @@
 //! Files that are either wholly there or not at all, whenever the machine stops.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::{Component, Path, PathBuf};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
 use super::error::RecordError;
+use super::plain;
 
 /// Ends the names of files that are not finished. A kill may leave one; whoever writes into the
 /// folder next takes it away.
 pub(crate) const UNFINISHED: &str = ".unfinished";
-
-/// Joins a relative path to `root` unless it would leave it.
-///
-/// # Errors
-///
-/// [`RecordError::Outside`] for an empty or absolute path and for one with `.` or `..` parts.
-pub(crate) fn inside(root: &Path, relative: &str) -> Result<PathBuf, RecordError> {
-    let path = Path::new(relative);
-    let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
-    if relative.is_empty() || !plain || relative.contains('\0') {
-        return Err(RecordError::Outside { path: relative.to_owned() });
-    }
-    Ok(root.join(path))
-}
 
 /// Replaces `path` with `bytes` so that a reader sees the old file or the new one.
 ///
@@ -30,8 +18,11 @@ pub(crate) fn inside(root: &Path, relative: &str) -> Result<PathBuf, RecordError
 ///
 /// # Errors
 ///
+/// [`RecordError::NotPlain`] if one of the two is there and is no plain file, and
 /// [`RecordError::Write`]; an earlier file at `path` is then unharmed.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
+    plain::check(path)?;
+    plain::check(&unfinished(path))?;
     replace(path, bytes).map_err(|source| RecordError::Write { path: path.to_owned(), source })
 }
 
@@ -41,9 +32,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
 ///
 /// As the system says; an earlier file at `path` is then unharmed.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(UNFINISHED);
-    let unfinished = PathBuf::from(unfinished);
+    let unfinished = unfinished(path);
     let written = write_synced(&unfinished, bytes)
         .and_then(|()| fs::rename(&unfinished, path))
         .and_then(|()| sync_folder_of(path));
@@ -53,8 +42,17 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     })
 }
 
+/// The temporary file beside a file.
+fn unfinished(path: &Path) -> PathBuf {
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(UNFINISHED);
+    PathBuf::from(unfinished)
+}
+
 fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).custom_flags(plain::NO_LINK);
+    let mut file = options.open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -79,16 +77,9 @@ pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{inside, write};
-    use std::path::Path;
-
-    #[test]
-    fn a_path_that_leaves_the_folder_is_refused() {
-        for path in ["", "/etc/passwd", "../x", "a/../../x", "./x", "a\0b"] {
-            assert!(inside(Path::new("run"), path).is_err(), "{path:?}");
-        }
-        assert_eq!(inside(Path::new("run"), "a/b").expect("plain"), Path::new("run/a/b"));
-    }
+    use super::{replace, write};
+    use crate::record::error::RecordError;
+    use std::os::unix::fs::symlink;
 
     #[test]
     fn a_failed_write_leaves_the_old_file_and_nothing_else() {
@@ -99,5 +90,21 @@ mod tests {
         std::fs::create_dir(folder.path().join("file.unfinished")).expect("a folder");
         assert!(write(&path, b"new").is_err());
         assert_eq!(std::fs::read(&path).expect("read"), b"old");
+    }
+    #[test]
+    fn nothing_is_written_through_a_link() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, elsewhere) = (folder.path().join("file"), folder.path().join("elsewhere"));
+        std::fs::write(&elsewhere, "kept").expect("written");
+        for link in [path.clone(), folder.path().join("file.unfinished")] {
+            symlink(&elsewhere, &link).expect("linked");
+            let refused = write(&path, b"new").expect_err("refused");
+            assert!(matches!(refused, RecordError::NotPlain { .. }), "{refused}");
+            assert!(link.is_symlink());
+            std::fs::remove_file(&link).expect("removed");
+        }
+        symlink(&elsewhere, folder.path().join("file.unfinished")).expect("linked");
+        assert!(replace(&path, b"new").is_err(), "as if it had come a moment later");
+        assert_eq!(std::fs::read(&elsewhere).expect("read"), b"kept");
     }
 }

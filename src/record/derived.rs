@@ -3,14 +3,15 @@
 //! Replacing them never touches the evidence, nor the digests that seal it, nor the run id: a
 //! ledger that was changed after the run still differs from its digest afterwards.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::atomic;
 use super::error::RecordError;
 use super::folder::{MANIFEST_FILE, SCENARIO_FILE, TRIALS_FILE, clear_unfinished, hold};
 use super::manifest::{Derived, Manifest, ToolRecord};
 use super::run::Run;
+use super::{atomic, plain};
 use crate::digest::sha256;
+use crate::units::Bytes;
 
 /// A file to be written into a run folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,10 @@ pub struct DerivedFile {
     /// Its contents.
     pub bytes: Vec<u8>,
 }
+
+/// The largest file that is read of those that are derived. The page of one point with seven
+/// strategies is 280 KB, so that of a thousand points with sixteen is 640 MB.
+const LARGEST_DERIVED: Bytes = Bytes(1 << 30);
 
 /// Folders that hold evidence.
 const EVIDENCE_FOLDERS: [&str; 3] = ["ledger/", "histograms/", "traces/"];
@@ -48,19 +53,23 @@ pub fn publish(path: &Path, bytes: &[u8]) -> Result<(), RecordError> {
 ///
 /// # Errors
 ///
-/// When a path leaves the folder or names evidence, or a file cannot be written.
+/// When a path leaves the folder, names evidence, or meets a link or anything else that is no plain
+/// file or folder, and then nothing is written; or when a file cannot be written.
 pub fn replace(run: &Run, files: &[DerivedFile]) -> Result<(), RecordError> {
     let held = hold(run.path());
     if held.is_some() {
         clear_unfinished(run.path())?;
     }
-    let mut manifest: Manifest = run.manifest.clone();
-    let mut derived = manifest.derived.take().unwrap_or_default();
-    for file in files {
+    let place = |file: &DerivedFile| {
         if file.path == MANIFEST_FILE || is_evidence(&file.path) {
             return Err(RecordError::Reserved { path: file.path.clone() });
         }
-        let path = atomic::inside(run.path(), &file.path)?;
+        plain::inside(run.path(), &file.path)
+    };
+    let places = files.iter().map(place).collect::<Result<Vec<PathBuf>, RecordError>>()?;
+    let mut manifest: Manifest = run.manifest.clone();
+    let mut derived = manifest.derived.take().unwrap_or_default();
+    for (file, path) in files.iter().zip(places) {
         if let Some(parent) = path.parent() {
             atomic::create_folders(parent).map_err(RecordError::writing(parent))?;
         }
@@ -77,12 +86,23 @@ pub fn replace(run: &Run, files: &[DerivedFile]) -> Result<(), RecordError> {
     manifest.write(run.path())
 }
 
+/// What is in a derived file of a run folder.
+///
+/// # Errors
+///
+/// When the path leaves the folder, or is no plain file, or one that is larger than any that is
+/// written; or when it cannot be read.
+pub fn read(root: &Path, path: &str) -> Result<Vec<u8>, RecordError> {
+    plain::read(&plain::inside(root, path)?, LARGEST_DERIVED)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{DerivedFile, replace};
+    use super::{DerivedFile, read, replace};
     use crate::record::error::RecordError;
     use crate::record::run::Run;
     use crate::record::sample::Sample;
+    use std::os::unix::fs::symlink;
 
     fn file(path: &str, text: &str) -> DerivedFile {
         DerivedFile { path: path.to_owned(), bytes: text.as_bytes().to_vec() }
@@ -117,6 +137,36 @@ mod tests {
         drop(measuring);
         replace(&run, &[]).expect("written");
         assert!(!left.exists());
+    }
+
+    #[test]
+    fn reports_are_not_written_through_links() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = Sample::default().write(folder.path()).expect("a run");
+        let elsewhere = folder.path().join("elsewhere");
+        std::fs::create_dir(&elsewhere).expect("a folder");
+        let files = [file("report.md", "new"), file("charts/new.svg", "<svg/>")];
+        // As long as somebody measures, what is unfinished is left where it is.
+        let measuring = std::fs::File::open(path.join("trials.jsonl")).expect("trials");
+        measuring.lock().expect("locked");
+        for (link, to) in [
+            ("charts", elsewhere.clone()),
+            ("report.md", elsewhere.join("report.md")),
+            ("report.md.unfinished", elsewhere.join("report.md")),
+        ] {
+            symlink(to, path.join(link)).expect("linked");
+            let refused = replace(&Run::open(&path).expect("a run"), &files).expect_err("refused");
+            assert!(matches!(refused, RecordError::NotPlain { .. }), "{refused}");
+            assert!(refused.to_string().contains(link), "{refused}");
+            assert_eq!(std::fs::read_dir(&elsewhere).expect("a folder").count(), 0, "{link}");
+            assert!(!path.join("report.md").is_file(), "nothing is written by halves");
+            std::fs::remove_file(path.join(link)).expect("removed");
+        }
+        // The run folder itself may be reached through one.
+        let shelf = folder.path().join("shelf");
+        symlink(&path, &shelf).expect("linked");
+        replace(&Run::open(&shelf).expect("a run"), &files).expect("written");
+        assert_eq!(read(&shelf, "report.md").expect("read"), b"new");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::units::Bytes;
+
 /// Why a run folder could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
@@ -76,6 +78,29 @@ pub enum RecordError {
     Outside {
         /// The path as it was given.
         path: String,
+    },
+    /// There is a link, or something else that is no plain file or folder, where one belongs.
+    #[error(
+        "`{}` is {what}; only plain files in plain folders are read and written: remove it, or put \
+         a copy of what belongs there in its place",
+        path.display()
+    )]
+    NotPlain {
+        /// What is there.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// A file is larger than any of its kind that is written.
+    #[error(
+        "`{}` is larger than {most}, and no such file is that large; it was damaged or edited",
+        path.display()
+    )]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The most that is read.
+        most: Bytes,
     },
     /// A derived file would replace a file of the record itself.
     #[error("`{path}` belongs to the record and cannot be replaced; choose another name")]

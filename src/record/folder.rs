@@ -10,15 +10,14 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::atomic;
 use super::derived::is_evidence;
 use super::error::RecordError;
 use super::intervals;
 use super::ledger::{LEDGER_ROW_LIMIT, Ledger};
 use super::manifest::{MANIFEST_SCHEMA, Manifest, RunStatus, StoppedPoint, slug};
-use super::parquet_file;
-use super::run::{Run, Written, manifest_of};
+use super::run::{LARGEST_TRIALS, Run, Written, manifest_of};
 use super::trial::{Measured, TrialRecord, Workload};
+use super::{atomic, parquet_file, plain};
 use crate::digest::sha256_file;
 use crate::units::nanoseconds;
 
@@ -105,6 +104,7 @@ impl RunFolder {
             return Err(RecordError::Ended { path: path.to_owned() });
         }
         let trials_path = path.join(TRIALS_FILE);
+        plain::check(&trials_path)?;
         let trials = OpenOptions::new().append(true).open(&trials_path);
         let trials = trials.map_err(RecordError::writing(&trials_path))?;
         lock(&trials, path)?;
@@ -221,10 +221,10 @@ impl RunFolder {
     ///
     /// # Errors
     ///
-    /// When the path leaves the run folder or names a file of the record itself, or when it
-    /// cannot be written.
+    /// When the path leaves the run folder, names a file of the record itself, or meets a link or
+    /// anything else that is no plain file or folder; or when it cannot be written.
     pub fn write(&self, relative: &str, bytes: &[u8]) -> Result<(), RecordError> {
-        let path = atomic::inside(&self.root, relative)?;
+        let path = plain::inside(&self.root, relative)?;
         if OWN_FILES.iter().any(|own| path == self.root.join(own)) {
             return Err(RecordError::Reserved { path: relative.to_owned() });
         }
@@ -346,7 +346,7 @@ fn remove(path: &Path) -> Result<(), RecordError> {
 /// The folder of a run, for whoever derives something from it; `None` while it is being measured.
 /// As long as this is held, nobody goes on with the run.
 pub(super) fn hold(root: &Path) -> Option<File> {
-    let trials = File::open(root.join(TRIALS_FILE)).ok()?;
+    let trials = plain::open(&root.join(TRIALS_FILE), LARGEST_TRIALS).ok()?;
     trials.try_lock().is_ok().then_some(trials)
 }
 
@@ -421,7 +421,7 @@ pub(super) fn entries_below(root: &Path) -> Result<Vec<(String, bool)>, RecordEr
 #[cfg(test)]
 mod tests {
     use super::{
-        MANIFEST_FILE, Manifest, RunFolder, TRIALS_FILE, append_or_restore, entries_below,
+        MANIFEST_FILE, Manifest, RunFolder, TRIALS_FILE, append_or_restore, entries_below, hold,
     };
     use crate::record::error::RecordError;
     use crate::record::ledger::Ledger;
@@ -432,6 +432,7 @@ mod tests {
     use jiff::Timestamp;
     use std::cell::RefCell;
     use std::io::{self, Write};
+    use std::os::unix::fs::symlink;
 
     fn create(out: &std::path::Path) -> Result<RunFolder, RecordError> {
         let manifest = Manifest { title: "Order status".into(), ..Manifest::default() };
@@ -565,6 +566,24 @@ mod tests {
         assert_eq!(run.records, [again]);
         assert_eq!(run.notes.len(), 1, "{:?}", run.notes);
         assert!(matches!(reopen(), Err(RecordError::Ended { .. })));
+    }
+
+    #[test]
+    fn a_run_goes_on_through_no_link() {
+        let out = tempfile::tempdir().expect("a folder");
+        let folder = create(out.path()).expect("created");
+        symlink(out.path(), folder.path().join("traces")).expect("linked");
+        let refused = folder.write("traces/a.csv", b"");
+        assert!(matches!(refused, Err(RecordError::NotPlain { .. })), "{refused:?}");
+        assert!(!out.path().join("a.csv").exists());
+        let path = folder.path().to_owned();
+        drop(folder);
+        let (trials, elsewhere) = (path.join(TRIALS_FILE), out.path().join("elsewhere"));
+        std::fs::rename(&trials, &elsewhere).expect("moved");
+        symlink(&elsewhere, &trials).expect("linked");
+        let reopened = RunFolder::reopen(&path, 1, Timestamp::UNIX_EPOCH).expect_err("a link");
+        assert!(matches!(reopened, RecordError::NotPlain { .. }), "{reopened}");
+        assert!(hold(&path).is_none());
     }
 
     #[test]

@@ -22,6 +22,7 @@ use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry, L
 use serde::{Deserialize, Serialize};
 
 use super::shield;
+use crate::units::Bytes;
 
 /// The greatest value a histogram tells apart: ten minutes, in nanoseconds.
 pub const GREATEST: u64 = 600_000_000_000;
@@ -46,6 +47,10 @@ const LONGEST: Duration = Duration::from_hours(30 * 24);
 
 /// More values than any trial has; what is below can be added up without overflow.
 const MOST_VALUES: u64 = 1 << 48;
+
+/// The largest log that is read. Fifty million deliveries, which is as many as a trial has, take
+/// four bytes each if no two are alike, and as many events again; lines of a day are 18 MB.
+pub(super) const LARGEST_LOG: Bytes = Bytes(512 << 20);
 
 /// Starts the comment lines that hold [`Totals`].
 pub(crate) const TOTALS: &str = "#[pollpush totals ";

@@ -9,7 +9,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::atomic;
@@ -20,7 +21,7 @@ use super::noise_floor::NoiseFloor;
 use super::trial::StrategyRecord;
 use crate::affinity::Placement;
 use crate::aim::Aims;
-use crate::digest::sha256;
+use crate::digest::{is_sha256, sha256};
 use crate::fault::Fault;
 use crate::network::asked::Network;
 use crate::schedule::Arrivals;
@@ -37,6 +38,7 @@ pub struct Manifest {
     /// Always [`MANIFEST_SCHEMA`].
     pub schema: String,
     /// Identifies the run; see [`Manifest::identity`].
+    #[serde(deserialize_with = "read_run_id")]
     pub run_id: String,
     /// The program that made the run.
     pub tool: ToolRecord,
@@ -198,6 +200,20 @@ pub struct PlannedWorkload {
     /// records from before this was kept, whose paths were delays inside the program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
+}
+
+/// Reads the id of a run. It goes into names and citations, where a text of any letters could mean
+/// something else.
+///
+/// # Errors
+///
+/// When it is none that [`Manifest::identity`] gives.
+pub(super) fn read_run_id<'de, D: Deserializer<'de>>(input: D) -> Result<String, D::Error> {
+    let id = String::deserialize(input)?;
+    if is_sha256(&id) {
+        return Ok(id);
+    }
+    Err(D::Error::custom("a run id is a SHA-256 of 64 lower-case hexadecimal digits"))
 }
 
 impl Default for Manifest {
@@ -490,6 +506,38 @@ mod tests {
     }
 
     #[test]
+    fn the_name_of_a_folder_is_one_part_of_a_path_whatever_is_in_the_manifest() {
+        let titles =
+            ["", "..", "../../x", "a\0b", "a/b\\c", "\u{202e}\n\u{1f980}", "CON", "~", "-"];
+        for started in [Timestamp::MIN, Timestamp::UNIX_EPOCH, Timestamp::MAX] {
+            for title in titles {
+                let mut manifest = Manifest { title: title.into(), started, ..manifest() };
+                manifest.run_id = manifest.identity();
+                let again: Manifest = serde_json::from_str(&manifest.text()).expect("read");
+                let name = again.folder_name();
+                let harmless = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
+                assert!(name.chars().all(harmless) && name.len() < 100, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_run_id_that_is_no_digest_is_refused() {
+        let mut run = manifest();
+        run.run_id = run.identity();
+        assert_eq!(serde_json::from_str::<Manifest>(&run.text()).expect("read"), run);
+        let digest = run.run_id.clone();
+        for id in
+            ["", "3f9a1c20", &digest.replacen(char::is_numeric, "/", 1), &digest.to_uppercase()]
+        {
+            run.run_id = id.to_owned();
+            let refused = serde_json::from_str::<Manifest>(&run.text()).expect_err("no digest");
+            assert_eq!(refused.line(), 3, "{refused}");
+            assert!(refused.to_string().contains("a run id is a SHA-256"), "{refused}");
+        }
+    }
+
+    #[test]
     fn slugs_are_harmless_file_names() {
         for (title, expected) in [
             ("Order status", "order-status"),
@@ -505,7 +553,10 @@ mod tests {
 
     #[test]
     fn unknown_members_are_refused() {
-        let mut value = serde_json::to_value(manifest()).expect("JSON");
+        let mut run = manifest();
+        run.run_id = run.identity();
+        let mut value = serde_json::to_value(run).expect("JSON");
+        assert!(serde_json::from_value::<Manifest>(value.clone()).is_ok());
         value["surprise"] = true.into();
         assert!(serde_json::from_value::<Manifest>(value).is_err());
     }

@@ -18,6 +18,7 @@ pub mod noise_floor;
 mod numbers;
 pub mod parquet_file;
 mod parquet_pages;
+mod plain;
 pub mod run;
 #[doc(hidden)]
 pub mod sample;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::atomic;
 use super::environment::Environment;
+use super::manifest::read_run_id;
 
 /// The version of the file that keeps noise floors; a reader refuses any other.
 pub const NOISE_FLOOR_SCHEMA: &str = "pollpush/noise-floor/1";
@@ -25,6 +26,7 @@ const LARGEST_FILE: u64 = 1 << 20;
 #[serde(deny_unknown_fields)]
 pub struct NoiseFloor {
     /// The run that measured it.
+    #[serde(deserialize_with = "read_run_id")]
     pub run_id: String,
     /// When that run ended.
     pub measured: Timestamp,
@@ -177,7 +179,7 @@ mod tests {
 
     fn floor(arrangement: &str, p50: f64) -> NoiseFloor {
         NoiseFloor {
-            run_id: "3f9a1c20".to_owned(),
+            run_id: "3f9a1c20".repeat(8),
             measured: Timestamp::UNIX_EPOCH,
             arrangement: arrangement.to_owned(),
             mechanism: "webhook".to_owned(),
@@ -218,6 +220,7 @@ mod tests {
             std::fs::remove_file(&path).expect("removed");
             text
         };
+        let of_no_run = absurd("2.5").replace("3f9a", "3F/a");
         for text in [
             String::new(),
             "{".to_owned(),
@@ -225,6 +228,7 @@ mod tests {
             "{\"schema\":\"pollpush/noise-floor/1\",\"floors\":[],\"x\":1}".to_owned(),
             absurd("0.5"),
             absurd("1e999"),
+            of_no_run,
         ] {
             std::fs::write(&path, &text).expect("written");
             assert!(kept(&path, &machine("a"), "solo").is_err(), "{text}");

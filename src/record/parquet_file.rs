@@ -1,6 +1,5 @@
 //! The ledger as an Apache Parquet file, for pandas, Polars, `DuckDB` and this program.
 
-use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +17,16 @@ use parquet::schema::types::{ColumnPath, SchemaDescriptor, TypePtr};
 
 use super::error::RecordError;
 use super::ledger::{LEDGER_ROW_LIMIT, Ledger};
-use super::{parquet_pages, shield};
+use super::{parquet_pages, plain, shield};
+use crate::units::Bytes;
+
+/// The largest file that is read: a ledger of as many rows as are kept is 280 MB, if nothing of it
+/// can be packed.
+const LARGEST_LEDGER: Bytes = Bytes(512 << 20);
+
+/// The largest footer that is decoded, in bytes; one that is written takes a few thousand. For each
+/// of its bytes the decoder may make room for a whole row group.
+const LARGEST_FOOTER: u32 = 1 << 20;
 
 /// Rows that are encoded together; a reader needs memory for one group at a time.
 const ROWS_PER_GROUP: usize = 1_000_000;
@@ -78,10 +86,10 @@ pub fn encode(ledger: &Ledger) -> Result<Vec<u8>> {
 ///
 /// # Errors
 ///
-/// When the file cannot be opened, is no ledger, is larger than any that is written, or
+/// When the file cannot be opened, is no plain file, is no ledger, is larger than any that is written, or
 /// contradicts itself.
 pub(crate) fn read(path: &Path) -> std::result::Result<Ledger, RecordError> {
-    let file = File::open(path).map_err(RecordError::reading(path))?;
+    let file = plain::open(path, LARGEST_LEDGER)?;
     let twin = file.try_clone().map_err(RecordError::reading(path))?;
     decode(file, &twin).map_err(|message| RecordError::damaged(path, &message))
 }
@@ -107,6 +115,7 @@ fn decode<R: ChunkReader + 'static>(file: R, twin: &R) -> std::result::Result<Le
 }
 
 fn decode_columns<R: ChunkReader + 'static>(file: R, twin: &R) -> Result<Ledger> {
+    refuse_large_footers(twin)?;
     let reader = SerializedFileReader::new(file)?;
     refuse_other_schemas(reader.metadata().file_metadata().schema_descr())?;
     let mut ledger = Ledger::default();
@@ -160,6 +169,19 @@ fn properties() -> WriterProperties {
             .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
     }
     properties.build()
+}
+
+/// The length of a footer is in the four bytes before the last four.
+fn refuse_large_footers<R: ChunkReader>(file: &R) -> Result<()> {
+    let Some(start) = file.len().checked_sub(8) else {
+        return Err(ParquetError::General("it has no footer".to_owned()));
+    };
+    let end = file.get_bytes(start, 8)?;
+    let length = u32::from_le_bytes([0, 1, 2, 3].map(|byte| end[byte]));
+    if length > LARGEST_FOOTER {
+        return Err(ParquetError::General("its footer is larger than any that is written".into()));
+    }
+    Ok(())
 }
 
 fn refuse_other_schemas(found: &SchemaDescriptor) -> Result<()> {
@@ -296,6 +318,8 @@ fn read_optional(
 mod tests {
     use super::{decode_bytes, encode};
     use crate::record::ledger::Ledger;
+    use bytes::Bytes;
+    use parquet::file::reader::{FileReader, SerializedFileReader};
     use proptest::prelude::*;
     use std::sync::OnceLock;
 
@@ -346,6 +370,65 @@ mod tests {
     #[test]
     fn the_same_ledger_has_the_same_bytes() {
         assert_eq!(encode(&ledger(500)).expect("bytes"), encode(&ledger(500)).expect("bytes"));
+    }
+
+    /// Takes a number of groups of seven bits.
+    fn number(bytes: &mut &[u8]) -> usize {
+        let length = 1 + bytes.iter().take_while(|byte| **byte >= 0x80).count();
+        let (groups, rest) = bytes.split_at(length);
+        *bytes = rest;
+        groups.iter().rev().fold(0, |value, group| value << 7 | usize::from(group & 0x7f))
+    }
+
+    #[test]
+    fn a_page_that_claims_gigabytes_behind_its_first_size_is_refused() {
+        let whole = encode(&ledger(4_000)).expect("encoded");
+        let file = SerializedFileReader::new(Bytes::from(whole.clone())).expect("a file");
+        // When events were due: one page.
+        let (start, length) = file.metadata().row_group(0).column(2).byte_range();
+        let [start, length] = [start, length].map(|number| usize::try_from(number).expect("small"));
+        let mut sizes = &whole[start..start + length];
+        // The kind of page, its size unpacked, and its size packed; all are doubled.
+        let [_, _, packed] = [0; 3].map(|_| {
+            assert_eq!(sizes[0], 0x15);
+            sizes = &sizes[1..];
+            number(&mut sizes) / 2
+        });
+        let behind = start + length - sizes.len();
+        let body = start + length - packed;
+        // The size unpacked again, of 64 bits; and field 2¹⁶ + 2, which a decoder takes for it.
+        for again in [&[0x06, 0x04][..], &[0x06, 0x84, 0x80, 0x08]] {
+            let again = [again, &[0xfe, 0xff, 0xff, 0xff, 0x0f]].concat();
+            // The column is as long as before: its values lose what its header gains.
+            let less = 2 * (packed - again.len());
+            assert!((0x80..0x4000).contains(&less), "written in two groups");
+            let less =
+                [0x80 | (less & 0x7f), less >> 7].map(|group| u8::try_from(group).expect("7 bits"));
+            let column = [
+                &whole[start..behind - 2],
+                &less,
+                &whole[behind..body - 1],
+                &again,
+                &whole[body - 1..start + length - again.len()],
+            ];
+            let bytes = [&whole[..start], &column.concat(), &whole[start + length..]].concat();
+            assert_eq!(bytes.len(), whole.len());
+            let refused = read_back(bytes).expect_err("refused");
+            assert!(refused.contains("a page header cannot be read"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_footer_larger_than_any_that_is_written_is_not_decoded() {
+        let whole = encode(&ledger(40)).expect("encoded");
+        let (before, end) = whole.split_at(whole.len() - 8);
+        let length = u32::from_le_bytes([0, 1, 2, 3].map(|byte| end[byte]));
+        // Zeros end a footer, whatever is behind them.
+        let more = (1 << 20) - length + 1;
+        let longer = (length + more).to_le_bytes();
+        let bytes = [before, &vec![0; more as usize], &longer, b"PAR1"].concat();
+        let refused = read_back(bytes).expect_err("refused");
+        assert!(refused.contains("larger than any that is written"), "{refused}");
     }
 
     proptest! {

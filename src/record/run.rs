@@ -2,22 +2,34 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::atomic;
 use super::error::RecordError;
 use super::folder::{MANIFEST_FILE, SCENARIO_FILE, TRIALS_FILE};
-use super::histogram::HistogramLog;
+use super::histogram::{HistogramLog, LARGEST_LOG};
 use super::ledger::Ledger;
 use super::manifest::{MANIFEST_SCHEMA, Manifest};
 use super::numbers::Bounded;
-use super::parquet_file;
 use super::seals::{self, Difference};
 use super::trial::{TRIAL_SCHEMA, TrialRecord};
+use super::{atomic, parquet_file, plain};
 use crate::schedule::{Arrivals, LARGEST_TRACE, Trace};
+use crate::units::Bytes;
+
+/// The largest manifest that is read. A thousand points of sixteen strategies are 32 MB, several
+/// times that if much goes wrong on purpose, and the digests of the files of as many trial records
+/// as are read are 40 MB.
+pub(super) const LARGEST_MANIFEST: Bytes = Bytes(256 << 20);
+
+/// The most that is read of trial records. One is 13 KB, so those of four strategies in trials of
+/// half a minute, for the week that a run takes at most, are 1 GiB.
+pub(super) const LARGEST_TRIALS: Bytes = Bytes(2 << 30);
+
+/// The largest scenario that is read: one of more than 256 KiB is not run.
+const LARGEST_SCENARIO: Bytes = Bytes(1 << 20);
 
 /// A run folder opened for reading. Ledgers and histograms are read when asked for.
 #[derive(Clone, Debug)]
@@ -41,7 +53,8 @@ impl Run {
     ///
     /// # Errors
     ///
-    /// When a file is missing, is of an unknown version, or is malformed anywhere else.
+    /// When a file is missing, is no plain file, is larger than any that is written, is of an unknown
+    /// version, or is malformed anywhere else.
     pub fn open(path: &Path) -> Result<Run, RecordError> {
         let manifest = manifest_of(path)?;
         let Written { records, whole, length } = Written::read(path)?;
@@ -60,7 +73,7 @@ impl Run {
                  are of trials that were run again, and the later ones are used"
             ));
         }
-        let scenario = read_text(&path.join(SCENARIO_FILE))?;
+        let scenario = plain::read_text(&path.join(SCENARIO_FILE), LARGEST_SCENARIO)?;
         Ok(Run { root: path.to_owned(), manifest, scenario, records, notes })
     }
 
@@ -77,7 +90,9 @@ impl Run {
     /// When the record's path leaves the folder, or the file is missing or damaged.
     pub fn ledger(&self, record: &TrialRecord) -> Result<Option<Ledger>, RecordError> {
         let relative = record.measured.as_ref().and_then(|measured| measured.ledger.as_ref());
-        relative.map(|relative| parquet_file::read(&self.existing(relative)?)).transpose()
+        relative
+            .map(|relative| parquet_file::read(&plain::inside(&self.root, relative)?))
+            .transpose()
     }
 
     /// The trace that arrivals replay; `None` if they replay none.
@@ -88,11 +103,8 @@ impl Run {
     /// replayed.
     pub fn trace(&self, arrivals: &Arrivals) -> Result<Option<Trace>, RecordError> {
         let Arrivals::Trace(replay) = arrivals else { return Ok(None) };
-        let path = self.existing(&replay.file)?;
-        let mut bytes = Vec::new();
-        fs::File::open(&path)
-            .and_then(|file| file.take(LARGEST_TRACE.0 + 1).read_to_end(&mut bytes))
-            .map_err(RecordError::reading(&path))?;
+        let path = plain::inside(&self.root, &replay.file)?;
+        let bytes = plain::read(&path, LARGEST_TRACE)?;
         replay.trace(&bytes).map(Some).map_err(|error| RecordError::damaged(&path, &error))
     }
 
@@ -103,8 +115,8 @@ impl Run {
     /// When the record's path leaves the folder, or the file is missing or damaged.
     pub fn histogram(&self, record: &TrialRecord) -> Result<Option<HistogramLog>, RecordError> {
         let Some(measured) = &record.measured else { return Ok(None) };
-        let path = self.existing(&measured.histogram)?;
-        let bytes = fs::read(&path).map_err(RecordError::reading(&path))?;
+        let path = plain::inside(&self.root, &measured.histogram)?;
+        let bytes = plain::read(&path, LARGEST_LOG)?;
         let log = HistogramLog::decode(bytes);
         log.map(Some).map_err(|error| RecordError::damaged(&path, &error))
     }
@@ -128,19 +140,6 @@ impl Run {
     pub fn verify_evidence(&self) -> Result<Vec<Difference>, RecordError> {
         seals::of_evidence(&self.root, &self.manifest)
     }
-
-    /// The path of a file that a record names, which may come from a stranger.
-    fn existing(&self, relative: &str) -> Result<PathBuf, RecordError> {
-        let path = atomic::inside(&self.root, relative)?;
-        // A link inside the folder could still point out of it.
-        let real = path.canonicalize().map_err(RecordError::reading(&path))?;
-        let root = self.root.canonicalize().map_err(RecordError::reading(&self.root))?;
-        if real.starts_with(root) {
-            Ok(path)
-        } else {
-            Err(RecordError::Outside { path: relative.to_owned() })
-        }
-    }
 }
 
 /// What was written into `trials.jsonl`.
@@ -158,7 +157,7 @@ impl Written {
     /// it may end within a letter.
     pub(super) fn read(root: &Path) -> Result<Written, RecordError> {
         let path = root.join(TRIALS_FILE);
-        let bytes = fs::read(&path).map_err(RecordError::reading(&path))?;
+        let bytes = plain::read(&path, LARGEST_TRIALS)?;
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let text = str::from_utf8(&bytes[..whole]).map_err(|error| RecordError::Malformed {
             path: path.clone(),
@@ -177,14 +176,17 @@ impl Written {
 ///
 /// # Errors
 ///
-/// When it is missing, of an unknown version, or malformed.
+/// When it is missing, no plain file, larger than any that is written, of an unknown version, or
+/// malformed.
 pub fn manifest_of(root: &Path) -> Result<Manifest, RecordError> {
     let path = root.join(MANIFEST_FILE);
-    let text = match fs::read_to_string(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound && never_began(root) => {
+    let text = match plain::read_text(&path, LARGEST_MANIFEST) {
+        Err(RecordError::Read { source, .. })
+            if source.kind() == io::ErrorKind::NotFound && never_began(root) =>
+        {
             return Err(RecordError::NeverBegan { path: root.to_owned() });
         }
-        read => read.map_err(RecordError::reading(&path))?,
+        read => read?,
     };
     parse(&path, 1, &text, MANIFEST_SCHEMA)
 }
@@ -222,10 +224,6 @@ fn latest(records: Vec<TrialRecord>) -> (Vec<TrialRecord>, usize) {
     (kept, superseded)
 }
 
-fn read_text(path: &Path) -> Result<String, RecordError> {
-    fs::read_to_string(path).map_err(RecordError::reading(path))
-}
-
 /// The one member that every version has.
 #[derive(Deserialize)]
 struct Versioned {
@@ -253,9 +251,13 @@ fn parse<T: for<'de> Deserialize<'de>>(
 
 #[cfg(test)]
 mod tests {
-    use super::{MANIFEST_FILE, Run, TRIALS_FILE};
+    use super::{
+        LARGEST_MANIFEST, LARGEST_SCENARIO, LARGEST_TRIALS, MANIFEST_FILE, Run, SCENARIO_FILE,
+        TRIALS_FILE,
+    };
     use crate::record::error::RecordError;
     use crate::record::sample::Sample;
+    use std::os::unix::fs::symlink;
     use std::path::{Path, PathBuf};
 
     fn sample() -> (tempfile::TempDir, PathBuf) {
@@ -349,6 +351,16 @@ mod tests {
     }
 
     #[test]
+    fn a_run_id_that_is_no_digest_is_refused_at_its_line() {
+        let (_out, path) = sample();
+        let id = Run::open(&path).expect("opened").manifest.run_id;
+        edit(&path, MANIFEST_FILE, |text| text.replacen(&id, &format!("../{}", &id[3..]), 1));
+        let error = Run::open(&path).expect_err("no digest");
+        assert!(matches!(error, RecordError::Malformed { line: 3, .. }), "{error}");
+        assert!(error.to_string().contains("a run id is a SHA-256"), "{error}");
+    }
+
+    #[test]
     fn other_versions_are_refused() {
         for (file, from, to) in
             [(MANIFEST_FILE, "manifest/2", "manifest/3"), (TRIALS_FILE, "trial/1", "trial/2")]
@@ -367,13 +379,69 @@ mod tests {
         let mut record = run.records[0].clone();
         let secret = out.path().join("secret");
         std::fs::write(&secret, "secret").expect("written");
-        std::os::unix::fs::symlink(&secret, path.join("link")).expect("linked");
+        symlink(&secret, path.join("link")).expect("linked");
         for escape in ["../secret", "/etc/passwd", "link"] {
             let measured = record.measured.as_mut().expect("measured");
             measured.histogram = escape.to_owned();
             measured.ledger = Some(escape.to_owned());
-            assert!(matches!(run.ledger(&record), Err(RecordError::Outside { .. })));
-            assert!(matches!(run.histogram(&record), Err(RecordError::Outside { .. })));
+            for refused in [run.ledger(&record).err(), run.histogram(&record).err()] {
+                let refused = refused.expect("refused");
+                match refused {
+                    RecordError::NotPlain { .. } => assert_eq!(escape, "link"),
+                    RecordError::Outside { .. } => assert_ne!(escape, "link"),
+                    other => panic!("{escape}: {other}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_a_link_or_has_no_end_is_not_read() {
+        let (out, path) = sample();
+        let shelf = out.path().join("shelf");
+        symlink(&path, &shelf).expect("linked");
+        assert!(Run::open(&shelf).is_ok(), "the folder itself may be reached through one");
+        for file in [MANIFEST_FILE, TRIALS_FILE, SCENARIO_FILE] {
+            let (file, away) = (path.join(file), out.path().join("away"));
+            std::fs::rename(&file, &away).expect("moved");
+            for to in [away.as_path(), Path::new("/dev/zero")] {
+                symlink(to, &file).expect("linked");
+                let error = Run::open(&path).expect_err("a link");
+                assert!(matches!(error, RecordError::NotPlain { .. }), "{error}");
+                assert!(error.to_string().contains(&*file.to_string_lossy()), "{error}");
+                std::fs::remove_file(&file).expect("removed");
+            }
+            std::fs::rename(&away, &file).expect("moved back");
+        }
+        assert!(Run::open(&path).is_ok());
+    }
+
+    #[test]
+    fn a_file_larger_than_any_that_is_written_is_not_read() {
+        let (_out, path) = sample();
+        for (file, most) in [
+            (MANIFEST_FILE, LARGEST_MANIFEST),
+            (TRIALS_FILE, LARGEST_TRIALS),
+            (SCENARIO_FILE, LARGEST_SCENARIO),
+        ] {
+            let file = std::fs::File::options().write(true).open(path.join(file)).expect("opened");
+            let length = file.metadata().expect("a length").len();
+            // What is behind its end is zeros, and takes no room on the disk.
+            file.set_len(most.0 + 1).expect("lengthened");
+            let error = Run::open(&path).expect_err("larger");
+            assert!(matches!(error, RecordError::TooLarge { .. }), "{error}");
+            file.set_len(length).expect("shortened");
+        }
+        assert!(Run::open(&path).is_ok());
+        for file in ["ledger/0000-webhook.parquet", "histograms/0000-webhook.hlog"] {
+            let file = std::fs::File::options().write(true).open(path.join(file)).expect("opened");
+            file.set_len(1 << 40).expect("lengthened");
+        }
+        let run = Run::open(&path).expect("opened");
+        let webhook = run.records.iter().find(|record| record.strategy.name == "webhook");
+        let webhook = webhook.expect("a webhook");
+        for error in [run.ledger(webhook).err(), run.histogram(webhook).err()] {
+            assert!(matches!(error, Some(RecordError::TooLarge { .. })), "{error:?}");
         }
     }
 

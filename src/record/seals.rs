@@ -1,13 +1,13 @@
 //! Seals: whether a run folder is, to the byte, what its manifest says.
 
 use std::fmt;
-use std::fs;
 use std::path::Path;
 
-use super::atomic;
 use super::error::RecordError;
 use super::folder::{MANIFEST_FILE, entries_below};
 use super::manifest::Manifest;
+use super::run::LARGEST_MANIFEST;
+use super::{atomic, plain};
 use crate::digest::sha256_file;
 
 /// One way in which a folder is not what its manifest says.
@@ -69,7 +69,7 @@ fn of_manifest(root: &Path, manifest: &Manifest) -> Result<Vec<Difference>, Reco
         found.push(Difference { file: MANIFEST_FILE.to_owned(), what: what.to_owned() });
     };
     let path = root.join(MANIFEST_FILE);
-    let bytes = fs::read(&path).map_err(RecordError::reading(&path))?;
+    let bytes = plain::read(&path, LARGEST_MANIFEST)?;
     // Blanks and spellings that mean the same are a change too.
     if bytes != manifest.text().as_bytes() {
         say("is not written as this program writes it: it was edited");
@@ -92,8 +92,8 @@ fn of_files<'a>(
     let mut found = Vec::new();
     for (file, expected) in sealed {
         let path = root.join(file);
-        // A link, or a path out of the folder, is none of the files that were sealed.
-        let is_file = atomic::inside(root, file).is_ok()
+        // What is behind a link, or out of the folder, is none of the files that were sealed.
+        let is_file = plain::inside(root, file).is_ok()
             && path.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
         let what = if is_file {
             let digest = sha256_file(&path).map_err(RecordError::reading(&path))?;
@@ -207,5 +207,16 @@ mod tests {
         let said: Vec<String> = found(&path).iter().map(ToString::to_string).collect();
         let expected = ["`scenario.toml` is missing", "`scenario.toml` is not a plain file"];
         assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn a_link_to_a_folder_of_the_same_files_is_not_the_folder() {
+        let (out, path) = sample();
+        let elsewhere = out.path().join("histograms");
+        fs::rename(path.join("histograms"), &elsewhere).expect("moved");
+        std::os::unix::fs::symlink(elsewhere, path.join("histograms")).expect("linked");
+        let said: Vec<String> = found(&path).iter().map(ToString::to_string).collect();
+        assert!(said.contains(&"`histograms/0000-webhook.hlog` is missing".to_owned()), "{said:?}");
+        assert!(said.contains(&"`histograms` is not a plain file".to_owned()), "{said:?}");
     }
 }

@@ -55,7 +55,7 @@ fn here() -> Machine {
 /// A machine on which identical strategies differ wildly.
 fn wild() -> NoiseFloor {
     NoiseFloor {
-        run_id: "0123456789abcdef".to_owned(),
+        run_id: "0123456789abcdef".repeat(4),
         measured: clock::wall(),
         arrangement: "side-by-side".to_owned(),
         mechanism: "webhook".to_owned(),

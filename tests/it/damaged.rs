@@ -5,8 +5,10 @@
 //! larger files here; `just damage` leaves out none. The run is as small as one can be that has
 //! every kind of file, two strategies to compare and events in each.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::num::NonZero;
+use std::os::unix::fs::symlink;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -228,4 +230,45 @@ fn hostile_histograms_and_ledgers_never_pass_for_a_result() {
         // What was written, and more.
         replace("more behind", file, |bytes| [bytes, vec![b'\n'; 1 << 20]].concat());
     }
+}
+
+#[test]
+fn nothing_is_written_or_read_through_a_link_in_a_run_folder() {
+    let (out, run) = sample();
+    let (kept, elsewhere) = (out.path().join("kept"), out.path().join("elsewhere"));
+    fs::create_dir(&elsewhere).unwrap();
+    let refused = |verb: &[&str], file: &str| {
+        let ended = pollpush(verb.iter().map(OsStr::new).chain([run.as_os_str()]));
+        ended.expect_code(&[1]);
+        let named = run.join(file);
+        assert!(ended.stderr.contains(&*named.to_string_lossy()), "{verb:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains("remove it, or put a copy"), "{verb:?}: {}", ended.stderr);
+        assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0, "{verb:?} wrote outside");
+    };
+    for (file, verbs, to) in [
+        ("charts", &[&["report"][..]][..], &elsewhere),
+        ("report.md", &[&["report"]], &elsewhere.join("report.md")),
+        ("trials.jsonl", &[&["report"], &["cite"], &["run", "--resume"]], &kept),
+        ("trials.jsonl", &[&["report"], &["cite"], &["run", "--resume"]], &"/dev/zero".into()),
+        ("manifest.json", &[&["report"], &["verify"]], &"/dev/zero".into()),
+    ] {
+        fs::rename(run.join(file), &kept).unwrap();
+        symlink(to, run.join(file)).unwrap();
+        for verb in verbs {
+            refused(verb, file);
+        }
+        if file != "manifest.json" {
+            let verified = pollpush(["verify".as_ref(), run.as_os_str()]);
+            verified.expect_code(&[1]);
+            let said = format!("`{file}` is not a plain file");
+            assert!(verified.stdout.contains(&said), "{}", verified.stdout);
+        }
+        fs::remove_file(run.join(file)).unwrap();
+        fs::rename(&kept, run.join(file)).unwrap();
+    }
+    // The folder itself may be reached through one.
+    symlink(&run, out.path().join("shelf")).unwrap();
+    let shelf = out.path().join("shelf");
+    pollpush(["report".as_ref(), shelf.as_os_str()]).expect_code(&[0, 4]);
+    pollpush(["verify".as_ref(), shelf.as_os_str()]).expect_code(&[0]);
 }

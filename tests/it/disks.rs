@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use pollpush::record::manifest::RunStatus;
@@ -150,6 +151,11 @@ fn on_disk<A: AsRef<OsStr>>(
 }
 
 /// The faults to be tried where these calls are made: a few of each failure, or all.
+///
+/// # Panics
+///
+/// When there are none: without a call that could fail nothing would be tested, as where the
+/// library is not preloaded.
 fn faults(calls: &[Call], of_interest: impl Fn(&Call) -> bool) -> Vec<Fault> {
     let mut random = StdRng::seed_from_u64(SEED);
     let of = |failure: Failure| {
@@ -158,13 +164,22 @@ fn faults(calls: &[Call], of_interest: impl Fn(&Call) -> bool) -> Vec<Fault> {
         numbered.map(|(at, _)| Fault { failure, at }).collect::<Vec<_>>()
     };
     let every = std::env::var_os(EVERY).is_some();
-    Failure::ALL
+    let faults: Vec<Fault> = Failure::ALL
         .into_iter()
         .flat_map(|failure| {
             let all = of(failure);
             if every { all } else { all.sample(&mut random, FEW).copied().collect() }
         })
-        .collect()
+        .collect();
+    let tried = |failure| faults.iter().any(|fault| fault.failure == failure);
+    assert!(Failure::ALL.into_iter().all(tried), "a failure has no call to meet: {calls:?}");
+    faults
+}
+
+#[test]
+#[should_panic(expected = "a failure has no call to meet")]
+fn without_a_call_that_could_fail_there_is_no_test() {
+    faults(&[], |_| true);
 }
 
 /// Asserts that a program that met a fault says what it is, where, and what to do.
@@ -293,6 +308,10 @@ fn a_run_on_a_disk_that_fails_keeps_what_was_recorded_and_goes_on_later() {
     let results = place.path("results");
     let (ended, healthy) = on_disk(place.run_arguments(), (&place, &results), None);
     ended.expect_code(&[0, 4]);
+    let synced = healthy.iter().filter(|call| {
+        ["fsync", "fdatasync"].contains(&&*call.name) && call.path.ends_with("trials.jsonl")
+    });
+    assert!(synced.count() >= RECORDS, "not every record is synced, or not seen: {healthy:?}");
     let faults = faults(&healthy, is_of_the_record);
     let wrong = side_by_side(AT_ONCE, &faults, |fault| run_with(*fault, &healthy));
     expect_none("run", &faults, &wrong);
@@ -372,20 +391,25 @@ fn a_list_of_runs_on_a_disk_that_fails_is_the_earlier_one_or_the_new_one() {
     expect_none("list", &faults, &wrong);
 }
 
-/// Measures a noise floor, and cannot keep it.
-fn floor_with(fault: Fault) {
-    let place =
-        Place::with(&SCENARIO.replace("5ms", "0ms").replace("repeats  = 2", "repeats  = 6"));
+/// Measures a noise floor, and cannot keep it; whether the fault was met.
+fn floor_with(fault: Fault) -> bool {
+    // So few events that a stall of a busy machine bunches none of them: such a run has no floor.
+    let events = SCENARIO.replace("100/s", "10/s").replace("200ms", "500ms");
+    let place = Place::with(&events.replace("5ms", "0ms").replace("repeats  = 2", "repeats  = 6"));
     let state = place.path("state");
     let (ended, met) = on_disk(place.run_arguments(), (&place, &state), Some(fault));
     // The run is whole, whatever became of the noise floor.
     ended.expect_code(&[0, 4]);
     well(&["verify"], &place.only_run()).expect_code(&[0]);
     // A run of a machine in a bad state has none to keep.
-    let Some(call) = met.first().filter(|_| fault.failure != Failure::Short) else { return };
+    let Some(call) = met.first() else { return false };
+    if fault.failure == Failure::Short {
+        return true;
+    }
     let said = &ended.stderr;
     assert!(said.contains("warning: the noise floor is lost"), "{call:?}\n{said}");
     assert!(said.contains("noise-floor.json") && said.contains(fault.failure.said()), "{said}");
+    true
 }
 
 #[test]
@@ -399,6 +423,16 @@ fn a_noise_floor_that_cannot_be_kept_costs_the_run_nothing() {
     let faults = faults(&calls, |_| true);
     let every = std::env::var_os(EVERY).is_some();
     let faults = if every { &faults[..] } else { &faults[..FEW] };
-    let wrong = side_by_side(AT_ONCE, faults, |fault| floor_with(*fault));
-    expect_none("noise floor", faults, &wrong);
+    let met = AtomicUsize::new(0);
+    // A machine that is in a bad state for a while gets another chance; then one run at a time.
+    for at_once in [AT_ONCE, 1, 1] {
+        let wrong = side_by_side(at_once, faults, |fault| {
+            met.fetch_add(usize::from(floor_with(*fault)), Relaxed);
+        });
+        expect_none("noise floor", faults, &wrong);
+        if met.load(Relaxed) > 0 {
+            return;
+        }
+    }
+    panic!("no run had a noise floor to keep, so that none of the faults was met");
 }
