@@ -355,6 +355,12 @@ impl Incident {
         self.what.effect().request(draw)
     }
 
+    /// Whether it breaks the connection of every request.
+    #[must_use]
+    pub fn cuts(&self) -> bool {
+        self.request(0.0) == Some(Request::Cut)
+    }
+
     /// What becomes of the process.
     #[must_use]
     pub fn process(&self) -> Option<Process> {

@@ -134,7 +134,7 @@ async fn attend(
     stop: CancellationToken,
 ) {
     let trouble = line.trouble.as_ref();
-    if trouble.and_then(Trouble::door) == Some(incident::Connections::Reset) {
+    if trouble.is_some_and(Trouble::resets) {
         // However it ends, it ends with a reset.
         let _ = stream.set_zero_linger();
     }

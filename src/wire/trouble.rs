@@ -44,6 +44,8 @@ struct Shared {
 /// An incident, with when it happens and what is drawn for it.
 struct Happening {
     incident: Incident,
+    /// What it does to the connections of this side.
+    connections: Option<Connections>,
     spans: Vec<Span>,
     random: Mutex<Pcg64>,
 }
@@ -75,8 +77,9 @@ impl Trouble {
     /// The trouble of a side of a strategy, with the seed of the trial; `None` if nothing of it
     /// befalls that side.
     ///
-    /// Every connection of a strategy has an end at the source. What the network does is done
-    /// there, and subscribers are kept from dialling while it is down.
+    /// Every connection of a strategy has an end at the source. What the network does to one is
+    /// done there, and subscribers are kept from dialling while it is down. What it does to a
+    /// request is done where the request comes in, which may be a subscriber's server.
     #[must_use]
     pub fn of(incidents: &[Incident], side: Side, target: Target, seed: u64) -> Option<Trouble> {
         let befalls = |incident: &Incident| match (incident.who, side) {
@@ -84,12 +87,18 @@ impl Trouble {
                 true
             }
             (Who::Network, Side::Subscriber) => {
-                incident.connections() == Some(Connections::Refused)
+                incident.cuts() && target.subscriber_answers
+                    || incident.connections() == Some(Connections::Refused)
             }
             (Who::Source, Side::Subscriber) | (Who::Subscriber, Side::Source) => false,
         };
         let happening = |(place, incident): (usize, &Incident)| Happening {
             incident: incident.clone(),
+            // The source's end ends them, unless nobody is to be dialled.
+            connections: incident.connections().filter(|fate| {
+                let elsewhere = incident.who == Who::Network && side == Side::Subscriber;
+                !elsewhere || *fate == Connections::Refused
+            }),
             spans: incident.spans(),
             random: Mutex::new(draws(seed, place)),
         };
@@ -127,7 +136,7 @@ impl Trouble {
             .0
             .incidents
             .iter()
-            .filter(|one| one.incident.connections().is_some())
+            .filter(|one| one.connections.is_some())
             .flat_map(|one| one.spans.iter().flat_map(|span| [span.from, span.until]))
             .collect();
         edges.sort_unstable();
@@ -153,12 +162,19 @@ impl Trouble {
     fn connections_at(&self, moment: u64) -> Option<Connections> {
         let happening = |one: &&Happening| one.spans.iter().any(|span| span.contains(moment));
         let mut happening = self.0.incidents.iter().filter(happening);
-        happening.find_map(|one| one.incident.connections())
+        happening.find_map(|one| one.connections)
     }
 
     /// What becomes of connections that are opened now.
     pub(crate) fn door(&self) -> Option<Connections> {
         self.now().born
+    }
+
+    /// Whether a request that came now would find its connection reset.
+    pub(crate) fn resets(&self) -> bool {
+        let Some(now) = self.after_epoch() else { return false };
+        let cutting = self.0.incidents.iter().filter(|one| one.incident.cuts());
+        cutting.flat_map(|one| &one.spans).any(|span| span.contains(now))
     }
 
     /// What becomes of a request that comes now.
@@ -249,6 +265,7 @@ mod tests {
     }
 
     const DOWN: &str = "at='0s'\nfor='1h'\nwho='network'\nwhat='down'";
+    const RESET: &str = "at='0s'\nfor='1h'\nwho='network'\nwhat='reset'";
     const ERROR: &str = "at='0s'\nfor='1h'\nwho='source'\nwhat={error='503:50%'}";
 
     #[test]
@@ -259,6 +276,15 @@ mod tests {
         assert!(trouble(&[DOWN], Side::Source) && trouble(&[DOWN], Side::Subscriber));
         assert!(trouble(&[ERROR], Side::Source) && !trouble(&[ERROR], Side::Subscriber));
         assert!(!trouble(&[], Side::Source));
+        // Where a request comes in that the network resets.
+        assert!(trouble(&[RESET], Side::Source) && !trouble(&[RESET], Side::Subscriber));
+        let pushing = Target { subscriber_answers: true, ..Target::ASKING };
+        let at_endpoint =
+            Trouble::of(&incidents(&[RESET]), Side::Subscriber, pushing, 1).expect("some");
+        assert_eq!(at_endpoint.connections_at(0), None, "the source's end ends them");
+        at_endpoint.begin(clock::now());
+        assert_eq!(at_endpoint.request(), Some(Request::Cut));
+        assert!(at_endpoint.resets());
     }
 
     #[test]

@@ -102,6 +102,19 @@ async fn an_outage_is_one_over_tls_and_over_http_2_too() {
 }
 
 #[tokio::test]
+async fn nothing_arrives_while_the_network_resets_what_carries_a_request() {
+    let incidents = [in_the_middle("network", "'reset'")];
+    for (mechanism, settings) in recovering() {
+        let tried = endure(mechanism, &settings, Link::default(), &incidents).await;
+        let name = format!("{mechanism} {settings}");
+        assert_complete(&tried, &name);
+        // The first may have found its connection gone before it was sent.
+        let failed = tried.source.failed + tried.subscriber.failed;
+        assert!(failed > u64::from(SUBSCRIBERS), "{name}: {failed}");
+    }
+}
+
+#[tokio::test]
 async fn what_recovers_brings_everything_through_errors_resets_and_lost_answers() {
     for (who, what) in [
         ("source", "{ error = '503:40%, 500:10%' }"),
