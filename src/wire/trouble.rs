@@ -141,21 +141,31 @@ impl Trouble {
             .collect();
         edges.sort_unstable();
         edges.dedup();
-        for edge in edges {
+        // Whoever was started again hears late of the epoch: what is over by then is none of its.
+        let late = nanoseconds(clock::now().since(epoch));
+        if let Some(fate) = self.connections_at(late) {
+            self.turn(Some(fate));
+        }
+        for edge in edges.into_iter().filter(|edge| *edge > late) {
             timer.sleep_until(epoch.after(Duration::from_nanos(edge))).await?;
-            let fate = self.connections_at(edge);
-            let before = std::mem::replace(&mut *self.now(), Generation::new(fate));
-            match fate {
-                Some(fate) => {
-                    let _ = before.end.set(fate);
-                    before.ended.cancel();
-                }
-                // What was let go silent stays so: whoever was in between has forgotten it.
-                None if before.born == Some(Connections::Silent) => {}
-                None => *self.now() = Generation { born: None, ..before },
-            }
+            self.turn(self.connections_at(edge));
         }
         Ok(())
+    }
+
+    /// Ends the connections that are open, if an incident has begun that does, and says what
+    /// others are opened into from now on.
+    fn turn(&self, fate: Option<Connections>) {
+        let before = std::mem::replace(&mut *self.now(), Generation::new(fate));
+        match fate {
+            Some(fate) => {
+                let _ = before.end.set(fate);
+                before.ended.cancel();
+            }
+            // What was let go silent stays so: whoever was in between has forgotten it.
+            None if before.born == Some(Connections::Silent) => {}
+            None => *self.now() = Generation { born: None, ..before },
+        }
     }
 
     /// What becomes of connections at a moment after the epoch.
@@ -314,5 +324,30 @@ mod tests {
         conducted.expect("a timer");
         assert_eq!(ended, Connections::Refused);
         assert_eq!(trouble.door(), None, "it is over");
+    }
+
+    #[tokio::test]
+    async fn whoever_begins_late_has_nothing_to_do_with_what_is_over() {
+        let begun_late = async |lasts: &str| {
+            let down = format!("at='0s'\nfor='{lasts}'\nwho='subscriber'\nwhat='down'");
+            let happens = incidents(&[&down, "at='2s'\nfor='1s'\nwho='subscriber'\nwhat='reset'"]);
+            let pushing = Target { subscriber_answers: true, ..Target::ASKING };
+            let trouble = Trouble::of(&happens, Side::Subscriber, pushing, 1).expect("some");
+            let open = trouble.clone();
+            trouble.begin(clock::now().before(Duration::from_mins(1)));
+            let ended = async {
+                tokio::select! {
+                    biased;
+                    how = open.ended() => Some(how),
+                    () = tokio::time::sleep(Duration::from_millis(20)) => None,
+                }
+            };
+            let conducting = tokio::time::timeout(Duration::from_millis(50), trouble.conduct());
+            let (ended, _) = tokio::join!(ended, conducting);
+            (ended, trouble.door())
+        };
+        assert_eq!(begun_late("1s").await, (None, None));
+        let refused = Some(Connections::Refused);
+        assert_eq!(begun_late("1h").await, (refused, refused), "it is still under way");
     }
 }
