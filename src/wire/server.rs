@@ -186,6 +186,8 @@ where
 {
     let tally = line.tally;
     let asked = AtomicBool::new(false);
+    // Of HTTP/2 an error of the service would reset its stream alone.
+    let broken = CancellationToken::new();
     let service = service_fn(|mut request: Request<Incoming>| {
         asked.store(true, Relaxed);
         if line.fault == Some(Fault::Middleman) {
@@ -194,7 +196,12 @@ where
         if is_handled(&request, line.link.http) {
             tally.middleman();
         }
-        let desk = Desk { routes: routes.clone(), guard: line.guard.clone(), tally: tally.clone() };
+        let desk = Desk {
+            routes: routes.clone(),
+            guard: line.guard.clone(),
+            tally: tally.clone(),
+            broken: broken.clone(),
+        };
         troubled(request, desk, line.trouble.clone())
     });
     let stream = TokioIo::new(stream);
@@ -222,6 +229,8 @@ where
             let shut_down = http2::Connection::graceful_shutdown;
             let connection = pin!(connection);
             tokio::select! {
+                biased;
+                () = broken.cancelled() => return,
                 ended = to_its_end(connection, shut_down, &stop) => ended,
                 // HTTP/2 has no time-out of its own for a client that never asks.
                 () = unless(&asked) => return tally.exchanged(Outcome::Failed),
@@ -281,6 +290,8 @@ struct Desk {
     routes: Routes,
     guard: Option<Arc<Guard>>,
     tally: Tally,
+    /// Ends the connection.
+    broken: CancellationToken,
 }
 
 /// An incident leaves a request without an answer; the connection ends.
@@ -298,8 +309,10 @@ async fn troubled(
         return Ok(reply(request, desk).await);
     };
     // Counted as failed unless an answer goes out.
+    let broken = desk.broken.clone();
     let lost = |tally: &Tally| {
         tally.exchanged(Outcome::Failed);
+        broken.cancel();
         Err(NoAnswer)
     };
     match fate {
@@ -352,7 +365,7 @@ where
 
 /// Answers a request and counts the exchange.
 async fn reply(request: Request<Incoming>, desk: Desk) -> Response<ReplyBody> {
-    let Desk { routes, guard, tally } = desk;
+    let Desk { routes, guard, tally, broken: _ } = desk;
     let (denials, counted) = (tally.clone(), Unfinished::new(tally));
     let path = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
     let reply = if path.len() > URL_LIMIT {

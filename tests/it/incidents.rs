@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pollpush::counts::Counts;
 use pollpush::delivery::MECHANISMS;
 use pollpush::incident::{Incident, Who};
 use pollpush::record::run::Run;
@@ -199,6 +200,20 @@ async fn a_webhook_whose_answer_is_lost_comes_twice_and_a_page_does_not() {
         endure("poll", &json!({ "every": "20ms" }), Link::default(), &lost("source")).await;
     assert!(polled.source.failed > 0);
     assert_eq!(copies(&polled), 0);
+}
+
+#[tokio::test]
+async fn a_request_without_an_answer_ends_its_connection_over_http_2_too() {
+    let settings = json!({ "every": "5ms" });
+    let link = Link { http: HttpVersion::Two, ..Link::default() };
+    for what in ["'reset'", "{ lose-ack = '100%' }"] {
+        let incidents = [in_the_middle("source", what)];
+        let tried = endure("poll", &settings, link.clone(), &incidents).await;
+        let Counts { failed, connections, .. } = tried.source;
+        assert!(failed > u64::from(SUBSCRIBERS), "{what}: {failed}");
+        // A poll at a time is on a connection.
+        assert!(connections >= failed, "{what}: {failed} failed on {connections}");
+    }
 }
 
 #[tokio::test]
