@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock;
 use crate::fault::Fault;
 use crate::incident;
+use crate::timer::Timer;
 use crate::wire::body;
 use crate::wire::bounds::{
     ACCEPT_PAUSE, HEADER_LIMIT, HEADER_TIMEOUT, MESSAGE_LIMIT, MOST_CONNECTIONS, URL_LIMIT,
@@ -337,7 +338,7 @@ async fn troubled(
             lost(&tally)
         }
         incident::Request::Delayed(delay) => {
-            tokio::time::sleep(delay).await;
+            wait(delay).await;
             Ok(reply(request, desk).await)
         }
         incident::Request::Trickled(delay) => {
@@ -358,9 +359,19 @@ fn later<B>(body: B, delay: Duration) -> ReplyBody
 where
     B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
-    let waiting = stream::once(tokio::time::sleep(delay)).filter_map(|()| ready(None));
+    let waiting = stream::once(wait(delay)).filter_map(|()| ready(None));
     let frames = waiting.chain(BodyStream::new(body));
     Either::Right(StreamBody::new(frames).boxed_unsync())
+}
+
+/// Waits as long as an incident has it: what is measured then is mostly this.
+async fn wait(delay: Duration) {
+    let until = clock::now().after(delay);
+    let waited = async { Timer::new()?.sleep_until(until).await };
+    if waited.await.is_err() {
+        // Without a descriptor for a timer it is up to a millisecond too long.
+        tokio::time::sleep(until.since(clock::now())).await;
+    }
 }
 
 /// Answers a request and counts the exchange.
