@@ -107,6 +107,10 @@ impl Strategy for Hybrid {
         self.pushing().patience() + self.visibility_lag + FETCH_TIMEOUT
     }
 
+    fn gives_up(&self) -> Duration {
+        FETCH_TIMEOUT
+    }
+
     fn connections_per_subscriber(&self) -> u32 {
         // Every fetcher has a connection and a timer.
         self.pushing().connections() + 2 * self.fetchers()

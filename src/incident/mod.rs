@@ -367,6 +367,12 @@ impl Incident {
         self.what.effect().process()
     }
 
+    /// Whether somebody may wait for an answer that never comes, and be told nothing.
+    #[must_use]
+    pub fn leaves_waiting(&self) -> bool {
+        self.connections() == Some(Connections::Silent) || self.process() == Some(Process::Stopped)
+    }
+
     /// Whether what is signed meanwhile is signed wrongly.
     #[must_use]
     pub fn forges(&self) -> bool {
