@@ -102,6 +102,11 @@ pub trait Strategy: Debug + Send + Sync {
     /// After the window a trial drains for this long, and a margin, before it calls an event lost.
     fn patience(&self) -> Duration;
 
+    /// How long subscribers wait on a connection that has gone silent before they take another.
+    fn gives_up(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Sockets one simulated subscriber keeps open on each side.
     fn connections_per_subscriber(&self) -> u32;
 

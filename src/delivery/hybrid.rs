@@ -107,6 +107,10 @@ impl Strategy for Hybrid {
         self.pushing().patience() + self.visibility_lag + FETCH_TIMEOUT
     }
 
+    fn gives_up(&self) -> Duration {
+        FETCH_TIMEOUT
+    }
+
     fn connections_per_subscriber(&self) -> u32 {
         // Every fetcher has a connection and a timer.
         self.pushing().connections() + 2 * self.fetchers()
@@ -180,7 +184,7 @@ impl Fetcher {
             inbox: post.inbox.clone(),
             tally: post.line.tally.clone(),
             wanted: BTreeSet::new(),
-            had: settings.coalesce.then(Had::default),
+            had: settings.coalesce.then(|| Had::of(&post.inbox, number)),
         })
     }
 
@@ -293,6 +297,12 @@ struct Had {
 }
 
 impl Had {
+    /// What a subscriber has already, which is nothing unless it had an earlier life.
+    fn of(inbox: &Inbox, subscriber: u32) -> Had {
+        let beyond = inbox.beyond_gap(subscriber).into_iter().map(Sequence::index).collect();
+        Had { before: inbox.without_gap(subscriber), beyond }
+    }
+
     fn holds(&self, sequence: Sequence) -> bool {
         sequence.index() < self.before || self.beyond.contains(&sequence.index())
     }
@@ -319,6 +329,22 @@ impl Had {
 mod tests {
     use super::Had;
     use crate::event::Sequence;
+    use crate::subscriber::inbox::Inbox;
+
+    #[test]
+    fn a_later_life_knows_what_the_inbox_holds() {
+        let inbox = Inbox::new(2);
+        for index in (0..70).chain([72, 130]) {
+            inbox.accept_by_hand(1, Sequence::at_index(index));
+        }
+        let had = Had::of(&inbox, 1);
+        assert_eq!(had.cursor(), 70);
+        for (index, holds) in [(69, true), (70, false), (71, false), (72, true), (130, true)] {
+            assert_eq!(had.holds(Sequence::at_index(index)), holds, "{index}");
+        }
+        let none = Had::of(&inbox, 0);
+        assert!(none.cursor() == 0 && none.beyond.is_empty());
+    }
 
     #[test]
     fn the_cursor_stays_before_the_first_gap() {

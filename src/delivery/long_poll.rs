@@ -103,6 +103,10 @@ impl Strategy for LongPoll {
         AFTER_FAILURE
     }
 
+    fn gives_up(&self) -> Duration {
+        self.hold + ANSWER_TIMEOUT
+    }
+
     fn connections_per_subscriber(&self) -> u32 {
         1
     }

@@ -223,6 +223,10 @@ impl Strategy for Poll {
         }
     }
 
+    fn gives_up(&self) -> Duration {
+        POLL_TIMEOUT
+    }
+
     fn connections_per_subscriber(&self) -> u32 {
         1
     }

@@ -81,6 +81,10 @@ impl Strategy for Sse {
         self.0.reconnect
     }
 
+    fn gives_up(&self) -> Duration {
+        self.0.gives_up()
+    }
+
     fn connections_per_subscriber(&self) -> u32 {
         1
     }

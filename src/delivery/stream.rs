@@ -146,6 +146,16 @@ impl Stream {
         self.max_age.is_none().then(|| form.into())
     }
 
+    /// How long a stream may say nothing.
+    fn silence(&self) -> Duration {
+        self.heartbeat.saturating_mul(2).saturating_add(SILENCE)
+    }
+
+    /// The longest a subscriber waits on a connection that is silent, open or not.
+    pub(crate) fn gives_up(&self) -> Duration {
+        self.silence().max(OPENING_TIMEOUT)
+    }
+
     pub(crate) fn terms(&self) -> Terms {
         Terms { heartbeat: self.heartbeat, max_age: self.max_age, replay: self.replay }
     }
@@ -204,7 +214,7 @@ pub(crate) async fn subscribe<R: Reader>(
             cursor: post.inbox.newest(number).map_or(0, Sequence::get).to_string(),
             reconnect: settings.reconnect,
             soonest: settings.reconnect.min(SOONEST_RECONNECT),
-            silence: settings.heartbeat * 2 + SILENCE,
+            silence: settings.silence(),
             inbox: post.inbox.clone(),
             tally: post.line.tally.clone(),
             stop: post.stop.clone(),

@@ -115,6 +115,10 @@ impl Strategy for WebhookReconcile {
         self.pushing().patience().max(self.poll().patience())
     }
 
+    fn gives_up(&self) -> Duration {
+        self.poll().gives_up()
+    }
+
     fn connections_per_subscriber(&self) -> u32 {
         self.pushing().connections() + self.poll().connections_per_subscriber()
     }

@@ -87,6 +87,10 @@ impl Strategy for WebSocket {
         self.0.reconnect
     }
 
+    fn gives_up(&self) -> Duration {
+        self.0.gives_up()
+    }
+
     fn connections_per_subscriber(&self) -> u32 {
         1
     }

@@ -355,10 +355,22 @@ impl Incident {
         self.what.effect().request(draw)
     }
 
+    /// Whether it breaks the connection of every request.
+    #[must_use]
+    pub fn cuts(&self) -> bool {
+        self.request(0.0) == Some(Request::Cut)
+    }
+
     /// What becomes of the process.
     #[must_use]
     pub fn process(&self) -> Option<Process> {
         self.what.effect().process()
+    }
+
+    /// Whether somebody may wait for an answer that never comes, and be told nothing.
+    #[must_use]
+    pub fn leaves_waiting(&self) -> bool {
+        self.connections() == Some(Connections::Silent) || self.process() == Some(Process::Stopped)
     }
 
     /// Whether what is signed meanwhile is signed wrongly.

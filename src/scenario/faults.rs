@@ -165,4 +165,28 @@ mechanism = 'null'
         // The poll, the control and the webhook.
         assert_eq!(hit, [2, 1, 3]);
     }
+
+    #[test]
+    fn a_drain_outlasts_what_is_left_waiting_unless_the_file_says_otherwise() {
+        let drain = |faults: &str, drain: &str, more: &str| {
+            let text = scenario(faults, more);
+            let text = text.replace("duration = '20s'\n", &format!("duration = '20s'\n{drain}"));
+            parse("faults.toml", &text, &[]).expect("right").points[0].drain.as_secs()
+        };
+        let silent = |at: &str| fault(at, "1s", "network", "'half-open'");
+        let written = "drain = '4s'\n";
+        // A second between polls, and two beyond.
+        assert_eq!(drain("", "", ""), 3);
+        assert_eq!(drain(&fault("18s", "1s", "network", "'down'"), "", ""), 3);
+        // It is over at 19 s; the poll after it gives up within 31 s, and the window ends at 21 s.
+        assert_eq!(drain(&silent("18s"), "", ""), 3 + 29);
+        assert_eq!(drain(&fault("18s", "1s", "source", "'pause'"), "", ""), 3 + 29);
+        assert_eq!(drain(&silent("2s"), "", ""), 3 + 13);
+        assert_eq!(drain(&silent("18s"), written, ""), 4);
+        // Two heartbeats and ten seconds, and three until it connects again.
+        let stream = "[[strategy]]\nname = 's'\nmechanism = 'sse'\nheartbeat = '30s'\n";
+        assert_eq!(drain(&silent("18s"), "", stream), 3 + 2 + 3 + 70 - 2);
+        // A webhook's attempts time out, whatever is silent.
+        assert_eq!(drain(&silent("18s"), "", WEBHOOK), 3 + 29);
+    }
 }

@@ -62,12 +62,31 @@ pub const TRIAL_OVERHEAD: Duration = Duration::from_millis(2_600);
 
 /// How long after the window outstanding events are waited for, at most.
 pub(crate) fn drain(reading: &Reading) -> Duration {
-    let patience = reading.strategies.iter().map(|named| named.strategy.patience()).max();
+    let patience = reading.strategies.iter().map(|named| patience(named, reading)).max();
     let network = &reading.network;
     let again = if network.only_delays() { Duration::ZERO } else { SENT_AGAIN };
     let margin = DRAIN_MARGIN + again + network.rtt.min(LONGEST_RTT) * CONNECTION_ROUND_TRIPS;
     let drain = patience.unwrap_or_default().saturating_add(margin).min(LONGEST_MARGIN);
     reading.run.drain.unwrap_or(drain)
+}
+
+/// The longest an event of a strategy can be under way when the window ends.
+///
+/// What an incident has left waiting goes on waiting when it is over: a connection that has gone
+/// silent is noticed by whoever uses it next, and only then is there another way.
+fn patience(named: &NamedStrategy, reading: &Reading) -> Duration {
+    let strategy = &named.strategy;
+    let patience = strategy.patience();
+    let window_ends = reading.run.warm_up.saturating_add(reading.run.duration);
+    let noticed = reading
+        .incidents
+        .iter()
+        .filter(|incident| incident.leaves_waiting() && incident.hits(strategy.target()))
+        .map(|incident| {
+            incident.ends().saturating_add(patience).saturating_add(strategy.gives_up())
+        });
+    let late = noticed.max().map_or(Duration::ZERO, |moment| moment.saturating_sub(window_ends));
+    patience.saturating_add(late)
 }
 
 /// A drain must outlast the longest wait, or events are called lost that nobody has asked for.

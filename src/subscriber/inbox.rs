@@ -148,6 +148,16 @@ impl Inbox {
         full as u64 * 64 + u64::from(rest)
     }
 
+    /// The events that a subscriber has, though it lacks one before them.
+    #[must_use]
+    pub fn beyond_gap(&self, subscriber: u32) -> Vec<Sequence> {
+        let before = self.without_gap(subscriber);
+        let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(seen) = state.seen.get(subscriber as usize) else { return Vec::new() };
+        let beyond = (before..seen.len() as u64 * 64).map(Sequence::at_index);
+        beyond.filter(|sequence| is_marked(seen, *sequence)).collect()
+    }
+
     /// The newest event that a subscriber has.
     #[must_use]
     pub fn newest(&self, subscriber: u32) -> Option<Sequence> {

@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock;
 use crate::fault::Fault;
 use crate::incident;
+use crate::timer::Timer;
 use crate::wire::body;
 use crate::wire::bounds::{
     ACCEPT_PAUSE, HEADER_LIMIT, HEADER_TIMEOUT, MESSAGE_LIMIT, MOST_CONNECTIONS, URL_LIMIT,
@@ -134,7 +135,7 @@ async fn attend(
     stop: CancellationToken,
 ) {
     let trouble = line.trouble.as_ref();
-    if trouble.and_then(Trouble::door) == Some(incident::Connections::Reset) {
+    if trouble.is_some_and(Trouble::resets) {
         // However it ends, it ends with a reset.
         let _ = stream.set_zero_linger();
     }
@@ -186,6 +187,8 @@ where
 {
     let tally = line.tally;
     let asked = AtomicBool::new(false);
+    // Of HTTP/2 an error of the service would reset its stream alone.
+    let broken = CancellationToken::new();
     let service = service_fn(|mut request: Request<Incoming>| {
         asked.store(true, Relaxed);
         if line.fault == Some(Fault::Middleman) {
@@ -194,7 +197,12 @@ where
         if is_handled(&request, line.link.http) {
             tally.middleman();
         }
-        let desk = Desk { routes: routes.clone(), guard: line.guard.clone(), tally: tally.clone() };
+        let desk = Desk {
+            routes: routes.clone(),
+            guard: line.guard.clone(),
+            tally: tally.clone(),
+            broken: broken.clone(),
+        };
         troubled(request, desk, line.trouble.clone())
     });
     let stream = TokioIo::new(stream);
@@ -222,6 +230,8 @@ where
             let shut_down = http2::Connection::graceful_shutdown;
             let connection = pin!(connection);
             tokio::select! {
+                biased;
+                () = broken.cancelled() => return,
                 ended = to_its_end(connection, shut_down, &stop) => ended,
                 // HTTP/2 has no time-out of its own for a client that never asks.
                 () = unless(&asked) => return tally.exchanged(Outcome::Failed),
@@ -281,6 +291,8 @@ struct Desk {
     routes: Routes,
     guard: Option<Arc<Guard>>,
     tally: Tally,
+    /// Ends the connection.
+    broken: CancellationToken,
 }
 
 /// An incident leaves a request without an answer; the connection ends.
@@ -298,8 +310,10 @@ async fn troubled(
         return Ok(reply(request, desk).await);
     };
     // Counted as failed unless an answer goes out.
+    let broken = desk.broken.clone();
     let lost = |tally: &Tally| {
         tally.exchanged(Outcome::Failed);
+        broken.cancel();
         Err(NoAnswer)
     };
     match fate {
@@ -324,7 +338,7 @@ async fn troubled(
             lost(&tally)
         }
         incident::Request::Delayed(delay) => {
-            tokio::time::sleep(delay).await;
+            wait(delay).await;
             Ok(reply(request, desk).await)
         }
         incident::Request::Trickled(delay) => {
@@ -345,14 +359,24 @@ fn later<B>(body: B, delay: Duration) -> ReplyBody
 where
     B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
-    let waiting = stream::once(tokio::time::sleep(delay)).filter_map(|()| ready(None));
+    let waiting = stream::once(wait(delay)).filter_map(|()| ready(None));
     let frames = waiting.chain(BodyStream::new(body));
     Either::Right(StreamBody::new(frames).boxed_unsync())
 }
 
+/// Waits as long as an incident has it: what is measured then is mostly this.
+async fn wait(delay: Duration) {
+    let until = clock::now().after(delay);
+    let waited = async { Timer::new()?.sleep_until(until).await };
+    if waited.await.is_err() {
+        // Without a descriptor for a timer it is up to a millisecond too long.
+        tokio::time::sleep(until.since(clock::now())).await;
+    }
+}
+
 /// Answers a request and counts the exchange.
 async fn reply(request: Request<Incoming>, desk: Desk) -> Response<ReplyBody> {
-    let Desk { routes, guard, tally } = desk;
+    let Desk { routes, guard, tally, broken: _ } = desk;
     let (denials, counted) = (tally.clone(), Unfinished::new(tally));
     let path = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
     let reply = if path.len() > URL_LIMIT {

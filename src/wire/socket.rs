@@ -99,11 +99,8 @@ impl CountedStream {
         match fate {
             Connections::Refused => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
             Connections::Reset => Poll::Ready(Err(self.reset())),
-            // As into a buffer that nobody will ever empty.
-            Connections::Silent => {
-                self.tally.sent(bytes);
-                Poll::Ready(Ok(bytes))
-            }
+            // As into a buffer that nobody will ever empty: nothing of it leaves the socket.
+            Connections::Silent => Poll::Ready(Ok(bytes)),
         }
     }
 
@@ -238,5 +235,37 @@ impl AsyncWrite for CountedStream {
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CountedStream, SocketOptions, bind_loopback};
+    use crate::clock;
+    use crate::incident::Target;
+    use crate::wire::tally::Tally;
+    use crate::wire::trouble::{Side, Trouble};
+    use std::time::Duration;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpStream;
+
+    #[tokio::test]
+    async fn what_a_silent_connection_swallows_is_not_sent() {
+        let half_open = "at='0s'\nfor='1h'\nwho='network'\nwhat='half-open'";
+        let incidents = [toml::from_str(half_open).expect("an incident")];
+        let trouble = Trouble::of(&incidents, Side::Source, Target::ASKING, 1).expect("some");
+        let listener = bind_loopback().await.expect("a listener");
+        let dialling = TcpStream::connect(listener.local_addr().expect("bound"));
+        let stream = dialling.await.expect("a connection");
+        let tally = Tally::default();
+        let options = SocketOptions::default();
+        let counted = CountedStream::new(stream, tally.clone(), options, Some(&trouble));
+        let mut counted = counted.expect("options");
+        counted.write_all(b"heard").await.expect("written");
+        trouble.begin(clock::now());
+        // It begins and then waits for its end, which is far.
+        let _ = tokio::time::timeout(Duration::from_millis(20), trouble.conduct()).await;
+        counted.write_all(b"swallowed").await.expect("as if written");
+        assert_eq!(tally.counts().bytes_sent, 5);
     }
 }

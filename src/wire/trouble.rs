@@ -44,6 +44,8 @@ struct Shared {
 /// An incident, with when it happens and what is drawn for it.
 struct Happening {
     incident: Incident,
+    /// What it does to the connections of this side.
+    connections: Option<Connections>,
     spans: Vec<Span>,
     random: Mutex<Pcg64>,
 }
@@ -75,8 +77,9 @@ impl Trouble {
     /// The trouble of a side of a strategy, with the seed of the trial; `None` if nothing of it
     /// befalls that side.
     ///
-    /// Every connection of a strategy has an end at the source. What the network does is done
-    /// there, and subscribers are kept from dialling while it is down.
+    /// Every connection of a strategy has an end at the source. What the network does to one is
+    /// done there, and subscribers are kept from dialling while it is down. What it does to a
+    /// request is done where the request comes in, which may be a subscriber's server.
     #[must_use]
     pub fn of(incidents: &[Incident], side: Side, target: Target, seed: u64) -> Option<Trouble> {
         let befalls = |incident: &Incident| match (incident.who, side) {
@@ -84,12 +87,18 @@ impl Trouble {
                 true
             }
             (Who::Network, Side::Subscriber) => {
-                incident.connections() == Some(Connections::Refused)
+                incident.cuts() && target.subscriber_answers
+                    || incident.connections() == Some(Connections::Refused)
             }
             (Who::Source, Side::Subscriber) | (Who::Subscriber, Side::Source) => false,
         };
         let happening = |(place, incident): (usize, &Incident)| Happening {
             incident: incident.clone(),
+            // The source's end ends them, unless nobody is to be dialled.
+            connections: incident.connections().filter(|fate| {
+                let elsewhere = incident.who == Who::Network && side == Side::Subscriber;
+                !elsewhere || *fate == Connections::Refused
+            }),
             spans: incident.spans(),
             random: Mutex::new(draws(seed, place)),
         };
@@ -127,38 +136,55 @@ impl Trouble {
             .0
             .incidents
             .iter()
-            .filter(|one| one.incident.connections().is_some())
+            .filter(|one| one.connections.is_some())
             .flat_map(|one| one.spans.iter().flat_map(|span| [span.from, span.until]))
             .collect();
         edges.sort_unstable();
         edges.dedup();
-        for edge in edges {
+        // Whoever was started again hears late of the epoch: what is over by then is none of its.
+        let late = nanoseconds(clock::now().since(epoch));
+        if let Some(fate) = self.connections_at(late) {
+            self.turn(Some(fate));
+        }
+        for edge in edges.into_iter().filter(|edge| *edge > late) {
             timer.sleep_until(epoch.after(Duration::from_nanos(edge))).await?;
-            let fate = self.connections_at(edge);
-            let before = std::mem::replace(&mut *self.now(), Generation::new(fate));
-            match fate {
-                Some(fate) => {
-                    let _ = before.end.set(fate);
-                    before.ended.cancel();
-                }
-                // What was let go silent stays so: whoever was in between has forgotten it.
-                None if before.born == Some(Connections::Silent) => {}
-                None => *self.now() = Generation { born: None, ..before },
-            }
+            self.turn(self.connections_at(edge));
         }
         Ok(())
+    }
+
+    /// Ends the connections that are open, if an incident has begun that does, and says what
+    /// others are opened into from now on.
+    fn turn(&self, fate: Option<Connections>) {
+        let before = std::mem::replace(&mut *self.now(), Generation::new(fate));
+        match fate {
+            Some(fate) => {
+                let _ = before.end.set(fate);
+                before.ended.cancel();
+            }
+            // What was let go silent stays so: whoever was in between has forgotten it.
+            None if before.born == Some(Connections::Silent) => {}
+            None => *self.now() = Generation { born: None, ..before },
+        }
     }
 
     /// What becomes of connections at a moment after the epoch.
     fn connections_at(&self, moment: u64) -> Option<Connections> {
         let happening = |one: &&Happening| one.spans.iter().any(|span| span.contains(moment));
         let mut happening = self.0.incidents.iter().filter(happening);
-        happening.find_map(|one| one.incident.connections())
+        happening.find_map(|one| one.connections)
     }
 
     /// What becomes of connections that are opened now.
     pub(crate) fn door(&self) -> Option<Connections> {
         self.now().born
+    }
+
+    /// Whether a request that came now would find its connection reset.
+    pub(crate) fn resets(&self) -> bool {
+        let Some(now) = self.after_epoch() else { return false };
+        let cutting = self.0.incidents.iter().filter(|one| one.incident.cuts());
+        cutting.flat_map(|one| &one.spans).any(|span| span.contains(now))
     }
 
     /// What becomes of a request that comes now.
@@ -249,6 +275,7 @@ mod tests {
     }
 
     const DOWN: &str = "at='0s'\nfor='1h'\nwho='network'\nwhat='down'";
+    const RESET: &str = "at='0s'\nfor='1h'\nwho='network'\nwhat='reset'";
     const ERROR: &str = "at='0s'\nfor='1h'\nwho='source'\nwhat={error='503:50%'}";
 
     #[test]
@@ -259,6 +286,15 @@ mod tests {
         assert!(trouble(&[DOWN], Side::Source) && trouble(&[DOWN], Side::Subscriber));
         assert!(trouble(&[ERROR], Side::Source) && !trouble(&[ERROR], Side::Subscriber));
         assert!(!trouble(&[], Side::Source));
+        // Where a request comes in that the network resets.
+        assert!(trouble(&[RESET], Side::Source) && !trouble(&[RESET], Side::Subscriber));
+        let pushing = Target { subscriber_answers: true, ..Target::ASKING };
+        let at_endpoint =
+            Trouble::of(&incidents(&[RESET]), Side::Subscriber, pushing, 1).expect("some");
+        assert_eq!(at_endpoint.connections_at(0), None, "the source's end ends them");
+        at_endpoint.begin(clock::now());
+        assert_eq!(at_endpoint.request(), Some(Request::Cut));
+        assert!(at_endpoint.resets());
     }
 
     #[test]
@@ -288,5 +324,30 @@ mod tests {
         conducted.expect("a timer");
         assert_eq!(ended, Connections::Refused);
         assert_eq!(trouble.door(), None, "it is over");
+    }
+
+    #[tokio::test]
+    async fn whoever_begins_late_has_nothing_to_do_with_what_is_over() {
+        let begun_late = async |lasts: &str| {
+            let down = format!("at='0s'\nfor='{lasts}'\nwho='subscriber'\nwhat='down'");
+            let happens = incidents(&[&down, "at='2s'\nfor='1s'\nwho='subscriber'\nwhat='reset'"]);
+            let pushing = Target { subscriber_answers: true, ..Target::ASKING };
+            let trouble = Trouble::of(&happens, Side::Subscriber, pushing, 1).expect("some");
+            let open = trouble.clone();
+            trouble.begin(clock::now().before(Duration::from_mins(1)));
+            let ended = async {
+                tokio::select! {
+                    biased;
+                    how = open.ended() => Some(how),
+                    () = tokio::time::sleep(Duration::from_millis(20)) => None,
+                }
+            };
+            let conducting = tokio::time::timeout(Duration::from_millis(50), trouble.conduct());
+            let (ended, _) = tokio::join!(ended, conducting);
+            (ended, trouble.door())
+        };
+        assert_eq!(begun_late("1s").await, (None, None));
+        let refused = Some(Connections::Refused);
+        assert_eq!(begun_late("1h").await, (refused, refused), "it is still under way");
     }
 }
