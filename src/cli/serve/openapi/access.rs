@@ -170,6 +170,8 @@ pub(super) fn token() -> Value {
             "401": unknown,
             "408": problem(408, "Request Timeout", "the body was not complete within 30s"),
             "413": problem(413, "Payload Too Large", "the body is longer than 16384 bytes"),
+            "503": problem(503, "Service Unavailable",
+                "messages of 536870912 bytes are under way already"),
         },
     })
 }

@@ -33,6 +33,7 @@ pub(super) fn list() -> Value {
             "304": not_modified(),
             "400": problem(400, "Bad Request",
                 "`after` is not a cursor; take it from the `next` of a page"),
+            "503": no_room(),
         },
     })
 }
@@ -54,8 +55,14 @@ pub(super) fn latest() -> Value {
             },
             "204": { "description": "Nothing has happened yet." },
             "304": not_modified(),
+            "503": no_room(),
         },
     })
+}
+
+/// What a client is told while others have not taken what they asked for.
+fn no_room() -> Value {
+    problem(503, "Service Unavailable", "messages of 1073741824 bytes are under way already")
 }
 
 pub(super) fn one() -> Value {
@@ -80,6 +87,7 @@ pub(super) fn one() -> Value {
                 } },
             },
             "404": problem(404, "Not Found", "there is no such event yet"),
+            "503": no_room(),
         },
     })
 }

@@ -26,12 +26,14 @@ pub(super) fn register() -> Value {
         "responses": {
             "201": created,
             "400": problem(400, "Bad Request", "missing field `url` at line 1 column 2"),
+            "403": foreign(),
             "408": problem(408, "Request Timeout", "the body was not complete within 30s"),
             "413": problem(413, "Payload Too Large", "the body is longer than 16384 bytes"),
             "422": problem(422, "Unprocessable Entity",
                 "`url` leads to 192.0.2.7, which is not on this machine; \
                  `--allow-host 192.0.2.7` lets the source send requests there"),
-            "503": problem(503, "Service Unavailable", "the source is stopping"),
+            "503": problem(503, "Service Unavailable",
+                "the source is stopping, or messages of 536870912 bytes are under way already"),
             "507": problem(507, "Insufficient Storage", "too many subscriptions"),
         },
     })
@@ -52,6 +54,7 @@ pub(super) fn remove() -> Value {
         }],
         "responses": {
             "204": { "description": "Nothing is posted any more." },
+            "403": foreign(),
             "404": problem(404, "Not Found", "there is no such subscription"),
         },
     })
@@ -88,11 +91,17 @@ pub(super) fn replay() -> Value {
         }],
         "responses": {
             "202": { "description": "It will be tried again, and is no dead letter meanwhile." },
+            "403": foreign(),
             "404": problem(404, "Not Found", "there is no such dead letter"),
             "409": problem(409, "Conflict", "the subscription it was meant for has ended"),
             "503": problem(503, "Service Unavailable", "the source is stopping"),
         },
     })
+}
+
+/// What a page that is not of the source's machine is told, whose browser names it in `Origin`.
+fn foreign() -> Value {
+    problem(403, "Forbidden", "a web page of another machine may not ask for this")
 }
 
 /// What is posted to a registered URL.
