@@ -43,7 +43,7 @@ fn after_faults(point: &PointSummary) -> Vec<(String, Vec<Said>)> {
 fn endured(one: &Recovery) -> String {
     let all = match one.times {
         1 => String::new(),
-        times => format!(" in {}", counted(times, "time")),
+        times => format!(" in {}", counted(times, "fault")),
     };
     let due = if one.due == 1 { "delivery" } else { "deliveries" };
     let mut parts = vec![format!("{} of {} {due} lost{all}", count(one.lost), count(one.due))];
@@ -248,7 +248,7 @@ mod tests {
                 some,
                 "600 of 606 deliveries lost, 590 given up, all that ever came there 2.00 s after the end;",
             ),
-            (more, "606 of 606 deliveries lost in 6 times, 60 more due behind its end, nothing"),
+            (more, "606 of 606 deliveries lost in 6 faults, 60 more due behind its end, nothing"),
             (all, "606 of 606 deliveries lost, nothing of it came back;"),
         ] {
             let sentence = endured(&recovery);
