@@ -3,6 +3,9 @@
 use http::header::{HeaderMap, HeaderValue, ORIGIN};
 use http::uri::Uri;
 
+/// What such a page is told that asks for a change.
+pub const FOREIGN: &str = "a web page of another machine may not ask for this";
+
 /// Whether a request was made by a web page that is not of this machine.
 ///
 /// A browser lets any page post to any address, this machine's own included, and only hides the

@@ -10,7 +10,7 @@ use http::header::{ALLOW, HeaderValue, UPGRADE};
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 
-use crate::wire::origin::is_foreign;
+use crate::wire::origin::{FOREIGN, is_foreign};
 use crate::wire::reply::Reply;
 use crate::wire::tally::Outcome;
 
@@ -67,8 +67,7 @@ impl Routes {
     {
         self.on(method, path, move |request, tail| {
             if is_foreign(request.headers()) {
-                let detail = "a web page of another machine may not ask for this";
-                Either::Left(std::future::ready(Reply::problem(StatusCode::FORBIDDEN, detail)))
+                Either::Left(std::future::ready(Reply::problem(StatusCode::FORBIDDEN, FOREIGN)))
             } else {
                 Either::Right(handler(request, tail))
             }

@@ -4,8 +4,10 @@ use serde_json::{Value, json};
 
 use crate::cli::serve::openapi::{json_response, problem, schemas};
 use crate::wire::auth::{Auth, TOKEN_PATH};
+use crate::wire::bounds::BODIES_LIMIT;
 use crate::wire::guard::{OPEN_PATHS, TOKEN_LIFETIME};
 use crate::wire::link::Link;
+use crate::wire::room::NoRoom;
 
 /// The name of a style's security scheme, and the scheme itself; `None` if nothing is asked for.
 fn scheme(auth: Auth) -> Option<(&'static str, Value)> {
@@ -171,7 +173,7 @@ pub(super) fn token() -> Value {
             "408": problem(408, "Request Timeout", "the body was not complete within 30s"),
             "413": problem(413, "Payload Too Large", "the body is longer than 16384 bytes"),
             "503": problem(503, "Service Unavailable",
-                "messages of 536870912 bytes are under way already"),
+                &NoRoom { limit: BODIES_LIMIT }.to_string()),
         },
     })
 }

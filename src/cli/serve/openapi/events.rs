@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use crate::cli::serve::openapi::{json_response, problem, schema, schemas};
 use crate::event::EVENT_MEDIA_TYPE;
 use crate::source::feed::{HOLD_LIMIT, PAGE_DEFAULT, PAGE_LIMIT};
+use crate::wire::bounds::ANSWERS_LIMIT;
+use crate::wire::room::NoRoom;
 
 /// A cursor. Nineteen digits are more than any log will have, and fit into 64 bits.
 pub(super) const CURSOR: &str = "^[0-9]{1,19}$";
@@ -62,7 +64,7 @@ pub(super) fn latest() -> Value {
 
 /// What a client is told while others have not taken what they asked for.
 fn no_room() -> Value {
-    problem(503, "Service Unavailable", "messages of 1073741824 bytes are under way already")
+    problem(503, "Service Unavailable", &NoRoom { limit: ANSWERS_LIMIT }.to_string())
 }
 
 pub(super) fn one() -> Value {

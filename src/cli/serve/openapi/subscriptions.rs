@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::cli::serve::openapi::{json_response, problem, schema, schemas};
 use crate::event::EVENT_MEDIA_TYPE;
+use crate::wire::origin::FOREIGN;
 
 pub(super) fn register() -> Value {
     let mut created =
@@ -32,8 +33,7 @@ pub(super) fn register() -> Value {
             "422": problem(422, "Unprocessable Entity",
                 "`url` leads to 192.0.2.7, which is not on this machine; \
                  `--allow-host 192.0.2.7` lets the source send requests there"),
-            "503": problem(503, "Service Unavailable",
-                "the source is stopping, or messages of 536870912 bytes are under way already"),
+            "503": problem(503, "Service Unavailable", "the source is stopping"),
             "507": problem(507, "Insufficient Storage", "too many subscriptions"),
         },
     })
@@ -101,7 +101,7 @@ pub(super) fn replay() -> Value {
 
 /// What a page that is not of the source's machine is told, whose browser names it in `Origin`.
 fn foreign() -> Value {
-    problem(403, "Forbidden", "a web page of another machine may not ask for this")
+    problem(403, "Forbidden", FOREIGN)
 }
 
 /// What is posted to a registered URL.
